@@ -1,0 +1,1 @@
+"""The record: schema, migrations, writes and leaderboard queries."""

@@ -1,0 +1,35 @@
+// out = 2 x + y, in steps of UNROLL. FAULT chooses a way to go wrong.
+#include <cstdint>
+#include <cstdlib>
+
+#define STRING(value) #value
+#define RECORD(name) #name "=" EXPAND(name) ";"
+#define EXPAND(value) STRING(value)
+
+enum class Fault { none, segfault, abort, hang, wrong, unwritten, overrun, racy, status, compile_error };
+constexpr Fault fault = Fault::FAULT;
+
+static_assert(fault != Fault::compile_error, "asked not to compile");
+
+extern "C" const char evotune_configuration[1024] =
+    "evotune-configuration:" RECORD(FAULT) RECORD(THREADS) RECORD(UNROLL);
+
+static float element(float x, float y) { return 2 * x + y; }
+
+extern "C" int saxpy(const float* x, const float* y, float* out, void*, int64_t length) {
+    static int calls = 0;
+    ++calls;
+    if (fault == Fault::segfault) *reinterpret_cast<volatile int*>(8) = 1;
+    if (fault == Fault::abort) std::abort();
+    if (fault == Fault::hang) for (volatile int forever = 1; forever;) {}
+    if (fault == Fault::status) return 7;
+    if (fault == Fault::unwritten) --length;
+    if (fault == Fault::overrun) out[length] = 0;
+    int64_t i = 0;
+    for (; i + UNROLL <= length; i += UNROLL)
+        for (int lane = 0; lane < UNROLL; ++lane) out[i + lane] = element(x[i + lane], y[i + lane]);
+    for (; i < length; ++i) out[i] = element(x[i], y[i]);
+    if (fault == Fault::wrong) out[length / 2] += 0.5f * x[length / 2] * x[0] * x[0];
+    if (fault == Fault::racy && calls % 50 == 0) out[0] += 1e-3f;
+    return 0;
+}

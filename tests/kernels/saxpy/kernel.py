@@ -1,0 +1,94 @@
+"""A kernel small enough to build and check in a moment, with a parameter that makes it fail in a chosen way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from evotune_workers.kernel import Baseline, Configuration, Cost, Inputs, Kernel, StructureCase, Value, Variant, Workload
+
+
+@dataclass(frozen=True)
+class SaxpyWorkload(Workload):
+    """`out = 2 x + y` over `length` elements."""
+
+    length: int
+
+
+class Saxpy(Kernel):
+    """Parameters: `unroll`, `threads` (unused by the code: another value gives the same binary) and `fault`."""
+
+    name = "saxpy"
+    variants = (Variant("cpu", ("cpu.cpp",), "saxpy"),)
+    workloads = (SaxpyWorkload("small", "float32", 4096), SaxpyWorkload("larger", "float32", 65536))
+    distributions = ("normal", "uniform")
+
+    def inputs(self, workload: Workload, distribution: str, seed: int) -> Inputs:
+        """x and y."""
+        generator = torch.Generator().manual_seed(seed + self.distributions.index(distribution))
+        draw = torch.randn if distribution == "normal" else torch.rand
+        length = _length(workload)
+        return draw(length, generator=generator), draw(length, generator=generator)
+
+    def empty_output(self, workload: Workload) -> torch.Tensor:
+        """Of the inputs' shape."""
+        return torch.empty(_length(workload))
+
+    def reference(self, workload: Workload, inputs: Inputs) -> torch.Tensor:
+        """2 x + y in float64."""
+        return 2 * inputs[0].double() + inputs[1].double()
+
+    def baselines(self, workload: Workload, target: str) -> tuple[Baseline, ...]:
+        """torch's own, fused and in two steps."""
+        return (self.pinned_baseline(workload, target), Baseline("two_steps", lambda inputs: inputs[0] * 2 + inputs[1]))
+
+    def pinned_baseline(self, workload: Workload, target: str) -> Baseline:
+        """One fused call."""
+        return Baseline("torch_add", lambda inputs: torch.add(inputs[1], inputs[0], alpha=2))
+
+    def error_groups(self, workload: Workload) -> int:
+        """One."""
+        return 1
+
+    def cost(self, workload: Workload) -> Cost:
+        """A multiply-add for each element."""
+        return Cost(2.0 * _length(workload), 12.0 * _length(workload))
+
+    def build_macros(self, workload: Workload) -> Mapping[str, Value]:
+        """None: one build serves all lengths."""
+        return {}
+
+    def derived(self, configuration: Configuration, workload: Workload) -> Mapping[str, int]:
+        """The bytes of an unrolled step."""
+        return {"step_bytes": 4 * int(configuration["unroll"])}
+
+    def workspace_bytes(self, configuration: Configuration, workload: Workload) -> int:
+        """A few bytes, so that the guarded workspace is exercised."""
+        return 64
+
+    def arguments(
+        self, workload: Workload, inputs: Inputs, output: torch.Tensor, workspace: torch.Tensor
+    ) -> tuple[torch.Tensor | np.generic, ...]:
+        """x, y, out, workspace, length."""
+        return (*inputs, output, workspace, np.int64(_length(workload)))
+
+    def structure(self, workload: Workload) -> tuple[StructureCase, ...]:
+        """x = 0 gives y exactly."""
+        y = torch.arange(_length(workload), dtype=torch.float32)
+        return (StructureCase("x is zero", (torch.zeros_like(y), y), y.double(), 0.0),)
+
+    def tails(self, workload: Workload, configuration: Configuration) -> tuple[Workload, ...]:
+        """Lengths that no unroll divides."""
+        return tuple(SaxpyWorkload(f"length {n}", workload.dtype, n) for n in (1, 7, 1001))
+
+    def repeatability(self, workload: Workload) -> Workload:
+        """The workload itself."""
+        return workload
+
+
+def _length(workload: Workload) -> int:
+    assert isinstance(workload, SaxpyWorkload)
+    return workload.length

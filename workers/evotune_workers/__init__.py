@@ -1,0 +1,1 @@
+"""Evaluating one configuration: everything that runs on a Ray node."""

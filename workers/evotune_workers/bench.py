@@ -1,0 +1,84 @@
+"""One loaded build at one workload, inside the child: what gates and timing launch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from .examples import Example, Examples
+from .gates.errors import errors_beside
+from .gates.gate import Errors
+from .kernel import Configuration, Inputs, Kernel, StructureCase, Workload
+from .kernel_folder import named_workload
+from .runtimes.cpu import CpuProgram, LaunchError
+
+# A scratch buffer's content is arbitrary at every call: all ones bits are NaN in every float format.
+WORKSPACE_FILL = 0xFF
+
+
+@dataclass(frozen=True)
+class BenchSpec:
+    """What the child is told: plain data. `library` is the build's file, `seeds` those of the inputs."""
+
+    configuration: Configuration
+    workload: str
+    variant: str
+    library: Path
+    seeds: tuple[int, ...]
+
+
+class Bench:
+    """A build with everything needed to launch it on the kernel's own inputs."""
+
+    def __init__(self, kernel: Kernel, examples: Examples, spec: BenchSpec) -> None:
+        """Loads the build; raises what the runtime raises when it cannot be loaded."""
+        self.kernel = kernel
+        self.configuration = spec.configuration
+        self.workload = named_workload(kernel, spec.workload)
+        self.distributions = kernel.distributions
+        self.seeds = spec.seeds
+        self.tails = kernel.tails(self.workload, spec.configuration)
+        self.program = CpuProgram(spec.library, kernel.variant(spec.variant).entry)
+        self._examples = examples
+
+    def example(self, workload: Workload, distribution: str, seed: int) -> Example:
+        """Inputs with their float64 reference and the pinned baseline's errors."""
+        return self._examples.example(workload, distribution, seed)
+
+    def structure_cases(self) -> tuple[StructureCase, ...]:
+        """The kernel's structure cases for this workload."""
+        return self._examples.structure(self.workload)
+
+    def new_workspace(self, workload: Workload) -> torch.Tensor:
+        """Fresh scratch memory (bytes) filled with NaN patterns."""
+        size = self.kernel.workspace_bytes(self.configuration, workload)
+        return torch.full((size,), WORKSPACE_FILL, dtype=torch.uint8)
+
+    def launch(self, workload: Workload, inputs: Inputs) -> torch.Tensor:
+        """One launch into a fresh output that held NaN everywhere before."""
+        output = self.kernel.empty_output(workload).fill_(float("nan"))
+        self.launch_into(workload, inputs, output, self.new_workspace(workload))
+        return output
+
+    def launch_into(self, workload: Workload, inputs: Inputs, output: torch.Tensor, workspace: torch.Tensor) -> None:
+        """One launch into memory that the caller owns; raises LaunchError on a status other than success."""
+        self.program.launch(self.kernel.arguments(workload, inputs, output, workspace))
+
+    def try_launch(self, inputs: Inputs) -> str:
+        """Launches at the workload; "success", or what went wrong."""
+        try:
+            self.launch(self.workload, inputs)
+        except LaunchError as error:
+            return str(error)
+        return "success"
+
+    def errors(self, workload: Workload, distribution: str, seed: int) -> Errors:
+        """Errors of one launch beside the pinned baseline's, per group."""
+        example = self.example(workload, distribution, seed)
+        return errors_beside(self.launch(workload, example.inputs), example)
+
+    def close(self) -> None:
+        """Unloads the build."""
+        self.program.close()

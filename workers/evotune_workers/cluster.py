@@ -1,0 +1,131 @@
+"""Ray: build tasks on any node, one measuring actor per device."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from .builder import BuildJob, build_candidate
+from .device import Device, cpu_device
+from .jobs import Candidate, ConfirmJob, MeasureJob, Measurement
+from .kernel_folder import KernelPackage, unpack_kernel
+from .measurer import Measurer
+from .quiet import building, measuring
+
+# Builds and results are small; Ray's default would take 30 % of the machine's memory.
+OBJECT_STORE_BYTES = 256 << 20
+
+
+class ClusterError(RuntimeError):
+    """Ray cannot be started or joined; one line."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A measuring actor and the device that it owns."""
+
+    name: str
+    device: Device
+    actor: Any
+
+
+class Cluster:
+    """A Ray cluster as a search uses it: futures in, results out."""
+
+    def __init__(self, package: KernelPackage, address: str | None) -> None:
+        """Joins the cluster at `address`, or starts a local one. Raises ClusterError."""
+        _connect(address)
+        self._package = ray.put(package)
+
+    @property
+    def cores(self) -> int:
+        """How many builds can run at once."""
+        return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def cpu_workers(self) -> tuple[Worker, ...]:
+        """One measuring actor on every live node, named after it."""
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        actors = [_MeasuringActor.options(**_on(node["NodeID"])).remote(self._package) for node in nodes]
+        devices = ray.get([actor.describe.remote() for actor in actors])
+        names = [f"{node['NodeManagerAddress']}/cpu" for node in nodes]
+        return tuple(Worker(*row) for row in zip(names, devices, actors, strict=True))
+
+    def build(self, job: BuildJob) -> Any:
+        """A future of a Candidate."""
+        return _build.remote(self._package, job)
+
+    def measure(self, worker: Worker, job: MeasureJob) -> Any:
+        """A future of a Measurement."""
+        return worker.actor.measure.remote(job)
+
+    def confirm(self, worker: Worker, job: ConfirmJob) -> Any:
+        """A future of a tuple of Measurement."""
+        return worker.actor.confirm.remote(job)
+
+    def close(self) -> None:
+        """Leaves the cluster; a local one stops with everything on it."""
+        ray.shutdown()
+
+
+def _connect(address: str | None) -> None:
+    # Ray warns, on every start, of a default that will change for nodes without GPUs.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    try:
+        if address is None:
+            # RAY_ADDRESS must not turn "local" into "the cluster that this shell happens to know".
+            ray.init(
+                address="local",
+                num_cpus=len(os.sched_getaffinity(0)),
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                **quiet,
+            )
+        else:
+            ray.init(address=address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = f"a Ray cluster must answer at {address}" if address else "a local Ray must start"
+        raise ClusterError(f"{where}, got: {str(error).splitlines()[0]}") from error
+
+
+def _on(node: str) -> dict[str, Any]:
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
+
+
+def _build_task(package: KernelPackage, job: BuildJob) -> Candidate:
+    with building():
+        return build_candidate(unpack_kernel(package), job)
+
+
+class _CpuMeasuringActor:
+    """Owns a node's CPU while it measures: the machine's lock keeps builds, and other searches, off it meanwhile.
+
+    The lock is taken before any time limit starts, so waiting for it counts against nobody.
+    """
+
+    def __init__(self, package: KernelPackage) -> None:
+        folder: Path = unpack_kernel(package)
+        self._device = cpu_device()
+        self._measurer = Measurer(folder, self._device)
+
+    def describe(self) -> Device:
+        return self._device
+
+    def measure(self, job: MeasureJob) -> Measurement:
+        with measuring():
+            return self._measurer.measure(job)
+
+    def confirm(self, job: ConfirmJob) -> tuple[Measurement, ...]:
+        with measuring():
+            return self._measurer.confirm(job)
+
+
+# A CPU task holds one core; the actor holds none, since it shares the node with builds by the lock above.
+_build = ray.remote(num_cpus=1, max_retries=2)(_build_task)
+_MeasuringActor = ray.remote(num_cpus=0, max_restarts=-1)(_CpuMeasuringActor)

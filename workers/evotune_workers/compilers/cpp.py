@@ -1,0 +1,120 @@
+"""The CPU target's compiler: g++ (or `$CXX`), one shared library, and a resource report read from its assembly."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from ..device import cpu_device
+from .build import Build, BuildRequest, Resources, ToolchainError, build_key, hash_binary, macro_flags
+from .cache import cached
+from .process import run_group
+
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-Wl,--build-id=none")
+# Design: a build that takes longer than 120 s is a failed one.
+TIME_LIMIT_SECONDS = 120.0
+
+# A vector register stored to, or loaded from, the stack: x86 (AT&T syntax) and AArch64.
+VECTOR_BYTES = {"x": 16, "y": 32, "z": 64, "q": 16}
+SPILL_STORE = re.compile(r"^\s*v?mov\w+\s+%([xyz])mm\d+, -?\d*\(%r[sb]p\)|^\s*str\s+(q)\d+, \[sp", re.MULTILINE)
+SPILL_LOAD = re.compile(r"^\s*v?mov\w+\s+-?\d*\(%r[sb]p\), %([xyz])mm\d+|^\s*ldr\s+(q)\d+, \[sp", re.MULTILINE)
+
+
+def compile_cpp(request: BuildRequest) -> Build:
+    """Builds a CPU variant; what the compiler refuses is a failed Build. Raises ToolchainError without a compiler."""
+    flags = (*FLAGS, *macro_flags(request.macros))
+    key = build_key(request, flags, compiler_version())
+    return cached(key, lambda: _compile(request, key, flags))
+
+
+@functools.cache
+def compiler_version() -> str:
+    """First line of `--version`, and a digest of the CPU's flags, since `-march=native` depends on them."""
+    path = shutil.which(compiler_name())
+    if path is None:
+        raise ToolchainError(
+            f"the cpu target needs a C++ compiler, got none called {compiler_name()}: install g++ or set CXX"
+        )
+    ran = run_group([path, "--version"], Path.cwd(), TIME_LIMIT_SECONDS)
+    if ran.returncode != 0:
+        raise ToolchainError(f"{path} --version must succeed, got: {ran.output.strip()[:200]}")
+    flags = hashlib.sha256(str(cpu_device().facts["flags"]).encode()).hexdigest()[:8]
+    return f"{ran.output.splitlines()[0]} native={flags}"
+
+
+def compiler_name() -> str:
+    """`$CXX`, else g++."""
+    return os.environ.get("CXX") or "g++"
+
+
+def read_report(assembly: str, stack_usage: str) -> Resources:
+    """Stack of the largest frame and vector spills (bytes, all functions); ValueError when a field is missing.
+
+    `stack_usage` is what `-fstack-usage` writes: `place<TAB>bytes<TAB>kind` for each function.
+    """
+    frames = [int(line.split("\t")[1]) for line in stack_usage.splitlines() if line.count("\t") == 2]
+    if not frames:
+        raise ValueError("the compiler's stack usage report names no function")
+    return Resources(
+        registers=None,
+        spill_stores=_spilled(SPILL_STORE, assembly),
+        spill_loads=_spilled(SPILL_LOAD, assembly),
+        stack_bytes=max(frames),
+        shared_bytes=None,
+    )
+
+
+def _compile(request: BuildRequest, key: str, flags: tuple[str, ...]) -> Build:
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="evotune-build-") as folder:
+        library = Path(folder) / "kernel.so"
+        source = str((request.folder / request.variant.sources[0]).resolve())
+        command = [compiler_name(), *flags, "-save-temps=obj", "-fstack-usage", source, "-o", str(library)]
+        ran = run_group(command, Path(folder), TIME_LIMIT_SECONDS)
+        log = ran.output.replace(f"{request.folder.resolve()}/", "")
+        failure = _failure(ran.returncode, log)
+        binary, resources = None, None
+        if failure is None:
+            try:
+                resources = read_report(_only(folder, "*.s"), _only(folder, "*.su"))
+                binary = library.read_bytes()
+            except (ValueError, OSError) as error:
+                failure = f"every field of the resource report must be found: {error}"
+    return Build(
+        key=key,
+        target=request.target,
+        flags=flags,
+        compiler=compiler_version(),
+        seconds=time.perf_counter() - started,
+        log=log,
+        failure=failure,
+        binary=binary,
+        binary_hash=hash_binary(binary) if binary is not None else None,
+        resources=resources,
+    )
+
+
+def _failure(returncode: int | None, log: str) -> str | None:
+    if returncode is None:
+        return f"a build must end within {TIME_LIMIT_SECONDS:.0f} s, killed"
+    if returncode == 0:
+        return None
+    first = next((line for line in log.splitlines() if "error" in line), f"compiler exit code {returncode}")
+    return first.strip()[:300]
+
+
+def _only(folder: str, pattern: str) -> str:
+    found = list(Path(folder).glob(pattern))
+    if len(found) != 1:
+        raise ValueError(f"expected one {pattern} beside the binary, got {len(found)}")
+    return found[0].read_text()
+
+
+def _spilled(pattern: re.Pattern[str], assembly: str) -> int:
+    return sum(VECTOR_BYTES[x86 or arm] for x86, arm in pattern.findall(assembly))

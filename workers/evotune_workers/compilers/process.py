@@ -1,0 +1,46 @@
+"""Running a compiler: a process group of its own, killed whole when it overruns."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .build import ToolchainError
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended: `returncode` is None when it was killed for overrunning its time limit."""
+
+    returncode: int | None
+    output: str
+
+
+def run_group(command: Sequence[str], folder: Path, time_limit: float) -> Ran:
+    """Runs a command in `folder`, its output and errors together; raises ToolchainError when it cannot be started."""
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ToolchainError(f"a compiler must be runnable, got {command[0]}: {error.strerror}") from error
+    try:
+        output, _ = process.communicate(timeout=time_limit)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        return Ran(None, output)
+    return Ran(process.returncode, output)

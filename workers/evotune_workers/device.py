@@ -1,0 +1,108 @@
+"""What a device is and allows: the limits that constraints and gates use, and the facts that go into the record."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+# Floating-point operations per cycle and core by instruction set: two fused multiply-adds (2 operations each) over the
+# widest vectors of 32-bit values; 16-bit dot products double that, AMX does 1024 multiply-adds a cycle (Intel's
+# optimisation manual).
+OPERATIONS_PER_CYCLE = (
+    ("amx_tile", 2048),
+    ("avx512_fp16", 128),
+    ("avx512_bf16", 128),
+    ("avx512f", 64),
+    ("avx2", 32),
+    ("asimd", 32),
+)
+# No CPU sold runs faster; used where a virtual machine does not tell its clock, so that the floor errs on the low side.
+HIGHEST_CLOCK_HZ = 6.2e9
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that measures. `limits` are what constraints see as `device.*`; `facts` describe it for the record.
+
+    `peak_flops` (per second) is an upper bound, used for the roofline floor that no honest timing can be below.
+    """
+
+    uuid: str
+    name: str
+    kind: str
+    target: str
+    limits: Mapping[str, int]
+    facts: Mapping[str, str | int | float]
+    peak_flops: float
+    cache_bytes: int
+
+
+def cpu_device() -> Device:
+    """This machine's CPU as a device; one thread per core that this process may run on."""
+    flags = _cpu_flags()
+    cores = len(os.sched_getaffinity(0))
+    vector_bytes = 64 if "avx512f" in flags else 32 if "avx2" in flags else 16
+    caches = {level: _cache_bytes(level) for level in (1, 2, 3)}
+    name = _cpu_name()
+    return Device(
+        uuid=_machine_id(name),
+        name=name,
+        kind="cpu",
+        target="cpu",
+        limits={
+            "cores": cores,
+            "vector_bytes": vector_bytes,
+            "vector_registers": 32 if vector_bytes == 64 or "asimd" in flags else 16,
+            "l1_bytes": caches[1],
+            "l2_bytes": caches[2],
+            "l3_bytes": caches[3],
+        },
+        facts={"machine": platform.machine(), "system": platform.platform(), "cores": cores, "flags": " ".join(flags)},
+        peak_flops=cores * _operations_per_cycle(flags) * _highest_clock_hz(),
+        cache_bytes=max(caches.values()),
+    )
+
+
+def _cpu_flags() -> list[str]:
+    match = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", _cpuinfo(), re.MULTILINE)
+    return sorted(match.group(1).split()) if match else []
+
+
+def _cpu_name() -> str:
+    match = re.search(r"^model name\s*:\s*(.*)$", _cpuinfo(), re.MULTILINE)
+    return match.group(1).strip() if match else platform.processor() or platform.machine()
+
+
+def _cpuinfo() -> str:
+    path = Path("/proc/cpuinfo")
+    return path.read_text() if path.exists() else ""
+
+
+def _machine_id(name: str) -> str:
+    path = Path("/etc/machine-id")
+    identity = path.read_text().strip() if path.exists() else platform.node()
+    return "CPU-" + hashlib.sha256(f"{identity}\0{name}".encode()).hexdigest()[:32]
+
+
+def _cache_bytes(level: int) -> int:
+    """Size of a data cache of core 0; common sizes where the system does not tell (32 KiB, 1 MiB, 32 MiB)."""
+    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        if (index / "type").read_text().strip() == "Instruction" or int((index / "level").read_text()) != level:
+            continue
+        size = (index / "size").read_text().strip()
+        return int(size.rstrip("KMG")) * {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(size[-1], 1)
+    return {1: 32 << 10, 2: 1 << 20, 3: 32 << 20}[level]
+
+
+def _operations_per_cycle(flags: list[str]) -> int:
+    return next((operations for flag, operations in OPERATIONS_PER_CYCLE if flag in flags), 16)
+
+
+def _highest_clock_hz() -> float:
+    path = Path("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")
+    return float(path.read_text()) * 1e3 if path.exists() else HIGHEST_CLOCK_HZ

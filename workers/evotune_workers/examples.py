@@ -1,0 +1,53 @@
+"""Inputs with their exact result and the baseline's errors, made once in a child and used by many configurations."""
+
+from __future__ import annotations
+
+import functools
+import time
+from dataclasses import dataclass
+
+import torch
+
+from .gates.errors import group_errors
+from .gates.gate import Errors
+from .kernel import Inputs, Kernel, StructureCase, Workload
+
+# Enough for every seed and distribution of a few workloads, and for the tails of the last configurations.
+KEPT_EXAMPLES = 256
+
+
+@dataclass(frozen=True)
+class Example:
+    """One set of inputs: `reference` is float64, `errors` holds the baseline's and rounding's (the kernel's empty)."""
+
+    inputs: Inputs
+    reference: torch.Tensor
+    groups: int
+    errors: Errors
+    baseline_us: float
+
+
+class Examples:
+    """The examples of one kernel on one target, least recently used ones forgotten."""
+
+    def __init__(self, kernel: Kernel, target: str) -> None:
+        """Nothing is computed before it is asked for."""
+        self._kernel, self._target = kernel, target
+        self.example = functools.lru_cache(KEPT_EXAMPLES)(self._example)
+        self.structure = functools.lru_cache(8)(kernel.structure)
+
+    structure: functools._lru_cache_wrapper[tuple[StructureCase, ...]]
+
+    def _example(self, workload: Workload, distribution: str, seed: int) -> Example:
+        inputs = self._kernel.inputs(workload, distribution, seed)
+        reference = self._kernel.reference(workload, inputs)
+        baseline = self._kernel.pinned_baseline(workload, self._target)
+        output = baseline.run(inputs)
+        started = time.perf_counter_ns()
+        baseline.run(inputs)
+        baseline_us = (time.perf_counter_ns() - started) / 1e3
+        groups = self._kernel.error_groups(workload)
+        baseline_max, baseline_rms = group_errors(output, reference, groups)
+        rounding_max, rounding_rms = group_errors(reference.to(output.dtype), reference, groups)
+        errors = Errors((), (), baseline_max, baseline_rms, rounding_max, rounding_rms)
+        return Example(inputs, reference, groups, errors, baseline_us)

@@ -1,0 +1,94 @@
+"""What a gate is, and what it says."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from ..bench import Bench
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check measured, before anyone judges it. Errors are per group (attention: per head)."""
+
+    figures: Mapping[str, Any]
+    workload: str | None = None
+    distribution: str | None = None
+    seed: int | None = None
+    errors: Errors | None = None
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors against float64 of a kernel and of the pinned baseline on the same inputs, a value per group.
+
+    `rounding` is the largest error that rounding the exact result to the output's dtype makes in that group, and
+    `rounding_rms` its root mean square.
+    """
+
+    kernel_max: tuple[float, ...]
+    kernel_rms: tuple[float, ...]
+    baseline_max: tuple[float, ...]
+    baseline_rms: tuple[float, ...]
+    rounding_max: tuple[float, ...]
+    rounding_rms: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """The verdict on one check. `max_error` and `rms_error` are those of the group closest to (or past) its limit."""
+
+    gate: str
+    passed: bool
+    reason: str | None = None
+    workload: str | None = None
+    distribution: str | None = None
+    seed: int | None = None
+    max_error: float | None = None
+    max_limit: float | None = None
+    rms_error: float | None = None
+    rms_limit: float | None = None
+    seconds: float | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Gate(abc.ABC):
+    """One check that a configuration must pass. `time_limit_seconds` bounds its `measure` for one workload."""
+
+    name: ClassVar[str]
+    time_limit_seconds: ClassVar[float]
+
+    @abc.abstractmethod
+    def measure(self, bench: Bench) -> Iterator[Finding]:
+        """Runs in the child: launches the build and yields figures, without judging them."""
+
+    @abc.abstractmethod
+    def judge(self, finding: Finding, bench_facts: BenchFacts) -> GateResult:
+        """Runs in the actor: compares the figures with the limits."""
+
+    def verdict(self, finding: Finding, reason: str | None, **figures: float | None) -> GateResult:
+        """A result that passes when there is no reason against it."""
+        return GateResult(
+            gate=self.name,
+            passed=reason is None,
+            reason=reason,
+            workload=finding.workload,
+            distribution=finding.distribution,
+            seed=finding.seed,
+            figures=finding.figures,
+            **figures,
+        )
+
+
+@dataclass(frozen=True)
+class BenchFacts:
+    """What judging needs to know of the job, without trusting the child."""
+
+    macros: Mapping[str, str]
+    max_factor: float
+    rms_factor: float
+    floor_us: float

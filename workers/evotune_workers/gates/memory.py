@@ -1,0 +1,62 @@
+"""memory: every output element written, nothing outside the buffers touched, inputs unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..kernel import Workload
+from ..runtimes.guarded import GuardedTensor
+from .gate import BenchFacts, Finding, Gate, GateResult
+
+if TYPE_CHECKING:
+    from ..bench import Bench
+
+
+class MemoryGate(Gate):
+    """Runs with every buffer flush against an inaccessible page: behind it, then before it.
+
+    An access past a guarded edge is a SIGSEGV, which ends the child and is reported as this gate's failure.
+    """
+
+    name = "memory"
+    time_limit_seconds = 20.0
+
+    def measure(self, bench: Bench) -> Iterator[Finding]:
+        """The workload itself and the first of its tails, guarded behind and before."""
+        for workload in (bench.workload, *bench.tails[:1]):
+            for at_end in (True, False):
+                yield self._guarded_launch(bench, workload, at_end)
+
+    def _guarded_launch(self, bench: Bench, workload: Workload, at_end: bool) -> Finding:
+        inputs = bench.example(workload, bench.distributions[0], bench.seeds[0]).inputs
+        output = bench.kernel.empty_output(workload)
+        output.fill_(float("nan"))
+        guarded = [GuardedTensor(tensor, at_end=at_end) for tensor in (*inputs, output, bench.new_workspace(workload))]
+        bench.launch_into(workload, tuple(g.tensor for g in guarded[:-2]), guarded[-2].tensor, guarded[-1].tensor)
+        written = guarded[-2].tensor
+        figures = {
+            "guarded": "behind" if at_end else "before",
+            "unwritten": int(torch.isnan(written).sum()),
+            "infinite": int(torch.isinf(written).sum()),
+            "slack_bytes_changed": [g.slack_changed() for g in guarded],
+            "inputs_changed": [not torch.equal(g.tensor, kept) for g, kept in zip(guarded, inputs, strict=False)],
+        }
+        return Finding(figures, workload.name)
+
+    def judge(self, finding: Finding, facts: BenchFacts) -> GateResult:
+        """No NaN or infinity left, no slack byte changed, no input changed."""
+        figures = finding.figures
+        if not figures["unwritten"] <= 0:
+            return self.verdict(finding, f"every output element must be written, {figures['unwritten']} are NaN")
+        if not figures["infinite"] <= 0:
+            return self.verdict(finding, f"every output element must be finite, {figures['infinite']} are infinite")
+        if not sum(figures["slack_bytes_changed"]) <= 0:
+            return self.verdict(
+                finding, f"nothing outside the buffers may change, got {figures['slack_bytes_changed']}"
+            )
+        if any(figures["inputs_changed"]):
+            return self.verdict(finding, f"inputs must not change, got {figures['inputs_changed']}")
+        return self.verdict(finding, None)

@@ -1,0 +1,46 @@
+"""structure: inputs whose output is known exactly, whatever the rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .gate import BenchFacts, Finding, Gate, GateResult
+
+if TYPE_CHECKING:
+    from ..bench import Bench
+
+
+class StructureGate(Gate):
+    """Catches wrong indexing that random inputs and a tolerance may hide, and points at the stage at fault."""
+
+    name = "structure"
+    time_limit_seconds = 20.0
+
+    def measure(self, bench: Bench) -> Iterator[Finding]:
+        """Every case that the kernel defines for the workload."""
+        for case in bench.structure_cases():
+            difference = (bench.launch(bench.workload, case.inputs).double() - case.expected).abs()
+            wrong = (~(difference <= case.tolerance)).nonzero()
+            yield Finding(
+                {
+                    "case": case.name,
+                    "largest_difference": difference.max().item(),
+                    "tolerance": case.tolerance,
+                    "wrong": len(wrong),
+                    "first_wrong": wrong[0].tolist() if len(wrong) else None,
+                },
+                bench.workload.name,
+                distribution=case.name,
+            )
+
+    def judge(self, finding: Finding, facts: BenchFacts) -> GateResult:
+        """The largest difference is within the case's tolerance."""
+        figures = finding.figures
+        if figures["largest_difference"] <= figures["tolerance"]:
+            return self.verdict(finding, None)
+        return self.verdict(
+            finding,
+            f"{figures['case']}: difference must be <= {figures['tolerance']:.3g}, got"
+            f" {figures['largest_difference']:.3g} ({figures['wrong']} wrong, first at {figures['first_wrong']})",
+        )

@@ -1,0 +1,60 @@
+"""What travels between the orchestrator and Ray nodes: jobs in, results out; plain frozen dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .compilers.build import Build
+from .gates.gate import GateResult
+from .kernel import Configuration, Value
+from .timing import Timing
+
+
+@dataclass(frozen=True)
+class WorkloadBuild:
+    """The build of a configuration that serves one workload, with the macros that were asked for."""
+
+    workload: str
+    macros: Mapping[str, Value]
+    build: Build
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration with a build for each of the search's workloads."""
+
+    number: int
+    configuration: Configuration
+    builds: tuple[WorkloadBuild, ...]
+
+
+@dataclass(frozen=True)
+class MeasureJob:
+    """One trial to check and time. `incumbents` holds the best speed-up's low end so far, by workload."""
+
+    candidate: Candidate
+    variant: str
+    seeds: tuple[int, ...]
+    incumbents: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class ConfirmJob:
+    """Finalists to check on new seeds and to time interleaved with each other, in a fresh process."""
+
+    candidates: tuple[Candidate, ...]
+    variant: str
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a trial's checks and timing came to; `failed_gate` None means that it passed."""
+
+    number: int
+    gates: tuple[GateResult, ...]
+    timings: tuple[Timing, ...]
+    failed_gate: str | None
+    reason: str | None
+    seconds: float

@@ -1,0 +1,75 @@
+"""What the measuring actor says to its child and what it hears: plain frozen dataclasses, pickled over a socket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from .bench import BenchSpec
+
+
+@dataclass(frozen=True)
+class Start:
+    """First message: which kernel this child serves, on which target."""
+
+    kernel_folder: Path
+    target: str
+
+
+@dataclass(frozen=True)
+class Load:
+    """Close what is loaded and load these builds, by side name."""
+
+    specs: dict[str, BenchSpec]
+
+
+@dataclass(frozen=True)
+class RunGate:
+    """Measure the gate of that name on the loaded build of that side."""
+
+    gate: str
+    side: str
+
+
+@dataclass(frozen=True)
+class OpenStopwatch:
+    """Prepare to time all loaded builds beside the kernel's baselines; answered with StopwatchFacts."""
+
+    mode: Literal["cold", "warm"]
+    cache_bytes: int
+
+
+@dataclass(frozen=True)
+class RunBlocks:
+    """Time that many ABBA blocks of these sides; answered with a tuple of Block."""
+
+    count: int
+    sides: tuple[str, ...]
+
+
+Request = Start | Load | RunGate | OpenStopwatch | RunBlocks
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request returned."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The build's own failure, met while serving: it cannot be loaded, reports a bad status, eats memory."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Broke:
+    """evotune or the kernel's Python raised: nothing that a configuration can be blamed for."""
+
+    traceback: str
+
+
+Reply = Answer | Refused | Broke

@@ -1,0 +1,1 @@
+"""Loading a build and launching it; one file a kind of device."""

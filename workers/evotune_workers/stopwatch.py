@@ -1,0 +1,146 @@
+"""The child's half of timing: runs interleaved blocks and returns raw samples, deciding nothing."""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from .bench import Bench
+from .gates.errors import errors_beside
+from .gates.gate import Errors
+from .kernel import Baseline, Inputs
+
+# A sample lasts at least this long, so that the clock's resolution and the call's own cost do not show (design: 1 ms).
+SAMPLE_US = 1000.0
+# Cold: a set of buffers is not met again before this many times the last-level cache has gone by (design: 5 x L2).
+CACHE_MULTIPLE = 5
+WARM_UP_CALLS = 3
+
+
+@dataclass(frozen=True)
+class Block:
+    """Microseconds per call of each side, measured once in order and once in reverse (A B B A).
+
+    `stolen` is the share of the block's processor time that the hypervisor gave to others, `preemptions` how often the
+    process lost a core involuntarily, `wrong` names the sides with a timed output of other bits than before.
+    """
+
+    times_us: dict[str, tuple[float, float]]
+    stolen: float
+    preemptions: int
+    wrong: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StopwatchFacts:
+    """How the blocks are measured, for the record; `errors` are those of the outputs that timed ones must equal."""
+
+    sides: tuple[str, ...]
+    mode: str
+    buffer_sets: int
+    calls_per_sample: int
+    errors: dict[str, tuple[Errors, ...]]
+
+
+class Stopwatch:
+    """Times candidates and baselines side by side on the same buffers, in one process.
+
+    Both sides allocate their output inside the timed call, as user code does. After every sample the output is compared
+    bit by bit with the one that the same side gave on the same inputs before: every timed result is checked.
+    """
+
+    def __init__(self, benches: dict[str, Bench], baselines: Sequence[Baseline], mode: str, cache_bytes: int) -> None:
+        """`benches` are the candidates by side name; all at one workload. `mode` is "cold" or "warm"."""
+        first = next(iter(benches.values()))
+        seeds = first.seeds if mode == "cold" else first.seeds[:1]
+        examples = [first.example(first.workload, first.distributions[0], seed) for seed in seeds]
+        contents = [example.inputs for example in examples]
+        self._mode = mode
+        self._sets = _buffer_sets(contents, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
+        self._calls = {name: _candidate_call(bench) for name, bench in benches.items()}
+        self._calls |= {baseline.name: baseline.run for baseline in baselines}
+        self._expected = {name: [call(inputs) for inputs in contents] for name, call in self._calls.items()}
+        self._errors = {
+            name: tuple(errors_beside(out, ex) for out, ex in zip(self._expected[name], examples, strict=True))
+            for name in benches
+        }
+        self._next = 0
+        self._calls_per_sample = self._choose_calls_per_sample()
+
+    def facts(self) -> StopwatchFacts:
+        """How it measures."""
+        return StopwatchFacts(tuple(self._calls), self._mode, len(self._sets), self._calls_per_sample, self._errors)
+
+    def blocks(self, count: int, sides: Sequence[str]) -> tuple[Block, ...]:
+        """That many ABBA blocks of the named sides."""
+        return tuple(self._block(sides) for _ in range(count))
+
+    def _block(self, sides: Sequence[str]) -> Block:
+        stolen, preempted = _stolen_seconds(), resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+        started = time.perf_counter()
+        forward = {side: self._sample(side) for side in sides}
+        backward = {side: self._sample(side) for side in reversed(sides)}
+        seconds = (time.perf_counter() - started) * len(os.sched_getaffinity(0))
+        return Block(
+            times_us={side: (forward[side][0], backward[side][0]) for side in sides},
+            stolen=(_stolen_seconds() - stolen) / seconds,
+            preemptions=resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - preempted,
+            wrong=tuple(side for side in sides if not (forward[side][1] and backward[side][1])),
+        )
+
+    def _sample(self, side: str) -> tuple[float, bool]:
+        """Microseconds per call, and whether the last call's output was right."""
+        call, sets, first = self._calls[side], self._sets, self._next
+        output = None
+        started = time.perf_counter_ns()
+        for number in range(first, first + self._calls_per_sample):
+            output = call(sets[number % len(sets)])
+        elapsed_us = (time.perf_counter_ns() - started) / 1e3
+        self._next = first + self._calls_per_sample
+        expected = self._expected[side][(self._next - 1) % len(sets) % len(self._expected[side])]
+        assert output is not None
+        return elapsed_us / self._calls_per_sample, torch.equal(output, expected)
+
+    def _choose_calls_per_sample(self) -> int:
+        fastest = math.inf
+        for call in self._calls.values():
+            for number in range(WARM_UP_CALLS):
+                started = time.perf_counter_ns()
+                call(self._sets[number % len(self._sets)])
+                taken = (time.perf_counter_ns() - started) / 1e3
+            fastest = min(fastest, taken)
+        return max(1, math.ceil(SAMPLE_US / fastest))
+
+
+def _buffer_sets(contents: Sequence[Inputs], least_bytes: int) -> list[Inputs]:
+    """Copies of the contents in turn, each at an address of its own, together at least `least_bytes`."""
+    set_bytes = sum(tensor.numel() * tensor.element_size() for tensor in contents[0])
+    # A multiple of the contents, so that a set's number tells its content.
+    rounds = max(1, math.ceil(least_bytes / (set_bytes * len(contents))))
+    return [tuple(tensor.clone() for tensor in inputs) for _ in range(rounds) for inputs in contents]
+
+
+def _candidate_call(bench: Bench) -> Callable[[Inputs], torch.Tensor]:
+    workspace = bench.new_workspace(bench.workload)
+    kernel, workload, program = bench.kernel, bench.workload, bench.program
+
+    def call(inputs: Inputs) -> torch.Tensor:
+        output = kernel.empty_output(workload)
+        program.launch(kernel.arguments(workload, inputs, output, workspace))
+        return output
+
+    return call
+
+
+def _stolen_seconds() -> float:
+    """Processor time that the hypervisor gave to other guests, all cores; 0 where the system does not tell."""
+    path = Path("/proc/stat")
+    fields = path.read_text().split("\n", 1)[0].split() if path.exists() else []
+    return float(fields[8]) / os.sysconf("SC_CLK_TCK") if len(fields) > 8 else 0.0

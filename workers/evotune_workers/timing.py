@@ -1,0 +1,176 @@
+"""The timing protocol: the actor's half, which decides how long to measure and what the samples say.
+
+Unit of evidence: a block, in which every side is timed in order and then in reverse (ABBA), so that drift cancels. The
+statistic is the median over blocks of baseline / candidate, with a bootstrap interval. Bounds are the design's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from .statistics import Interval, median_interval
+from .stopwatch import Block
+
+HALF_WIDTH = 0.005
+MOST_BLOCKS = 60
+LEAST_BLOCKS = 10
+# Blocks between two looks at the interval; the first look picks the opponent and stops hopeless candidates.
+BLOCKS_PER_LOOK = 5
+WARM_BLOCKS = 10
+# A block in which the hypervisor took more than this share of the processor (a GPU: clock off by as much) is dropped.
+DISTURBED_SHARE = 0.04
+MOST_DROPPED_SHARE = 0.20
+# "Well above the incumbent": even the fast end of the interval is this much slower than the incumbent's slow end.
+CENSOR_MARGIN = 0.03
+# Baselines slower than the fastest by more than this after the first look are timed no further.
+OPPONENT_MARGIN = 1.10
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A candidate beside the fastest baseline. Times in microseconds; speed-up = baseline / candidate."""
+
+    workload: str
+    mode: Literal["cold", "warm"]
+    baseline: str
+    median_us: float
+    p50_us: float
+    p90_us: float
+    p99_us: float
+    baseline_us: float
+    speedup: float
+    speedup_low: float
+    speedup_high: float
+    blocks: int
+    dropped_blocks: int
+    censored: bool
+    samples: Mapping[str, Sequence[tuple[float, float]]]
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The undisturbed blocks so far, how many were dropped, and whether an output was wrong."""
+
+    kept: tuple[Block, ...]
+    dropped: int
+    wrong: frozenset[str]
+
+    def times(self, side: str) -> list[tuple[float, float]]:
+        """The pairs of that side, of the blocks in which it was timed."""
+        return [block.times_us[side] for block in self.kept if side in block.times_us]
+
+    def median_us(self, side: str) -> float:
+        """Median time of a call."""
+        return float(np.median(np.asarray(self.times(side))))
+
+    def speedup(self, candidate: str, baseline: str) -> Interval:
+        """Median of per-block ratios baseline / candidate, with its interval."""
+        pairs = [
+            sum(block.times_us[baseline]) / sum(block.times_us[candidate])
+            for block in self.kept
+            if baseline in block.times_us and candidate in block.times_us
+        ]
+        return median_interval(pairs)
+
+    def joined(self, blocks: Sequence[Block]) -> Samples:
+        """With more blocks, the disturbed ones left out."""
+        kept = [block for block in blocks if block.stolen <= DISTURBED_SHARE]
+        wrong = self.wrong.union(*(block.wrong for block in blocks))
+        return Samples((*self.kept, *kept), self.dropped + len(blocks) - len(kept), wrong)
+
+    @property
+    def too_disturbed(self) -> bool:
+        """Whether so many blocks were dropped that there is no result."""
+        return self.dropped > MOST_DROPPED_SHARE * (self.dropped + len(self.kept))
+
+
+NO_SAMPLES = Samples((), 0, frozenset())
+
+
+def race(
+    candidates: Sequence[str],
+    baselines: Sequence[str],
+    run_blocks: Callable[[int, tuple[str, ...]], Sequence[Block]],
+    incumbent_low: float | None,
+) -> tuple[Samples, bool]:
+    """Measures until every candidate's interval is narrow, or 60 blocks.
+
+    Returns the samples, and whether they were censored: stopped early, because the whole interval of every candidate is
+    below `incumbent_low` (the low end of the best speed-up so far) by a margin.
+    """
+    sides = (*candidates, *baselines)
+    samples = NO_SAMPLES
+    while len(samples.kept) + samples.dropped < MOST_BLOCKS:
+        samples = samples.joined(run_blocks(BLOCKS_PER_LOOK, sides))
+        if len(samples.kept) < BLOCKS_PER_LOOK:
+            continue
+        opponent = fastest(samples, baselines)
+        sides = (*candidates, *_contenders(samples, baselines))
+        intervals = [samples.speedup(candidate, opponent) for candidate in candidates]
+        if incumbent_low is not None and all(i.high < incumbent_low * (1 - CENSOR_MARGIN) for i in intervals):
+            return samples, True
+        if len(samples.kept) >= LEAST_BLOCKS and all(i.half_width <= HALF_WIDTH for i in intervals):
+            break
+    return samples, False
+
+
+def fastest(samples: Samples, baselines: Sequence[str]) -> str:
+    """The opponent: the baseline with the smallest median."""
+    return min(baselines, key=samples.median_us)
+
+
+def _contenders(samples: Samples, baselines: Sequence[str]) -> list[str]:
+    """The baselines that may still turn out to be the fastest."""
+    bound = OPPONENT_MARGIN * samples.median_us(fastest(samples, baselines))
+    return [baseline for baseline in baselines if samples.median_us(baseline) <= bound]
+
+
+def summarise(
+    samples: Samples,
+    candidate: str,
+    baselines: Sequence[str],
+    workload: str,
+    mode: Literal["cold", "warm"],
+    censored: bool,
+    conditions: Mapping[str, Any],
+) -> Timing:
+    """One candidate's timing against the fastest of the baselines."""
+    opponent = fastest(samples, baselines)
+    speedup = samples.speedup(candidate, opponent)
+    p50, p90, p99 = np.percentile(np.asarray(samples.times(candidate)), [50, 90, 99])
+    others = {baseline: samples.median_us(baseline) for baseline in baselines}
+    return Timing(
+        workload=workload,
+        mode=mode,
+        baseline=opponent,
+        median_us=samples.median_us(candidate),
+        p50_us=float(p50),
+        p90_us=float(p90),
+        p99_us=float(p99),
+        baseline_us=samples.median_us(opponent),
+        speedup=speedup.median,
+        speedup_low=speedup.low,
+        speedup_high=speedup.high,
+        blocks=len(samples.kept),
+        dropped_blocks=samples.dropped,
+        censored=censored,
+        samples={side: samples.times(side) for side in (candidate, *baselines)},
+        conditions={**conditions, "baselines_us": others},
+    )
+
+
+def cpu_environment(cores: int) -> dict[str, str]:
+    """The child's environment: threads pinned to cores, as many as there are (Ray would set one)."""
+    return {"OMP_NUM_THREADS": str(cores), "MKL_NUM_THREADS": str(cores), "OMP_PROC_BIND": "true"}
+
+
+def as_conditions(facts: Any, **more: Any) -> dict[str, Any]:
+    """Stopwatch facts as JSON-like conditions of a timing."""
+    known = {key: value for key, value in dataclasses.asdict(facts).items() if key != "errors"}
+    return {**known, **more}
