@@ -22,6 +22,7 @@ from .kernel import Kernel
 from .kernel_folder import load_kernel, named_workload
 from .messages import Load, OpenStopwatch, Request, RunBlocks, RunGate, Start
 from .sandbox import BuildRefused, ChildDied, ChildTimeout, Sandbox
+from .statistics import Interval
 from .stopwatch import Block, StopwatchFacts
 from .timing import WARM_BLOCKS, Samples, Timing, as_conditions, cpu_environment, race, summarise
 
@@ -72,6 +73,16 @@ class Measurer:
         honest = [candidate for candidate in job.candidates if checked[candidate.number].failed_gate is None]
         timed = self._time_finalists(honest, checked, job) if honest else {}
         return tuple(timed.get(number, measurement) for number, measurement in checked.items())
+
+    def compare(self, first: Candidate, second: Candidate, variant: str, seeds: tuple[int, ...]) -> Interval:
+        """Time of `second` / time of `first`, interleaved in one process at their first workload, cold: over 1 means
+        that `first` is faster. Raises GateFailed when one of them cannot be run.
+        """
+        sides = {f"{CANDIDATE} {place}": (each, each.builds[0]) for place, each in enumerate((first, second))}
+        with self._loaded(sides, variant, seeds):
+            self._ask("timing", OpenStopwatch("cold", self._device.cache_bytes), TIMING_LIMIT_SECONDS)
+            samples, _ = race([f"{CANDIDATE} 0"], [f"{CANDIDATE} 1"], self._run_blocks, None)
+        return samples.speedup(f"{CANDIDATE} 0", f"{CANDIDATE} 1")
 
     def close(self) -> None:
         """Ends the child."""
@@ -207,14 +218,14 @@ class Measurer:
         watch: StopwatchFacts = self._ask("timing", request, TIMING_LIMIT_SECONDS)
         baselines = tuple(side for side in watch.sides if side not in candidates)
 
-        def run_blocks(count: int, sides: tuple[str, ...]) -> tuple[Block, ...]:
-            blocks: tuple[Block, ...] = self._ask("timing", RunBlocks(count, sides), TIMING_LIMIT_SECONDS)
-            return blocks
-
         if mode == "warm":
-            return watch, Samples((), 0, frozenset()).joined(run_blocks(WARM_BLOCKS, watch.sides)), False
-        samples, censored = race(candidates, baselines, run_blocks, incumbent)
+            return watch, Samples((), 0, frozenset()).joined(self._run_blocks(WARM_BLOCKS, watch.sides)), False
+        samples, censored = race(candidates, baselines, self._run_blocks, incumbent)
         return watch, samples, censored
+
+    def _run_blocks(self, count: int, sides: tuple[str, ...]) -> tuple[Block, ...]:
+        blocks: tuple[Block, ...] = self._ask("timing", RunBlocks(count, sides), TIMING_LIMIT_SECONDS)
+        return blocks
 
     def _judge_timed_outputs(
         self, side: str, watch: StopwatchFacts, samples: Samples, facts: BenchFacts, workload: str

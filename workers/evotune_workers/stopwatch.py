@@ -64,7 +64,9 @@ class Stopwatch:
         contents = [example.inputs for example in examples]
         self._mode = mode
         self._sets = _buffer_sets(contents, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
-        self._calls = {name: _candidate_call(bench) for name, bench in benches.items()}
+        # One scratch buffer for all: its address is not a difference between candidates.
+        workspace = max((bench.new_workspace(bench.workload) for bench in benches.values()), key=len)
+        self._calls = {name: _candidate_call(bench, workspace) for name, bench in benches.items()}
         self._calls |= {baseline.name: baseline.run for baseline in baselines}
         self._expected = {name: [call(inputs) for inputs in contents] for name, call in self._calls.items()}
         self._errors = {
@@ -127,8 +129,7 @@ def _buffer_sets(contents: Sequence[Inputs], least_bytes: int) -> list[Inputs]:
     return [tuple(tensor.clone() for tensor in inputs) for _ in range(rounds) for inputs in contents]
 
 
-def _candidate_call(bench: Bench) -> Callable[[Inputs], torch.Tensor]:
-    workspace = bench.new_workspace(bench.workload)
+def _candidate_call(bench: Bench, workspace: torch.Tensor) -> Callable[[Inputs], torch.Tensor]:
     kernel, workload, program = bench.kernel, bench.workload, bench.program
 
     def call(inputs: Inputs) -> torch.Tensor:

@@ -21,6 +21,7 @@ MOST_BLOCKS = 60
 LEAST_BLOCKS = 10
 # Blocks between two looks at the interval; the first look picks the opponent and stops hopeless candidates.
 BLOCKS_PER_LOOK = 5
+LOOKS = (MOST_BLOCKS - LEAST_BLOCKS) // BLOCKS_PER_LOOK + 1
 WARM_BLOCKS = 10
 # A block in which the hypervisor took more than this share of the processor (a GPU: clock off by as much) is dropped.
 DISTURBED_SHARE = 0.04
@@ -70,13 +71,13 @@ class Samples:
         return float(np.median(np.asarray(self.times(side))))
 
     def speedup(self, candidate: str, baseline: str) -> Interval:
-        """Median of per-block ratios baseline / candidate, with its interval."""
+        """Median of per-block ratios baseline / candidate, with its interval (valid at whichever look it is taken)."""
         pairs = [
             sum(block.times_us[baseline]) / sum(block.times_us[candidate])
             for block in self.kept
             if baseline in block.times_us and candidate in block.times_us
         ]
-        return median_interval(pairs)
+        return median_interval(pairs, LOOKS)
 
     def joined(self, blocks: Sequence[Block]) -> Samples:
         """With more blocks, the disturbed ones left out."""

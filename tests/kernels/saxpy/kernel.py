@@ -8,7 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from evotune_workers.kernel import Baseline, Configuration, Cost, Inputs, Kernel, StructureCase, Value, Variant, Workload
+from evotune_workers.kernel import (
+    Baseline,
+    Configuration,
+    Cost,
+    Inputs,
+    Kernel,
+    StructureCase,
+    Value,
+    Variant,
+    Workload,
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,42 @@
+# make search   installs evotune into .venv and tunes the attention kernel for this machine
+# make test     lint, types and every test that this machine can run
+# make PYTHON=python3.12 ...   with another Python (3.11 to 3.13)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+PROJECT := pyproject.toml constraints.txt
+
+.PHONY: search test lint clean
+
+search: $(INSTALLED)
+	$(BIN)/evotune search --budget 200
+
+test: lint
+	$(BIN)/pytest
+
+lint: $(INSTALLED_DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# The pip that comes with Python 3.11 and 3.12 knows no --group; hence the pinned one.
+$(INSTALLED): $(BIN)/python $(PROJECT)
+	$(PIP) install --quiet --constraint constraints.txt --upgrade pip
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
+	$(PIP) install --quiet --constraint constraints.txt --group dev
+	touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo 'evotune needs Python 3.11, 3.12 or 3.13; name one: make PYTHON=python3.12' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)

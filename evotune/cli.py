@@ -1,0 +1,255 @@
+"""The commands: each parses its options, makes one call and prints; errors become one line at the edge, in `main`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evotune import database_url, options, request
+from evotune.errors import UserError, one_line, user_line
+from evotune.options import DetailFormat, Format
+
+BAD_INPUT = 2
+# As Typer and Rich have it when they are the ones to notice.
+CLOSED_PIPE = 1
+# Settings that a stored search keeps when it goes on.
+FIXED_BY_RESUME = ("space", "target", "workload", "sampler", "seed")
+
+app = typer.Typer(name="evotune", add_completion=False, rich_markup_mode="rich")
+
+
+def main() -> None:
+    """The `evotune` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line and returns its exit code; bad input is one line on standard error and code 2."""
+    try:
+        code = typer.main.get_command(app).main(list(arguments), prog_name="evotune", standalone_mode=False)
+        sys.stdout.flush()
+        return code or 0
+    except typer.TyperException as error:
+        return _refuse(error.format_message())
+    except BrokenPipeError:
+        return _leave_closed_pipe()
+    except Exception as error:
+        line = user_line(error)
+        if line is None:
+            raise
+        return _refuse(line)
+
+
+@app.callback(invoke_without_command=True, epilog="Example: evotune search --budget 50")
+def root(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Finds the fastest correct configuration of a GPU kernel and keeps the evidence."""
+    if show_version:
+        typer.echo(f"evotune {version('evotune')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(epilog="Example: evotune search attention_fwd --workload mission --budget 200")
+def search(
+    context: typer.Context,
+    kernel: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="KERNEL", help="A built-in name, or a folder with a kernel.py.", show_default=request.DEFAULT_KERNEL
+        ),
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Search space: a YAML file or a built-in name, else the target's own."),
+    ] = None,
+    target: Annotated[
+        str, typer.Option(metavar="T", help="cpu, sm_89, ... or auto: this machine's GPU, else its CPU.")
+    ] = request.DEFAULT_TARGET,
+    workload: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="May be repeated; without it, the kernel's first.")
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            parser=options.count,
+            metavar="N",
+            help="Distinct configurations to build.",
+            show_default=f"{request.DEFAULT_BUDGET}; with --resume, the search's own",
+        ),
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(parser=options.seconds, metavar="S", help="Propose nothing after S seconds.")
+    ] = None,
+    sampler: Annotated[
+        str, typer.Option(metavar="NAME", help="Proposes configurations: evolution, random, tpe, nsga2.")
+    ] = request.DEFAULT_SAMPLER,
+    seed: Annotated[
+        int, typer.Option(parser=options.whole, metavar="N", help="Same seed and same timings give the same proposals.")
+    ] = request.DEFAULT_SEED,
+    db: options.DbOption = database_url.DEFAULT,
+    ray_address: Annotated[
+        str | None, typer.Option(metavar="A", help="Join this Ray cluster instead of a local one.")
+    ] = None,
+    resume: Annotated[
+        int | None, typer.Option(parser=options.count, metavar="ID", help="Go on with a stored search.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON; progress goes to standard error.")
+    ] = False,
+) -> None:
+    """Search for the fastest correct configuration of a kernel, and record every trial."""
+    if resume is not None:
+        _refuse_fixed_settings(context, resume)
+        database_url.existing(db)
+    fresh = resume is None
+    _search(
+        request.SearchRequest(
+            db=db,
+            kernel=kernel or (request.DEFAULT_KERNEL if fresh else None),
+            space=space,
+            target=target,
+            workloads=tuple(workload or ()),
+            budget=budget or (request.DEFAULT_BUDGET if fresh else None),
+            time_limit=time_limit,
+            sampler=sampler,
+            seed=seed,
+            ray_address=ray_address,
+            resume=resume,
+        ),
+        json,
+    )
+
+
+@app.command(epilog="Example: evotune leaderboard --kernel attention_fwd --top 5 --format json")
+def leaderboard(
+    kernel: options.KernelOption = None,
+    target: options.TargetOption = None,
+    device: options.DeviceOption = None,
+    workload: options.WorkloadOption = None,
+    search: options.SearchOption = None,
+    top: Annotated[int, typer.Option(parser=options.count, metavar="N", help="At most this many.")] = 20,
+    format: options.FormatOption = Format.TABLE,
+    db: options.DbOption = database_url.DEFAULT,
+) -> None:
+    """List the trials that passed every gate, the fastest first."""
+    from evotune.selection import empty_hint
+    from evotune.views import write_leaderboard
+    from evotune_db import Database
+    from evotune_db.records import LeaderboardEntry, LeaderboardFilter
+
+    wanted = LeaderboardFilter(kernel, target, device, workload, search, top=top)
+    with Database.open(database_url.existing(db)) as database:
+        entries = database.leaderboard(wanted)
+        hint = "" if entries else empty_hint(database, wanted)
+    write_leaderboard(entries, hint, LeaderboardEntry, format)
+
+
+@app.command(epilog="Example: evotune show 17")
+def show(
+    trial: Annotated[int, typer.Argument(parser=options.count, metavar="TRIAL", help="A trial's number.")],
+    format: options.DetailFormatOption = DetailFormat.TABLE,
+    db: options.DbOption = database_url.DEFAULT,
+) -> None:
+    """Show everything recorded of one trial: configuration, builds and logs, gates, timings."""
+    from evotune import plain, terminal, trial_view
+    from evotune_db import Database
+
+    with Database.open(database_url.existing(db)) as database:
+        details = database.trial(trial)
+    if format is DetailFormat.JSON:
+        plain.write_json(details, sys.stdout)
+    else:
+        trial_view.print_trial(details, terminal.console(sys.stdout))
+
+
+@app.command(epilog="Example: evotune searches --format csv")
+def searches(format: options.FormatOption = Format.TABLE, db: options.DbOption = database_url.DEFAULT) -> None:
+    """List the searches in the database."""
+    from evotune.views import write_searches
+    from evotune_db import Database
+    from evotune_db.records import SearchSummary
+
+    with Database.open(database_url.existing(db)) as database:
+        write_searches(database.searches(), SearchSummary, format)
+
+
+@app.command(epilog="Example: evotune export --kernel attention_fwd --workload mission --out best_attention")
+def export(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A folder that is new or empty.")],
+    kernel: options.KernelOption = None,
+    target: options.TargetOption = None,
+    device: options.DeviceOption = None,
+    workload: options.WorkloadOption = None,
+    search: options.SearchOption = None,
+    trial: Annotated[int | None, typer.Option(parser=options.count, metavar="ID", help="This trial.")] = None,
+    db: options.DbOption = database_url.DEFAULT,
+) -> None:
+    """Export the best trial that fits, or the one named, as a folder that builds and verifies itself."""
+    from evotune.export import export_trial
+    from evotune.selection import select
+    from evotune_db import Database
+    from evotune_db.records import LeaderboardFilter
+
+    wanted = LeaderboardFilter(kernel, target, device, workload, search, trial, top=1)
+    with Database.open(database_url.existing(db)) as database:
+        chosen = select(database, wanted)
+    export_trial(chosen.details, chosen.entry, chosen.folder, out)
+    typer.echo(f"trial {chosen.entry.trial} exported to {out}; build, check and time it: python {out / 'verify.py'}")
+
+
+@app.command(epilog="Example: evotune doctor --format json")
+def doctor(format: options.FormatOption = Format.TABLE, db: options.DbOption = database_url.DEFAULT) -> None:
+    """Tell what this machine has and lacks, each lack with its remedy."""
+    from evotune.doctor import Check, cpu_target_works, examine, print_checks
+    from evotune.views import write_list
+
+    checks = examine(db)
+    write_list(checks, Check, format, print_checks)
+    if not cpu_target_works(checks):
+        raise typer.Exit(1)
+
+
+def _search(wanted: request.SearchRequest, json: bool) -> None:
+    from evotune import plain, summary
+    from evotune.progress import make_reporter
+    from evotune.search import run_search
+
+    reporter = make_reporter(json)
+    try:
+        result = run_search(wanted, reporter)
+    finally:
+        reporter.stopped()
+    if json:
+        plain.write_json(summary.as_json(result), sys.stdout)
+    else:
+        typer.echo(summary.as_text(result, wanted))
+    raise typer.Exit(summary.exit_code(result, wanted))
+
+
+def _refuse_fixed_settings(context: typer.Context, resume: int) -> None:
+    sources = {name: context.get_parameter_source(name) for name in FIXED_BY_RESUME}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        names = ", ".join(f"--{name}" for name in given)
+        raise UserError(f"--resume goes on with search {resume} as it was, got {names} too; leave {names} out")
+
+
+def _refuse(text: str) -> int:
+    typer.echo(f"error: {one_line(text)}", err=True)
+    return BAD_INPUT
+
+
+def _leave_closed_pipe() -> int:
+    """The reader left; what is buffered goes nowhere, or else Python would try once more at exit and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CLOSED_PIPE

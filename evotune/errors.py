@@ -1,0 +1,48 @@
+"""What the user can put right, as one line: the command line's own error and the mapping of everyone else's."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import sys
+from collections.abc import Iterable
+
+DOMAIN_ERRORS = (
+    ("evotune_db", "DatabaseError"),
+    ("evotune.space", "SpaceError"),
+    ("evotune.export", "ExportError"),
+    ("evotune.locate", "UnknownKernel"),
+    ("evotune.locate", "UnknownSpace"),
+    ("evotune_workers.kernel_folder", "KernelError"),
+)
+ENVIRONMENT_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+class UserError(Exception):
+    """Something that the user can put right; its text is the one line that they see, and the exit code is 2."""
+
+
+def user_line(error: BaseException) -> str | None:
+    """The one line that tells the user of `error`, or None when it is evotune's own fault and needs its traceback."""
+    if isinstance(error, (UserError, *_domain_errors())):
+        return one_line(str(error))
+    if isinstance(error, OSError) and error.errno in ENVIRONMENT_ERRNOS:
+        where = f": {error.filename}" if error.filename else ""
+        return one_line(f"{error.strerror}{where}; free space or choose a place that can be written to, and try again")
+    return None
+
+
+def one_line(text: str) -> str:
+    """`text` with every run of white space, line ends included, as one blank."""
+    return " ".join(text.split())
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean NEAREST?` to end an error text with, or nothing when no known name is near."""
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {nearest[0]}?" if nearest else ""
+
+
+def _domain_errors() -> tuple[type[BaseException], ...]:
+    """Those of modules that are loaded: an error can only have come from one of them, and none is imported for this."""
+    return tuple(getattr(sys.modules[module], name) for module, name in DOMAIN_ERRORS if module in sys.modules)

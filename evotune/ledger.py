@@ -1,0 +1,167 @@
+"""The books of a search: every trial recorded as it ends, told to the sampler in the order of its number."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from evotune.outcomes import build_records, failed_build, measured
+from evotune.progress import BestSoFar, Reporter, TrialLine
+from evotune.space import configuration_key
+from evotune.study import Proposal, Study
+from evotune_db import Database
+from evotune_db.records import OutcomeRecord, StoredTrial
+from evotune_workers.device import Device
+from evotune_workers.jobs import Candidate, Measurement
+
+Binary = tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A trial that has not been told yet: its id in the database and how it was proposed."""
+
+    trial: int
+    proposal: Proposal
+
+
+class Ledger:
+    """Writes outcomes to the database and the study, and knows the best so far."""
+
+    def __init__(self, database: Database, search_id: int, study: Study, reporter: Reporter) -> None:
+        """Empty; `restore` fills it on resume."""
+        self._database, self._search_id = database, search_id
+        self._study, self._reporter = study, reporter
+        self._started = time.monotonic()
+        self._open: dict[int, Entry] = {}
+        self._outcomes: dict[int, OutcomeRecord] = {}
+        self._owners: dict[Binary, int] = {}
+        self._waiting: dict[int, tuple[int, Candidate]] = {}
+        self._recorded: dict[int, tuple[int, OutcomeRecord]] = {}
+        self._best: BestSoFar | None = None
+        self._told_before: set[int] = set()
+        self.incumbents: dict[str, float] = {}
+        self.told = 0
+
+    def propose(self) -> Proposal:
+        """Asks the sampler and records the proposal."""
+        proposal = self._study.ask()
+        key = configuration_key(proposal.configuration)
+        trial = self._database.add_trial(self._search_id, proposal.number, proposal.configuration, key)
+        self._open[proposal.number] = Entry(trial, proposal)
+        self._database.mark(trial, "building")
+        return proposal
+
+    def built(self, candidate: Candidate) -> bool:
+        """Books a build; True when the candidate is to be measured.
+
+        Not when a build failed, and not when another trial of the search has the same binary: its outcome is shared.
+        """
+        number = candidate.number
+        failure = failed_build(candidate)
+        if failure is not None:
+            builds = build_records(candidate)
+            self._record(number, OutcomeRecord("failed", "build", failure.reason, builds=builds, gates=(failure,)))
+            return False
+        owner = self._owners.setdefault(_binary(candidate), number)
+        if owner != number:
+            self._waiting[number] = (owner, candidate)
+            self._share()
+            return False
+        return True
+
+    def measuring(self, candidate: Candidate) -> None:
+        """Books that a worker has taken the candidate."""
+        self._database.mark(self._open[candidate.number].trial, "measuring")
+
+    def measured(self, candidate: Candidate, measurement: Measurement, device: Device) -> None:
+        """Books a measurement and whatever waited for it."""
+        self._record(candidate.number, measured(candidate, measurement, device))
+        self._share()
+
+    def settle(self) -> None:
+        """Tells the study every outcome whose predecessors have all been told."""
+        while self.told in self._outcomes or self.told in self._told_before:
+            if (outcome := self._outcomes.pop(self.told, None)) is not None:
+                self._study.tell(self.told, outcome.objective, censored=_censored(outcome))
+            self.told += 1
+
+    def restore(self, trials: Sequence[StoredTrial]) -> list[Proposal]:
+        """Takes over the trials of an earlier run; returns those that have no outcome yet, to be built again."""
+        unfinished = []
+        for trial in trials:
+            self._study.restore(trial)
+            if trial.state in ("passed", "failed"):
+                self._told_before.add(trial.number)
+                continue
+            proposal = Proposal(trial.number, dict(trial.configuration), seconds=0.0)
+            self._open[trial.number] = Entry(trial.id, proposal)
+            unfinished.append(proposal)
+        return unfinished
+
+    def _record(self, number: int, outcome: OutcomeRecord) -> None:
+        entry = self._open.pop(number)
+        self._database.record_outcome(entry.trial, outcome)
+        self._outcomes[number] = outcome
+        self._recorded[number] = (entry.trial, outcome)
+        self._note_best(entry, outcome)
+        self._reporter.trial_finished(self._line(entry, outcome))
+
+    def _share(self) -> None:
+        """Gives trials of a binary that has been measured the outcome of the one that was."""
+        for number, (owner, candidate) in list(self._waiting.items()):
+            if owner not in self._recorded:
+                continue
+            del self._waiting[number]
+            trial, outcome = self._recorded[owner]
+            self._record(number, _shared(candidate, trial, outcome))
+
+    def _note_best(self, entry: Entry, outcome: OutcomeRecord) -> None:
+        cold = [timing for timing in outcome.timings if timing.mode == "cold"]
+        if outcome.objective is None or not cold or _censored(outcome):
+            return
+        speedup = 1 / outcome.objective
+        if self._best is not None and speedup <= self._best.speedup:
+            return
+        first = cold[0]
+        single = len(cold) == 1
+        self._best = BestSoFar(
+            trial=entry.trial,
+            speedup=speedup,
+            low=first.speedup_low if single else speedup,
+            high=first.speedup_high if single else speedup,
+            baseline=first.baseline,
+            median_us=first.median_us,
+            baseline_us=first.baseline_us,
+            configuration=entry.proposal.configuration,
+        )
+        self.incumbents = {timing.workload: timing.speedup_low for timing in cold}
+        self._reporter.best(self._best)
+
+    def _line(self, entry: Entry, outcome: OutcomeRecord) -> TrialLine:
+        return TrialLine(
+            number=entry.proposal.number,
+            trial=entry.trial,
+            state=outcome.state,
+            failed_gate=outcome.failed_gate,
+            reason=outcome.reason,
+            speedup=1 / outcome.objective if outcome.objective else None,
+            censored=_censored(outcome),
+            proposal_seconds=entry.proposal.seconds,
+            elapsed_seconds=time.monotonic() - self._started,
+        )
+
+
+def _binary(candidate: Candidate) -> Binary:
+    return tuple(built.build.binary_hash for built in candidate.builds)
+
+
+def _censored(outcome: OutcomeRecord) -> bool:
+    return any(timing.censored for timing in outcome.timings)
+
+
+def _shared(candidate: Candidate, trial: int, outcome: OutcomeRecord) -> OutcomeRecord:
+    """The outcome of a trial with the same binary, without its evidence: that is kept once, with the other trial."""
+    reason = outcome.reason or f"same binary as trial {trial}"
+    return replace(outcome, reason=reason, same_binary_as=trial, builds=build_records(candidate), gates=(), timings=())

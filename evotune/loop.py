@@ -1,0 +1,75 @@
+"""The search loop: ask, build, measure, record, tell.
+
+Proposals do not depend on who finishes first. Trials are told in the order of their numbers, and a batch is asked for
+exactly when all trials but the last `window - batch` have been told. So the same seed and the same measured values give
+the same proposals, however the work is spread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evotune.interrupt import Interrupt
+from evotune.ledger import Ledger
+from evotune.pipeline import Built, Event, Measured, Pipeline
+from evotune.plan import Plan
+from evotune.progress import Reporter
+from evotune.study import Proposal
+from evotune_db.records import SearchState, StoredTrial
+from evotune_workers.builder import BuildJob
+
+WAIT_SECONDS = 0.2
+
+
+class SearchLoop:
+    """One run of a search, until the budget is spent or something stops it."""
+
+    def __init__(
+        self, plan: Plan, pipeline: Pipeline, ledger: Ledger, reporter: Reporter, interrupt: Interrupt, batch: int
+    ) -> None:
+        """`batch` trials are proposed together; twice as many more may be under way."""
+        self._plan, self._pipeline, self._ledger = plan, pipeline, ledger
+        self._reporter, self._interrupt = reporter, interrupt
+        self._batch, self._window = batch, 3 * batch
+        self._next = 0
+
+    def run(self, earlier: Sequence[StoredTrial]) -> SearchState:
+        """Goes on from earlier trials; "finished" when every trial of the budget has its outcome."""
+        for proposal in self._ledger.restore(earlier):
+            self._build(proposal)
+        self._next = len(earlier)
+        while self._ledger.told < self._plan.budget:
+            if self._interrupt.pressed or self._interrupt.out_of_time:
+                return "interrupted"
+            self._propose()
+            for worker, candidate in self._pipeline.dispatch(self._ledger.incumbents):
+                self._ledger.measuring(candidate)
+                self._reporter.worker(worker.name, f"measuring trial {candidate.number}")
+            for event in self._pipeline.wait(WAIT_SECONDS):
+                self._handle(event)
+            self._ledger.settle()
+        return "finished"
+
+    def _propose(self) -> None:
+        while self._next < self._plan.budget and self._ledger.told >= self._asked_when():
+            for _ in range(min(self._batch, self._plan.budget - self._next)):
+                self._build(self._ledger.propose())
+                self._next += 1
+
+    def _asked_when(self) -> int:
+        """How many trials have been told when the next batch is asked for."""
+        return self._next + self._batch - self._window
+
+    def _build(self, proposal: Proposal) -> None:
+        plan = self._plan
+        job = BuildJob(proposal.number, proposal.configuration, plan.space.variant, plan.target, plan.workloads)
+        self._pipeline.build(job)
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Built(candidate):
+                if self._ledger.built(candidate):
+                    self._pipeline.enqueue(candidate)
+            case Measured(worker, candidate, measurement):
+                self._reporter.worker(worker.name, f"{self._pipeline.builds_running} builds running")
+                self._ledger.measured(candidate, measurement, worker.device)

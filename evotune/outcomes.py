@@ -1,0 +1,143 @@
+"""From what a worker returns to what the record stores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from evotune_db.records import BuildRecord, DeviceRecord, GateRecord, OutcomeRecord, TimingRecord
+from evotune_workers.compilers.build import Build
+from evotune_workers.device import Device
+from evotune_workers.gates.gate import GateResult
+from evotune_workers.jobs import Candidate, Measurement
+from evotune_workers.timing import Timing
+
+
+def device_record(device: Device) -> DeviceRecord:
+    """A device as the record keeps it: its limits beside its other facts."""
+    kind: Literal["cpu", "cuda"] = "cpu" if device.kind == "cpu" else "cuda"
+    return DeviceRecord(device.uuid, device.name, kind, {**device.facts, "limits": dict(device.limits)})
+
+
+def build_records(candidate: Candidate) -> tuple[BuildRecord, ...]:
+    """The distinct builds of a candidate, the first workload's first."""
+    builds = {built.build.key: built.build for built in candidate.builds}
+    return tuple(_build_record(build) for build in builds.values())
+
+
+def failed_build(candidate: Candidate) -> GateRecord | None:
+    """The verdict of the `build` gate when a build failed, else None."""
+    for built in candidate.builds:
+        if built.build.failure is not None:
+            return GateRecord("build", False, built.build.failure, built.workload, seconds=built.build.seconds)
+    return None
+
+
+def measured(candidate: Candidate, measurement: Measurement, device: Device) -> OutcomeRecord:
+    """The outcome of a candidate that was built and measured."""
+    built = tuple(
+        GateRecord("build", True, workload=each.workload, seconds=each.build.seconds) for each in candidate.builds
+    )
+    return OutcomeRecord(
+        state="failed" if measurement.failed_gate else "passed",
+        failed_gate=measurement.failed_gate,
+        reason=measurement.reason,
+        objective=None if measurement.failed_gate else objective(measurement.timings),
+        device=device_record(device),
+        builds=build_records(candidate),
+        gates=(*built, *gate_records(measurement.gates)),
+        timings=timing_records(candidate, measurement.timings, "search"),
+    )
+
+
+def objective(timings: Sequence[Timing]) -> float:
+    """What a sampler minimises: geometric mean over workloads of candidate time / fastest baseline's time (cold)."""
+    logs = [-math.log(timing.speedup) for timing in timings if timing.mode == "cold"]
+    return math.exp(sum(logs) / len(logs))
+
+
+def gate_records(results: Sequence[GateResult]) -> tuple[GateRecord, ...]:
+    """Verdicts as the record keeps them."""
+    return tuple(
+        GateRecord(
+            gate=result.gate,
+            passed=result.passed,
+            reason=result.reason,
+            workload=result.workload,
+            distribution=result.distribution,
+            seed=result.seed,
+            max_error=_finite(result.max_error),
+            max_limit=_finite(result.max_limit),
+            rms_error=_finite(result.rms_error),
+            rms_limit=_finite(result.rms_limit),
+            seconds=result.seconds,
+            figures=_json(result.figures),
+        )
+        for result in results
+    )
+
+
+def timing_records(
+    candidate: Candidate, timings: Sequence[Timing], phase: Literal["search", "confirm"]
+) -> tuple[TimingRecord, ...]:
+    """Timings as the record keeps them, each with the build that was timed."""
+    keys = {built.workload: built.build.key for built in candidate.builds}
+    return tuple(
+        TimingRecord(
+            workload=timing.workload,
+            phase=phase,
+            mode=timing.mode,
+            build_key=keys[timing.workload],
+            baseline=timing.baseline,
+            median_us=timing.median_us,
+            p50_us=timing.p50_us,
+            p90_us=timing.p90_us,
+            p99_us=timing.p99_us,
+            baseline_us=timing.baseline_us,
+            speedup=timing.speedup,
+            speedup_low=timing.speedup_low,
+            speedup_high=timing.speedup_high,
+            blocks=timing.blocks,
+            dropped_blocks=timing.dropped_blocks,
+            censored=timing.censored,
+            samples={side: [list(pair) for pair in pairs] for side, pairs in timing.samples.items()},
+            conditions=_json(timing.conditions),
+        )
+        for timing in timings
+    )
+
+
+def _build_record(build: Build) -> BuildRecord:
+    resources = build.resources
+    return BuildRecord(
+        key=build.key,
+        target=build.target,
+        flags=build.flags,
+        compiler=build.compiler,
+        seconds=build.seconds,
+        succeeded=build.failure is None,
+        log=build.log,
+        binary_hash=build.binary_hash,
+        registers=resources.registers if resources else None,
+        spill_stores=resources.spill_stores if resources else None,
+        spill_loads=resources.spill_loads if resources else None,
+        stack_bytes=resources.stack_bytes if resources else None,
+        shared_bytes=resources.shared_bytes if resources else None,
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON and PostgreSQL's JSONB know no NaN; a missing error beside `passed = false` is what the reason explains."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _json(value: Any) -> Any:
+    """The same figures with NaN and infinities as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    return value

@@ -1,0 +1,55 @@
+"""What goes into a search and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evotune_db.records import LeaderboardEntry, SearchState
+
+DEFAULT_KERNEL = "attention_fwd"
+DEFAULT_TARGET = "auto"
+DEFAULT_BUDGET = 200
+DEFAULT_SAMPLER = "evolution"
+DEFAULT_SEED = 0
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What `evotune search` was asked for.
+
+    `kernel` is a built-in name or a folder; `space` a built-in name or a YAML file, None for the target's own; no
+    `workloads` means the kernel's first. `time_limit` is in seconds. With `resume`, the id of a stored search, the
+    kernel and the budget may be None: as they were. Its other settings stay as they were, and hold their defaults here.
+    """
+
+    db: str
+    kernel: str | None = DEFAULT_KERNEL
+    space: str | None = None
+    target: str = DEFAULT_TARGET
+    workloads: tuple[str, ...] = ()
+    budget: int | None = DEFAULT_BUDGET
+    time_limit: float | None = None
+    sampler: str = DEFAULT_SAMPLER
+    seed: int = DEFAULT_SEED
+    ray_address: str | None = None
+    resume: int | None = None
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search came to: `failed_by_gate` counts trials by the gate that ended them; `db` is the database's URL.
+
+    `built` counts the configurations whose build was attempted, over all runs of the search; `seconds` is this run's.
+    """
+
+    search_id: int
+    state: SearchState
+    built: int
+    passed: int
+    failed_by_gate: Mapping[str, int]
+    best: LeaderboardEntry | None
+    seconds: float
+    db: str

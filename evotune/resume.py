@@ -1,0 +1,40 @@
+"""Going on with a stored search: the same kernel and space, or none at all."""
+
+from __future__ import annotations
+
+from evotune.errors import UserError
+from evotune.plan import Plan, make_plan
+from evotune.request import SearchRequest
+from evotune_db.records import StoredSearch
+
+
+def resumed_plan(stored: StoredSearch, request: SearchRequest) -> Plan:
+    """The plan that a stored search began with, with the request's budget if it has one.
+
+    Raises UserError when the kernel or the space has changed since: its trials could not be compared.
+    """
+    record = stored.record
+    kernel = request.kernel or str(record.options["kernel"])
+    plan = make_plan(
+        SearchRequest(
+            db=request.db,
+            kernel=kernel,
+            space=record.options["space"],
+            target=record.target,
+            workloads=record.workloads,
+            budget=request.budget or record.budget,
+            sampler=record.sampler,
+            seed=record.seed,
+        )
+    )
+    if plan.package.source_hash != record.kernel.source_hash:
+        raise UserError(
+            f"the kernel must be what search {stored.id} began with, {kernel} has changed: start a new search"
+        )
+    if plan.space.space_hash != record.space.hash:
+        raise UserError(f"the space must be what search {stored.id} began with, it has changed: start a new search")
+    if plan.budget < len(stored.trials):
+        raise UserError(
+            f"the budget must be at least the {len(stored.trials)} trials proposed so far, got {plan.budget}"
+        )
+    return plan

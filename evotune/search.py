@@ -1,0 +1,126 @@
+"""One search from request to result: plan, connect, loop, confirm, summarise."""
+
+from __future__ import annotations
+
+import time
+
+from evotune.confirmation import confirm_finalists
+from evotune.errors import UserError
+from evotune.interrupt import Interrupt
+from evotune.ledger import Ledger
+from evotune.loop import SearchLoop
+from evotune.pipeline import Pipeline
+from evotune.plan import Plan, enumerate_valid, make_plan, search_record
+from evotune.progress import Reporter
+from evotune.request import SearchRequest, SearchResult
+from evotune.resume import resumed_plan
+from evotune.seeds import search_seeds
+from evotune.space import ValidSet
+from evotune.study import Study
+from evotune_db import Database
+from evotune_db.records import LeaderboardFilter, SearchState, StoredSearch
+from evotune_workers.cluster import Cluster, ClusterError, Worker
+from evotune_workers.compilers.build import ToolchainError
+from evotune_workers.device import cpu_device
+from evotune_workers.sandbox import ChildBroke
+
+
+def run_search(request: SearchRequest, reporter: Reporter) -> SearchResult:
+    """Runs a search, or goes on with a stored one; every trial is recorded as it ends.
+
+    Raises UserError for what the user can put right; what was recorded until then stays recorded.
+    """
+    started = time.monotonic()
+    with Database.open(request.db) as database:
+        stored = database.load_search(request.resume) if request.resume is not None else None
+        plan = resumed_plan(stored, request) if stored else make_plan(request)
+        if request.ray_address is None:
+            # What is wrong with the budget or the constraints is said before Ray is started.
+            enumerate_valid(plan, cpu_device())
+        search_id, state = _search(request, plan, stored, database, reporter)
+        return _result(database, search_id, state, time.monotonic() - started, request.db)
+
+
+def _search(
+    request: SearchRequest, plan: Plan, stored: StoredSearch | None, database: Database, reporter: Reporter
+) -> tuple[int, SearchState]:
+    cluster = _connect(plan, request)
+    try:
+        with Interrupt(request.time_limit) as interrupt:
+            workers = cluster.cpu_workers()
+            valid = enumerate_valid(plan, workers[0].device)
+            search_id = _open_search(request, plan, valid, stored, database)
+            _announce(reporter, search_id, plan, stored, workers, valid)
+            pipeline = Pipeline(cluster, workers, plan.space.variant, search_seeds(plan.seed))
+            ledger = Ledger(database, search_id, Study(valid, plan.sampler, plan.seed), reporter)
+            loop = SearchLoop(plan, pipeline, ledger, reporter, interrupt, batch=cluster.cores)
+            state = _run(loop, stored, database, search_id)
+            if not interrupt.pressed:
+                confirm_finalists(plan, cluster, workers[0], database, search_id, reporter)
+            return search_id, state
+    finally:
+        reporter.stopped()
+        cluster.close()
+
+
+def _connect(plan: Plan, request: SearchRequest) -> Cluster:
+    try:
+        return Cluster(plan.package, request.ray_address)
+    except ClusterError as error:
+        raise UserError(f"{error}; check --ray-address, or leave it out for a local Ray") from error
+
+
+def _open_search(
+    request: SearchRequest, plan: Plan, valid: ValidSet, stored: StoredSearch | None, database: Database
+) -> int:
+    if stored is None:
+        return database.start_search(search_record(plan, valid, request))
+    database.resume_search(stored.id, plan.budget)
+    return stored.id
+
+
+def _announce(
+    reporter: Reporter,
+    search_id: int,
+    plan: Plan,
+    stored: StoredSearch | None,
+    workers: tuple[Worker, ...],
+    valid: ValidSet,
+) -> None:
+    done = sum(trial.state in ("passed", "failed") for trial in stored.trials) if stored else 0
+    what = f"{plan.kernel.name} ({', '.join(plan.workloads)}) on {workers[0].device.name}"
+    names = tuple(worker.name for worker in workers)
+    reporter.started(search_id, plan.budget - done, names, f"{what}, {len(valid)} valid configurations")
+
+
+def _run(loop: SearchLoop, stored: StoredSearch | None, database: Database, search_id: int) -> SearchState:
+    state: SearchState = "interrupted"
+    try:
+        state = loop.run(stored.trials if stored else ())
+    except ToolchainError as error:
+        raise UserError(str(error)) from error
+    except ChildBroke as error:
+        last = str(error).strip().splitlines()[-1]
+        raise UserError(f"the kernel's Python raised while a trial was checked: {last}") from error
+    finally:
+        database.finish_search(search_id, state)
+    return state
+
+
+def _result(database: Database, search_id: int, state: SearchState, seconds: float, db: str) -> SearchResult:
+    trials = database.load_search(search_id).trials
+    failed: dict[str, int] = {}
+    for trial in trials:
+        if trial.state == "failed":
+            failed[trial.failed_gate or "unknown"] = failed.get(trial.failed_gate or "unknown", 0) + 1
+    best = database.leaderboard(LeaderboardFilter(search=search_id, top=1))
+    return SearchResult(
+        search_id=search_id,
+        state=state,
+        built=sum(trial.state in ("passed", "failed") for trial in trials),
+        passed=sum(trial.state == "passed" for trial in trials),
+        failed_by_gate=failed,
+        best=best[0] if best else None,
+        seconds=seconds,
+        db=db,
+    )

@@ -1,0 +1,59 @@
+"""Which trial an export takes, and what to say when nothing on the leaderboard fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evotune.errors import UserError, did_you_mean
+from evotune.locate import kernel_folder
+
+if TYPE_CHECKING:
+    from evotune_db import Database
+    from evotune_db.records import LeaderboardEntry, LeaderboardFilter, TrialDetails
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A trial with its place on the leaderboard and the folder of its kernel."""
+
+    entry: LeaderboardEntry
+    details: TrialDetails
+    folder: Path
+
+
+def select(database: Database, wanted: LeaderboardFilter) -> Selected:
+    """The best entry that fits.
+
+    Raises UserError when none does, UnknownKernel when the folder of its kernel is not on this machine.
+    """
+    entries = database.leaderboard(wanted)
+    if not entries:
+        raise UserError(f"nothing to export: {empty_hint(database, wanted)}")
+    details = database.trial(entries[0].trial)
+    return Selected(entries[0], details, _folder(details))
+
+
+def empty_hint(database: Database, wanted: LeaderboardFilter) -> str:
+    """One line for a leaderboard with nothing that fits, with the nearest name if one was misspelt."""
+    if wanted.trial is not None:
+        state = database.trial(wanted.trial).trial.state
+        outside = f"trial {wanted.trial} ({state}) is not on the leaderboard or does not fit"
+        return f"{outside}; see `evotune show {wanted.trial}`"
+    searches = database.searches()
+    known = {
+        "kernel": (wanted.kernel, {search.kernel for search in searches}),
+        "target": (wanted.target, {search.target for search in searches}),
+        "workload": (wanted.workload, {workload for search in searches for workload in search.workloads}),
+    }
+    for what, (name, names) in known.items():
+        if name is not None and searches and name not in names:
+            return f"no search here had the {what} {name}{did_you_mean(name, names)}"
+    return "no trial on the leaderboard fits; `evotune search` puts trials there, `evotune searches` lists what ran"
+
+
+def _folder(details: TrialDetails) -> Path:
+    """The folder that the search recorded, if this machine has it; else a built-in kernel is found by its name."""
+    recorded = Path(details.record.options["kernel"])
+    return recorded if (recorded / "kernel.py").is_file() else kernel_folder(details.record.kernel.name)

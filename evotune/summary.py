@@ -1,0 +1,78 @@
+"""What a search came to, for people and for scripts, and the commands that go on from there."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from evotune import database_url, plain
+from evotune.request import DEFAULT_KERNEL, SearchRequest, SearchResult
+from evotune.terminal import assignments, counts, duration, microseconds, speedup
+from evotune.views import proof
+
+if TYPE_CHECKING:
+    from evotune_db.records import LeaderboardEntry
+
+NOTHING_PASSED = 1
+INTERRUPTED = 130
+
+
+def exit_code(result: SearchResult, request: SearchRequest) -> int:
+    """0 when a trial passed, 1 when none did, 130 when the user interrupted; reaching a time limit is not that."""
+    out_of_time = request.time_limit is not None and result.seconds >= request.time_limit
+    if result.state == "interrupted" and not out_of_time:
+        return INTERRUPTED
+    return 0 if result.passed else NOTHING_PASSED
+
+
+def as_json(result: SearchResult) -> dict[str, Any]:
+    """The result in the types of JSON, with any password of the database hidden."""
+    return {**plain.fields(result), "db": database_url.shown(result.db)}
+
+
+def as_text(result: SearchResult, request: SearchRequest) -> str:
+    """The winner and its configuration, what failed where, and the commands to see it, export it and go on."""
+    lines = [_outcome(result), *_winner(result.best), "", *_commands(result, request)]
+    return "\n".join(lines)
+
+
+def resume_command(result: SearchResult, request: SearchRequest) -> str:
+    """The command that goes on with an interrupted search."""
+    parts = ["evotune search"]
+    if request.kernel not in (None, DEFAULT_KERNEL):
+        parts.append(shlex.quote(str(request.kernel)))
+    parts.append(f"--resume {result.search_id}")
+    if request.ray_address:
+        parts.append(f"--ray-address {shlex.quote(request.ray_address)}")
+    return " ".join(parts) + database_url.option(result.db)
+
+
+def _outcome(result: SearchResult) -> str:
+    failed = sum(result.failed_by_gate.values())
+    where = f" ({counts(result.failed_by_gate)})" if failed else ""
+    end = f"search {result.search_id} {result.state} after {duration(result.seconds)}"
+    return f"{end}: {result.built} built, {result.passed} passed, {failed} failed{where}"
+
+
+def _winner(best: LeaderboardEntry | None) -> list[str]:
+    if best is None:
+        return ["winner: none, no trial passed every gate with a complete timing"]
+    times = f"{microseconds(best.median_us)} against {microseconds(best.baseline_us)}"
+    return [
+        f"winner: trial {best.trial}, {best.kernel} {best.workload} on {best.target} ({best.device})",
+        f"  {speedup(best.speedup, best.speedup_low, best.speedup_high)} over {best.baseline}: {times}, {proof(best)}",
+        f"  {assignments(best.configuration)}",
+    ]
+
+
+def _commands(result: SearchResult, request: SearchRequest) -> list[str]:
+    db = database_url.option(result.db)
+    commands = []
+    if result.best is not None:
+        out = f"{result.best.kernel}-{result.best.trial}"
+        commands.append(f"see it:     evotune show {result.best.trial}{db}")
+        commands.append(f"export it:  evotune export --trial {result.best.trial} --out {out}{db}")
+    commands.append(f"see others: evotune leaderboard --search {result.search_id}{db}")
+    if result.state == "interrupted":
+        commands.append(f"go on:      {resume_command(result, request)}")
+    return commands

@@ -1,0 +1,75 @@
+"""What a search has come to so far, and how fast it goes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class TrialLine:
+    """A finished trial as the terminal shows it.
+
+    `trial` is its id in the database, `number` its place in the search. `speedup` is None unless it was timed;
+    `censored` when timing stopped early because it was clearly slower than the best. `proposal_seconds` is what the
+    sampler took to propose it, `elapsed_seconds` the time since this run of the search started.
+    """
+
+    number: int
+    trial: int
+    state: Literal["passed", "failed"]
+    failed_gate: str | None
+    reason: str | None
+    speedup: float | None
+    censored: bool
+    proposal_seconds: float
+    elapsed_seconds: float
+
+
+@dataclass(frozen=True)
+class BestSoFar:
+    """The fastest trial yet against the fastest baseline: speed-up with its 95 % interval, times in microseconds."""
+
+    trial: int
+    speedup: float
+    low: float
+    high: float
+    baseline: str
+    median_us: float
+    baseline_us: float
+    configuration: Mapping[str, Any]
+
+
+class Tally:
+    """Counts of finished trials out of a budget."""
+
+    def __init__(self, budget: int) -> None:
+        """`budget` is the number of trials that this run of the search may finish."""
+        self.budget = budget
+        self.finished = 0
+        self.passed = 0
+        self.failed: Counter[str] = Counter()
+        self.elapsed_seconds = 0.0
+
+    def add(self, line: TrialLine) -> None:
+        """Counts one more finished trial."""
+        self.finished += 1
+        self.elapsed_seconds = max(self.elapsed_seconds, line.elapsed_seconds)
+        if line.state == "passed":
+            self.passed += 1
+        else:
+            self.failed[line.failed_gate or "unknown gate"] += 1
+
+    @property
+    def trials_per_minute(self) -> float | None:
+        """Finished trials a minute since the run started; None before the first."""
+        return 60 * self.finished / self.elapsed_seconds if self.elapsed_seconds > 0 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time that the rest of the budget takes at the rate so far; None before the first trial."""
+        if self.finished == 0 or self.elapsed_seconds <= 0:
+            return None
+        return max(self.budget - self.finished, 0) * self.elapsed_seconds / self.finished

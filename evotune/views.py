@@ -1,0 +1,119 @@
+"""The leaderboard and the list of searches, as tables, JSON or CSV."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from evotune import plain
+from evotune.options import Format
+from evotune.terminal import assignments, console, microseconds, speedup
+
+if TYPE_CHECKING:
+    from evotune_db.records import LeaderboardEntry, SearchSummary
+
+Record = TypeVar("Record")
+TIME = "%Y-%m-%d %H:%M"
+
+
+def write_leaderboard(
+    entries: Sequence[LeaderboardEntry], hint: str, kind: type[LeaderboardEntry], format: Format
+) -> None:
+    """Writes ranked trials to standard output; in tables, one a kernel, workload, target and device, `hint` if none."""
+    write_list(entries, kind, format, partial(_print_leaderboard, hint))
+
+
+def write_searches(searches: Sequence[SearchSummary], kind: type[SearchSummary], format: Format) -> None:
+    """Writes the list of searches to standard output."""
+    write_list(searches, kind, format, _print_searches)
+
+
+def write_list(
+    records: Sequence[Record],
+    kind: type[Record],
+    format: Format,
+    print_table: Callable[[Sequence[Record], Console], None],
+) -> None:
+    """Writes dataclasses of one kind to standard output: their fields are JSON's keys and CSV's columns."""
+    if format is Format.JSON:
+        plain.write_json(list(records), sys.stdout)
+    elif format is Format.CSV:
+        plain.write_csv(_columns(kind), [plain.fields(record) for record in records], sys.stdout)
+    else:
+        print_table(records, console(sys.stdout))
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """An empty table in the one style of the project; a column whose name begins with `>` is right-aligned."""
+    result = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for column in columns:
+        result.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+    return result
+
+
+def proof(entry: LeaderboardEntry) -> str:
+    """How well an entry is proven beyond its own measurement."""
+    held = [name for name, holds in (("confirmed", entry.confirmed), ("certified", entry.certified)) if holds]
+    return ", ".join(held) or "not confirmed"
+
+
+def _columns(kind: type[Any]) -> list[str]:
+    return list(kind.__dataclass_fields__)
+
+
+def _print_leaderboard(hint: str, entries: Sequence[LeaderboardEntry], target: Console) -> None:
+    if not entries:
+        target.print(hint)
+    for place, group in groupby(entries, key=lambda entry: (entry.kernel, entry.workload, entry.target, entry.device)):
+        target.print(_leaderboard_table(" · ".join(place), list(group)))
+
+
+def _leaderboard_table(title: str, entries: Sequence[LeaderboardEntry]) -> Table:
+    result = table(">rank", ">trial", ">median", "speed-up", ">baseline", "", "proof", "configuration", title=title)
+    for entry in entries:
+        result.add_row(
+            str(entry.rank),
+            str(entry.trial),
+            microseconds(entry.median_us),
+            speedup(entry.speedup, entry.speedup_low, entry.speedup_high),
+            microseconds(entry.baseline_us),
+            entry.baseline,
+            proof(entry),
+            assignments(entry.configuration),
+        )
+    return result
+
+
+def _print_searches(searches: Sequence[SearchSummary], target: Console) -> None:
+    if not searches:
+        target.print("no search is recorded here; `evotune search` makes one")
+        return
+    result = table(">id", "kernel", "workloads", "target", "sampler", ">seed", "state", "started", ">built", "outcomes")
+    result.add_column("best")
+    for search in searches:
+        result.add_row(*_search_cells(search))
+    target.print(result)
+
+
+def _search_cells(search: SearchSummary) -> list[str]:
+    best = "none" if search.best_speedup is None else f"{search.best_speedup:.2f}x (trial {search.best_trial})"
+    return [
+        str(search.id),
+        search.kernel,
+        ", ".join(search.workloads),
+        search.target,
+        search.sampler,
+        str(search.seed),
+        search.state,
+        search.started.strftime(TIME),
+        f"{search.built}/{search.budget}",
+        f"{search.passed} passed, {search.failed} failed",
+        best,
+    ]

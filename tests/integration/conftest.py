@@ -1,0 +1,45 @@
+"""What integration tests share: a cache of their own, and the small kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evotune_workers.builder import BuildJob, build_candidate
+from evotune_workers.device import cpu_device
+from evotune_workers.jobs import Candidate, MeasureJob, Measurement
+from evotune_workers.measurer import Measurer
+
+SAXPY = Path(__file__).parent.parent / "kernels" / "saxpy"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing that an earlier run built is reused, and nothing is left behind."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVOTUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+class Bench:
+    """Builds and measures configurations of the small kernel."""
+
+    def __init__(self) -> None:
+        self.measurer = Measurer(SAXPY, cpu_device())
+
+    def build(self, **configuration: int | str) -> Candidate:
+        full = {"unroll": 8, "threads": 1, "fault": "none", **configuration}
+        return build_candidate(SAXPY, BuildJob(0, full, "cpu", "cpu", ("small",)))
+
+    def measure(self, candidate: Candidate) -> Measurement:
+        return self.measurer.measure(MeasureJob(candidate, "cpu", (1, 2, 3), {}))
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    """One measurer for a module, as a search has one for all its trials."""
+    made = Bench()
+    yield made
+    made.measurer.close()

@@ -1,0 +1,443 @@
+"""A trial becomes a folder that works without evotune: real compiler, real kernel, fresh processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from evotune.export import ExportError, export_trial
+from evotune.locate import kernel_folder
+from evotune_db.records import (
+    BuildRecord,
+    DeviceRecord,
+    GateRecord,
+    KernelRecord,
+    LeaderboardEntry,
+    SearchRecord,
+    SpaceRecord,
+    StoredTrial,
+    TimingRecord,
+    TrialDetails,
+)
+from evotune_workers.compilers.build import BuildRequest
+from evotune_workers.compilers.cpp import compile_cpp
+from evotune_workers.kernel import Configuration
+from evotune_workers.kernel_folder import load_kernel, named_workload, pack_kernel
+
+WORKLOAD = "mission"
+CONFIGURATION: Configuration = {
+    "tile_m": 48,
+    "tile_n": 128,
+    "block_rows": 6,
+    "block_cols": 64,
+    "output_cols": 64,
+    "threads": 2,
+    "key_packing": "shared",
+    "value_packing": "direct",
+    "loop_order": "rows",
+    "prefetch_distance": 0,
+    "persistent": True,
+    "unroll": 1,
+    "exp_unroll": 1,
+    "fused_max": True,
+}
+# Any kernel is this fast, and none is that fast.
+EASY_CLAIM, ABSURD_CLAIM = 0.001, 1000.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What `export_trial` is given."""
+
+    details: TrialDetails
+    entry: LeaderboardEntry
+    folder: Path
+
+    def export(self, out: Path) -> Path:
+        export_trial(self.details, self.entry, self.folder, out)
+        return out
+
+    def claiming(self, speedup: float) -> Measured:
+        timing = replace(self.details.timings[0], speedup=speedup)
+        return replace(
+            self, details=replace(self.details, timings=(timing,)), entry=replace(self.entry, speedup=speedup)
+        )
+
+    def from_folder(self, folder: Path) -> Measured:
+        return replace(self, folder=folder)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def evotune_is_out_of_reach(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """In every process that a test starts, importing evotune fails."""
+    folder = tmp_path_factory.mktemp("out-of-reach")
+    for name in ("evotune", "evotune_workers", "evotune_db"):
+        (folder / f"{name}.py").write_text("raise ImportError('an exported kernel must not need evotune')")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder))
+        yield
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVOTUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        folder = _copied(kernel_folder("attention_fwd"), tmp_path_factory.mktemp("kernels"))
+        yield _measure(folder, CONFIGURATION)
+
+
+@pytest.fixture(scope="module")
+def exported(measured: Measured, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One export, built once, shared by the tests that only use it."""
+    out = measured.export(tmp_path_factory.mktemp("exports") / "attention")
+    _run(["sh", str(out / "build.sh")], out)
+    return out
+
+
+def test_the_exported_function_agrees_with_sdpa_in_a_process_without_evotune(exported: Path) -> None:
+    ran = _python(
+        exported,
+        """
+        import torch
+        from attention_fwd import attention_fwd
+        torch.manual_seed(1)
+        reference = torch.nn.functional.scaled_dot_product_attention
+        for queries, keys, causal, scale in ((512, 512, False, None), (61, 500, True, 0.3), (1, 1, False, None)):
+            q, k, v = (torch.randn(2, 3, size, 64).half() for size in (queries, keys, keys))
+            out = attention_fwd(q, k, v, is_causal=causal, scale=scale)
+            expected = reference(q.float(), k.float(), v.float(), is_causal=causal, scale=scale)
+            assert out.dtype == q.dtype and out.shape == q.shape
+            torch.testing.assert_close(out.float(), expected, atol=2e-3, rtol=2e-3)
+        print("agrees")
+        """,
+    )
+    assert ran.stdout.strip() == "agrees", ran.stderr
+
+
+def test_strided_tensors_are_taken_and_empty_ones_give_empty_results(exported: Path) -> None:
+    ran = _python(
+        exported,
+        """
+        import torch
+        from attention_fwd import attention_fwd
+        strided = [torch.randn(2, 40, 3, 64).half().transpose(1, 2) for _ in range(3)]
+        assert torch.equal(attention_fwd(*strided), attention_fwd(*(tensor.contiguous() for tensor in strided)))
+        empty = attention_fwd(strided[0][:, :, :0], *strided[1:])
+        assert empty.shape == (2, 3, 0, 64)
+        print("taken")
+        """,
+    )
+    assert ran.stdout.strip() == "taken", ran.stderr
+
+
+def test_tensors_that_the_kernel_cannot_take_are_refused_with_the_rule(exported: Path) -> None:
+    ran = _python(
+        exported,
+        """
+        import torch
+        from attention_fwd import attention_fwd
+        good = torch.zeros(1, 2, 8, 64).half()
+        wrong = [
+            (good.float(), good, good),
+            (good, torch.zeros(1, 2, 8, 32).half(), good),
+            (good, good[:, :1], good[:, :1]),
+            (good, good, good[:, :, :4]),
+            (good, good[:, :, :0], good[:, :, :0]),
+            (good.to("meta"), good, good),
+            (good[0], good, good),
+            (good, good, [1.0]),
+            (good.clone().requires_grad_(), good, good),
+        ]
+        for tensors in wrong:
+            try:
+                attention_fwd(*tensors)
+            except (TypeError, ValueError) as error:
+                print(type(error).__name__, error)
+            else:
+                print("taken")
+        """,
+    )
+    lines = ran.stdout.splitlines()
+    assert [line.split(" must ")[0] for line in lines[:3]] == ["TypeError q", "ValueError k", "ValueError q, k and v"]
+    assert len(lines) == 9 and "taken" not in lines, ran.stdout + ran.stderr
+
+
+def test_the_kernel_runs_on_torchs_own_openmp_threads(exported: Path) -> None:
+    ran = _python(
+        exported,
+        """
+        import os, re, torch
+        from pathlib import Path
+        from attention_fwd import attention_fwd
+        q = torch.randn(1, 8, 512, 64).half()
+        torch.nn.functional.scaled_dot_product_attention(q, q, q)
+        before = len(os.listdir("/proc/self/task"))
+        attention_fwd(q, q, q)
+        runtimes = set(re.findall(r"\\S*libgomp\\S*", Path("/proc/self/maps").read_text()))
+        print(len(os.listdir("/proc/self/task")) - before, len(runtimes))
+        """,
+        OMP_NUM_THREADS=str(CONFIGURATION["threads"]),
+    )
+    assert ran.stdout.split()[0] == "0", ran.stdout + ran.stderr
+
+
+def test_the_module_works_from_inside_another_package_and_builds_on_first_use(
+    measured: Measured, tmp_path: Path
+) -> None:
+    package = tmp_path / "mine"
+    package.mkdir()
+    measured.export(package / "tuned")
+    assert not list((package / "tuned").glob("*.so"))
+    ran = _python(
+        tmp_path,
+        """
+        import torch
+        from mine.tuned.attention_fwd import attention_fwd
+        q = torch.randn(1, 1, 5, 64).half()
+        print(tuple(attention_fwd(q, q, q).shape))
+        """,
+    )
+    assert ran.stdout.strip() == "(1, 1, 5, 64)", ran.stderr
+    assert len(list((package / "tuned").glob("*.so*"))) == 1
+
+
+def test_a_binary_of_another_configuration_is_refused(exported: Path, tmp_path: Path) -> None:
+    stale = tmp_path / "stale"
+    shutil.copytree(exported, stale)
+    manifest = json.loads((stale / "manifest.json").read_text())
+    manifest["macros"]["HEAD_DIM"] = "128"
+    (stale / "manifest.json").write_text(json.dumps(manifest))
+    ran = _python(
+        stale, "import torch, attention_fwd as a; q = torch.zeros(1, 1, 5, 64).half(); a.attention_fwd(q, q, q)"
+    )
+    assert "must be built with HEAD_DIM=128" in ran.stderr
+
+
+def test_a_missing_compiler_is_named(exported: Path, tmp_path: Path) -> None:
+    fresh = tmp_path / "fresh"
+    shutil.copytree(exported, fresh, ignore=shutil.ignore_patterns("*.so"))
+    code = "import torch, attention_fwd as a; q = torch.zeros(1, 1, 5, 64).half(); a.attention_fwd(q, q, q)"
+    ran = _python(fresh, code, CXX="no-such-compiler")
+    assert "no-such-compiler" in ran.stderr and "set CXX to a C++ compiler" in ran.stderr
+    assert not list(fresh.glob("*.so*"))
+
+
+def test_the_rebuilt_code_is_the_code_that_was_measured_and_verify_passes(exported: Path) -> None:
+    ran = _verify(exported)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "the very code that was measured" in ran.stdout
+    assert "speed-up over sdpa_fp32_upcast" in ran.stdout and ran.stdout.endswith("verified\n")
+
+
+def test_verify_fails_when_the_claim_is_out_of_reach(measured: Measured, tmp_path: Path) -> None:
+    out = measured.claiming(ABSURD_CLAIM).export(tmp_path / "absurd")
+    ran = _verify(out)
+    assert ran.returncode == 1
+    assert "more than 10 % below the claim" in ran.stdout and ran.stdout.endswith("NOT verified\n")
+
+
+def test_verify_fails_when_the_kernel_computes_something_else(exported: Path, tmp_path: Path) -> None:
+    out = tmp_path / "wrong"
+    shutil.copytree(exported, out)
+    module = out / "attention_fwd.py"
+    module.write_text(module.read_text().replace("1.0 / math.sqrt", "1.01 / math.sqrt"))
+    ran = _verify(out, "--skip-timing")
+    assert ran.returncode == 1
+    assert "accuracy    FAILED" in ran.stdout
+
+
+def test_verify_fails_when_the_source_is_not_what_was_measured(exported: Path, tmp_path: Path) -> None:
+    out = tmp_path / "edited"
+    shutil.copytree(exported, out)
+    with (out / "cpu.cpp").open("a") as source:
+        source.write("\n// faster\n")
+    ran = _verify(out, "--skip-timing")
+    assert ran.returncode == 1
+    assert "cpu.cpp is not the file that was measured" in ran.stdout
+
+
+def test_the_manifest_tells_everything_that_decided_the_result(measured: Measured, exported: Path) -> None:
+    manifest = json.loads((exported / "manifest.json").read_text())
+    assert manifest["trial"] == 7 and manifest["target"] == "cpu"
+    assert manifest["configuration"] == dict(CONFIGURATION)
+    assert manifest["figures"]["baseline"] == "sdpa_fp32_upcast" and "samples" not in manifest["figures"]
+    assert manifest["device"]["uuid"] == "CPU-1"
+    assert manifest["build"]["binary_hash"] == measured.details.builds[0].binary_hash
+    assert manifest["gates_passed"] == ["numerics"] and manifest["seeds"] == [11]
+    assert set(manifest["source"]["files"]) == {"cpu.cpp", "configuration.h"}
+
+
+def test_no_placeholder_is_left_in_what_is_exported(exported: Path) -> None:
+    for name in ("README.md", "build.sh", "configuration.h"):
+        assert "@" not in (exported / name).read_text().replace("q @ k", "")
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(measured: Measured, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ExportError, match=r"^the folder to export to must be new or empty, got .*; choose another$"):
+        measured.export(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_an_empty_folder_is_filled(measured: Measured, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert (measured.export(tmp_path / "empty") / "verify.py").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_sources_changed_since_the_measurement_are_refused(measured: Measured, tmp_path: Path) -> None:
+    changed = _copied(measured.folder, tmp_path)
+    with (changed / "cpu.cpp").open("a") as source:
+        source.write("\n// later\n")
+    with pytest.raises(ExportError, match="has changed since trial 7"):
+        measured.from_folder(changed).export(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_kernel_without_its_export_files_is_refused_with_their_names(measured: Measured, tmp_path: Path) -> None:
+    bare = _copied(measured.folder, tmp_path)
+    (bare / "export" / "checks.py").unlink()
+    with pytest.raises(ExportError, match=r"needs cpu.py, checks.py, usage.md in .*, missing: checks.py$"):
+        measured.from_folder(bare).export(tmp_path / "out")
+
+
+def test_a_target_that_cannot_be_exported_is_refused(measured: Measured, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="got target sm_89"):
+        replace(measured, entry=replace(measured.entry, target="sm_89")).export(tmp_path / "out")
+
+
+def test_a_full_disk_leaves_nothing_behind(measured: Measured, tmp_path: Path) -> None:
+    """A limit on file sizes stands in for the disk: the write fails half-way in the same place."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(ExportError, match=r"^the exported folder must be writable"):
+            measured.export(tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _verify(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return _run([sys.executable, str(folder / "verify.py"), *options], folder)
+
+
+def _python(folder: Path, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return _run([sys.executable, "-c", textwrap.dedent(code)], folder, **environment)
+
+
+def _run(command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120
+    )
+
+
+def _copied(kernel: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(kernel, folder / "kernel", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def _measure(folder: Path, configuration: Configuration) -> Measured:
+    """A real build, in a record whose figures are made up."""
+    kernel = load_kernel(folder)
+    workload = named_workload(kernel, WORKLOAD)
+    request = BuildRequest(folder, kernel.variant("cpu"), "cpu", kernel.macros(configuration, workload))
+    build = compile_cpp(request)
+    assert build.failure is None, build.log
+    record = BuildRecord(
+        key=build.key,
+        target=build.target,
+        flags=build.flags,
+        compiler=build.compiler,
+        seconds=build.seconds,
+        succeeded=True,
+        log=build.log,
+        binary_hash=build.binary_hash,
+    )
+    entry = _entry(configuration)
+    return Measured(_details(folder, configuration, record, _timing(record.key), entry), entry, folder)
+
+
+def _entry(configuration: Configuration) -> LeaderboardEntry:
+    return LeaderboardEntry(
+        rank=1,
+        trial=7,
+        kernel="attention_fwd",
+        target="cpu",
+        device="a CPU",
+        workload=WORKLOAD,
+        configuration=dict(configuration),
+        median_us=3100.0,
+        speedup=EASY_CLAIM,
+        speedup_low=EASY_CLAIM,
+        speedup_high=EASY_CLAIM,
+        baseline="sdpa_fp32_upcast",
+        baseline_us=3700.0,
+        confirmed=True,
+        certified=False,
+    )
+
+
+def _timing(build_key: str) -> TimingRecord:
+    return TimingRecord(
+        workload=WORKLOAD,
+        phase="confirm",
+        mode="cold",
+        build_key=build_key,
+        baseline="sdpa_fp32_upcast",
+        median_us=3100.0,
+        p50_us=3100.0,
+        p90_us=3200.0,
+        p99_us=3300.0,
+        baseline_us=3700.0,
+        speedup=EASY_CLAIM,
+        speedup_low=EASY_CLAIM,
+        speedup_high=EASY_CLAIM,
+        blocks=20,
+        dropped_blocks=0,
+        censored=False,
+        samples={},
+        conditions={"openmp": "shared with torch"},
+    )
+
+
+def _details(
+    folder: Path, configuration: Configuration, build: BuildRecord, timing: TimingRecord, entry: LeaderboardEntry
+) -> TrialDetails:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    return TrialDetails(
+        trial=StoredTrial(7, 3, dict(configuration), "key", "passed", None, None, 1.0),
+        search=2,
+        record=SearchRecord(
+            kernel=KernelRecord("attention_fwd", pack_kernel(folder).source_hash),
+            space=SpaceRecord("cpu", "0", "", 1),
+            target="cpu",
+            workloads=(WORKLOAD,),
+            sampler="random",
+            seed=0,
+            budget=1,
+            options={},
+            versions={"evotune": "0.1.0"},
+        ),
+        device=DeviceRecord("CPU-1", "a CPU", "cpu", {}),
+        same_binary_as=None,
+        proposed=now,
+        finished=now,
+        builds=(build,),
+        gates=(GateRecord("numerics", True, workload=WORKLOAD, distribution="normal", seed=11),),
+        timings=(timing,),
+        leaderboard=(entry,),
+    )

@@ -1,0 +1,170 @@
+"""A whole search through the command line: real compiler, real Ray, real SQLite."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import SAXPY
+
+FAULTY_SPACE = """
+kernel: saxpy
+variant: cpu
+parameters:
+  unroll: [1, 2, 4, 8]
+  threads: [1]
+  fault: {values: [none, segfault, hang, wrong, compile_error], kind: categorical}
+constraints:
+  - unroll == 4 or fault == "none"
+"""
+
+
+def evotune(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "evotune", *arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def environment() -> dict[str, str]:
+    root = Path(__file__).parent.parent.parent
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(str(root / part) for part in ("", "workers", "db"))}
+
+
+def sqlite(database: Path, query: str) -> list[list[str]]:
+    """Asks as a script would, with the sqlite3 client."""
+    client = shutil.which("sqlite3")
+    if client is None:
+        assert not os.environ.get("CI"), "CI installs the sqlite3 client"
+        pytest.skip("needs the sqlite3 client (apt-get install sqlite3)")
+    ran = subprocess.run([client, str(database), query], capture_output=True, text=True, check=True)
+    return [line.split("|") for line in ran.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a search over a space with faulty configurations has run."""
+    folder = tmp_path_factory.mktemp("search")
+    (folder / "space.yaml").write_text(FAULTY_SPACE)
+    ran = evotune(
+        "search", str(SAXPY), "--space", "space.yaml", "--budget", "8", "--sampler", "random", "--json", folder=folder
+    )
+    assert ran.returncode == 0, ran.stderr
+    (folder / "result.json").write_text(ran.stdout)
+    return folder
+
+
+def test_a_search_goes_on_past_crashes_hangs_and_compiler_errors(searched: Path) -> None:
+    rows = sqlite(
+        searched / "evotune.db",
+        "SELECT json_extract(configuration, '$.fault'), state, failed_gate FROM trial ORDER BY 1",
+    )
+    outcomes = {fault: (state, gate) for fault, state, gate in rows}
+    assert len(rows) == 8
+    assert outcomes == {
+        "none": ("passed", ""),
+        "segfault": ("failed", "launch"),
+        "hang": ("failed", "launch"),
+        "wrong": ("failed", "numerics"),
+        "compile_error": ("failed", "build"),
+    }
+
+
+def test_only_what_passed_stands_on_the_leaderboard_and_the_best_is_confirmed(searched: Path) -> None:
+    rows = sqlite(
+        searched / "evotune.db",
+        "SELECT trial.state, leaderboard.confirmed FROM leaderboard JOIN trial ON trial.id = leaderboard.trial_id",
+    )
+    assert 3 <= len(rows) <= 4 and {state for state, _ in rows} == {"passed"}
+    assert sum(confirmed == "1" for _, confirmed in rows) == 3
+    entries = json.loads(evotune("leaderboard", "--format", "json", folder=searched).stdout)
+    assert [entry["rank"] for entry in entries] == list(range(1, len(entries) + 1))
+    assert entries[0]["confirmed"] and entries[0]["kernel"] == "saxpy" and entries[0]["workload"] == "small"
+
+
+def test_the_result_names_the_winner_and_what_failed_where(searched: Path) -> None:
+    result = json.loads((searched / "result.json").read_text())
+    assert (result["built"], result["passed"]) == (8, 4)
+    assert result["failed_by_gate"] == {"launch": 2, "numerics": 1, "build": 1}
+    assert result["best"]["confirmed"]
+
+
+def test_the_record_holds_seeds_errors_and_raw_samples(searched: Path) -> None:
+    database = searched / "evotune.db"
+    numerics = "SELECT count(*), count(DISTINCT seed) FROM gate_result WHERE gate = 'numerics' AND passed"
+    [[checks, seeds]] = sqlite(database, numerics)
+    assert int(checks) >= 4 * 3 * 2 and int(seeds) == 6
+    [[least]] = sqlite(database, "SELECT min(json_array_length(samples, '$.candidate')) FROM timing WHERE NOT censored")
+    assert int(least) >= 10
+
+
+def test_the_same_seed_gives_the_same_proposals(searched: Path, tmp_path: Path) -> None:
+    again = evotune(
+        "search",
+        str(SAXPY),
+        "--space",
+        str(searched / "space.yaml"),
+        "--budget",
+        "3",
+        "--sampler",
+        "random",
+        folder=tmp_path,
+    )
+    assert again.returncode in (0, 1), again.stderr
+    query = "SELECT configuration_key FROM trial WHERE number < 3 ORDER BY number"
+    assert sqlite(searched / "evotune.db", query) == sqlite(tmp_path / "evotune.db", query)
+
+
+def test_an_interrupted_search_ends_gracefully_and_resumes_to_its_exact_budget(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "evotune", "search", str(SAXPY), "--space", str(SAXPY / "cpu.yaml")]
+    process = subprocess.Popen(
+        [*command, "--budget", "12", "--seed", "5"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    wait_for_trials(tmp_path / "evotune.db", 2, process)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "--resume 1" in output
+    [[done]] = sqlite(tmp_path / "evotune.db", "SELECT count(*) FROM trial WHERE state IN ('passed', 'failed')")
+    assert 2 <= int(done) < 12
+    resumed = evotune("search", "--resume", "1", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr + resumed.stdout
+    rows = sqlite(tmp_path / "evotune.db", "SELECT state, count(*), count(DISTINCT configuration_key) FROM trial")
+    assert rows[0][1:] == ["12", "12"]
+
+
+def test_a_joined_address_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
+    ran = evotune("search", str(SAXPY), "--space", str(SAXPY / "cpu.yaml"), "--budget", "3", "--ray-address",
+                  "127.0.0.1:1", folder=tmp_path)
+    assert ran.returncode == 2
+    assert "127.0.0.1:1" in ran.stderr and "Traceback" not in ran.stderr
+
+
+def wait_for_trials(database: Path, wanted: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.stdout.read() if process.stdout else ""
+        if database.exists():
+            query = "SELECT count(*) FROM trial WHERE state IN ('passed', 'failed')"
+            ran = subprocess.run(["sqlite3", str(database), query], capture_output=True, text=True)
+            if ran.returncode == 0 and int(ran.stdout or 0) >= wanted:
+                return
+        time.sleep(0.2)
+    raise AssertionError("no trial ended in two minutes")

@@ -1,0 +1,351 @@
+"""Search spaces: reading, enumerating, looking up."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evotune.space import Parameter, Space, SpaceError, ValidSet, configuration_key, infer_kind, load_space
+from evotune.space.reading import parse_space
+from evotune_workers.kernel import Configuration
+
+DEVICE = {"l2_bytes": 65536, "cores": 2}
+TEXT = """\
+kernel: attention_fwd
+variant: cpu
+parameters:
+  tile_m: [48, 16, 32]
+  tile_n: [64, 128]
+  kv_warps: [0, 1, 2]
+  persistent: [true, false]
+  key_packing: {values: [tile, head], kind: categorical}
+constraints:
+  - "kv_warps == 0 or tile_n % kv_warps == 0"
+  - "tile_m <= 32 or not persistent"
+  - "shared_memory <= device.l2_bytes"
+limits: {spill_stores: 0}
+default: {tile_m: 48, tile_n: 64, kv_warps: 0, persistent: false, key_packing: tile}
+"""
+
+
+def derived(configuration: Configuration) -> dict[str, int]:
+    return {"shared_memory": int(configuration["tile_m"]) * int(configuration["tile_n"]) * 16}
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str], Path]:
+    def write_space(text: str) -> Path:
+        path = tmp_path / "cpu.yaml"
+        path.write_text(text)
+        return path
+
+    return write_space
+
+
+def test_a_space_is_read_with_its_kinds(write: Callable[[str], Path]) -> None:
+    space = load_space(write(TEXT))
+    assert (space.name, space.kernel, space.variant) == ("cpu", "attention_fwd", "cpu")
+    assert {parameter.name: parameter.kind for parameter in space.parameters} == {
+        "tile_m": "ordered",
+        "tile_n": "power_of_two",
+        "kv_warps": "ordered",
+        "persistent": "boolean",
+        "key_packing": "categorical",
+    }
+    assert space.parameters[0].values == (16, 32, 48)
+    assert space.limits == {"spill_stores": 0}
+    assert space.text == TEXT
+
+
+def test_the_hash_is_about_meaning_and_not_about_layout(write: Callable[[str], Path]) -> None:
+    space = load_space(write(TEXT))
+    assert load_space(write("# a comment\n" + TEXT)).space_hash == space.space_hash
+    assert load_space(write(TEXT.replace("48, 16, 32", "16, 32, 48"))).space_hash == space.space_hash
+    assert load_space(write(TEXT.replace("spill_stores: 0", "spill_stores: 4"))).space_hash != space.space_hash
+
+
+def test_the_valid_set_is_what_the_constraints_leave(write: Callable[[str], Path]) -> None:
+    valid = load_space(write(TEXT)).enumerate(DEVICE, derived)
+    expected = {
+        (m, n, warps, persistent, packing)
+        for m, n, warps, persistent, packing in itertools.product(
+            (16, 32, 48), (64, 128), (0, 1, 2), (True, False), ("tile", "head")
+        )
+        if (m <= 32 or not persistent) and m * n * 16 <= 65536
+    }
+    assert {tuple(valid.configuration(i).values()) for i in range(len(valid))} == expected
+    assert valid.default is not None
+    assert valid.key(valid.default) == "key_packing=tile,kv_warps=0,persistent=false,tile_m=48,tile_n=64"
+
+
+def test_derived_quantities_are_computed_only_for_survivors_and_only_when_used(write: Callable[[str], Path]) -> None:
+    asked: list[Configuration] = []
+
+    def counting(configuration: Configuration) -> dict[str, int]:
+        asked.append(configuration)
+        return derived(configuration)
+
+    load_space(write(TEXT)).enumerate(DEVICE, counting)
+    assert asked
+    assert not any(row["tile_m"] == 48 and row["persistent"] for row in asked)
+    asked.clear()
+    load_space(write(TEXT.replace("shared_memory <= ", "tile_m <= "))).enumerate(DEVICE, counting)
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("kernel: attention_fwd", "kernel: [", 3, "well-formed"),
+        ("kernel: attention_fwd", "kernal: attention_fwd", 1, "did you mean 'kernel'"),
+        ("kernel: attention_fwd\n", "", 1, "add kernel"),
+        ("variant: cpu", "variant: 7", 2, "got 7"),
+        ("variant: cpu", "variant: cpu\nvariant: sm80", 3, "once"),
+        ("  tile_n: [64, 128]", "  tile_n: []", 5, "a list of values"),
+        ("  tile_n: [64, 128]", "  tile_n: 64", 5, "a list of values"),
+        ("  tile_n: [64, 128]", "  tile_n: [64, 128, 64]", 5, "64 more than once"),
+        ("  tile_n: [64, 128]", "  tile_n: [64, 0.5]", 5, "whole number"),
+        ("  tile_n: [64, 128]", "  tile_n: [64, 128.0]", 5, "whole numbers"),
+        ("  tile_n: [64, 128]", "  tile_n: [64, big]", 5, "one type"),
+        ("  tile_n: [64, 128]", "  tile_n: [64, null]", 5, "got None"),
+        ("  tile_n: [64, 128]", "  tile_m: [64, 128]", 5, "once"),
+        ("  tile_n: [64, 128]", "  TILE: [64, 128]", 5, "lower-case"),
+        ("  tile_n: [64, 128]", "  device: [64, 128]", 5, "constraint language"),
+        ("  tile_n: [64, 128]", "  tile_n: {values: [64, 96], kind: power_of_two}", 5, "powers of two"),
+        ("  tile_n: [64, 128]", "  tile_n: {values: [64, 96], kind: sorted}", 5, "one of boolean"),
+        ("  tile_n: [64, 128]", "  tile_n: {valuse: [64, 96]}", 5, "did you mean 'values'"),
+        ("[tile, head]", "[tile, 'head; rm']", 8, "C identifier"),
+        ('"tile_m <= 32 or not persistent"', '"tile_m <= "', 11, "must be an expression"),
+        ('"tile_m <= 32 or not persistent"', "\"open('x')\"", 11, "open"),
+        ('"tile_m <= 32 or not persistent"', "7", 11, "an expression in quotes"),
+        ("spill_stores: 0", "spill_store: 0", 13, "did you mean 'spill_stores'"),
+        ("spill_stores: 0", "spill_stores: -1", 13, ">= 0"),
+        ("tile_m: 48, tile_n: 64, kv", "tile_m: 49, tile_n: 64, kv", 14, "one of 16, 32, 48, got 49"),
+        ("tile_m: 48, tile_n: 64, kv", "tile_n: 64, kv", 14, "none for tile_m"),
+        ("tile_m: 48, tile_n: 64, kv", "tilem: 48, tile_n: 64, kv", 14, "did you mean 'tile_m'"),
+    ],
+)
+def test_a_mistake_is_reported_with_its_line(
+    write: Callable[[str], Path], old: str, new: str, line: int, says: str
+) -> None:
+    assert old in TEXT
+    with pytest.raises(SpaceError) as error:
+        load_space(write(TEXT.replace(old, new, 1)))
+    assert f"cpu.yaml:{line}: " in str(error.value)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "[]", "{}", "just text", "\x01", "&a [*a]", "x: 2020-99-99"])
+def test_what_is_no_space_at_all_is_refused(write: Callable[[str], Path], text: str) -> None:
+    with pytest.raises(SpaceError, match=r"cpu\.yaml:1: "):
+        load_space(write(text))
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match="check the path"):
+        load_space(tmp_path / "none.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(SpaceError, match="UTF-8"):
+        load_space(tmp_path / "binary.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("tile_m <= 32 or", "tile_mm <= 32 or", 11, "did you mean 'tile_m'"),
+        ("shared_memory", "shared_memry", 12, "did you mean 'shared_memory'"),
+        ("device.l2_bytes", "device.l2_byte", 12, "did you mean 'l2_bytes'"),
+        ("<= device.l2_bytes", "<= device.l2_bytes ** 4", 12, "2**53"),
+        ("kv_warps: 0, persistent: false", "kv_warps: 0, persistent: true", 14, "tile_m <= 32 or not persistent"),
+    ],
+)
+def test_what_depends_on_the_device_is_reported_when_enumerating(
+    write: Callable[[str], Path], old: str, new: str, line: int, says: str
+) -> None:
+    space = load_space(write(TEXT.replace(old, new, 1)))
+    with pytest.raises(SpaceError) as error:
+        space.enumerate(DEVICE, derived)
+    assert f"cpu.yaml:{line}: " in str(error.value)
+    assert says in str(error.value)
+
+
+def test_an_empty_valid_set_says_what_removes_how_many(write: Callable[[str], Path]) -> None:
+    space = load_space(write(TEXT.replace("<= device.l2_bytes", "<= 10")))
+    with pytest.raises(SpaceError, match=r"removes 12.*removes 60"):
+        space.enumerate(DEVICE, derived)
+
+
+def test_an_illegal_configuration_is_explained(write: Callable[[str], Path]) -> None:
+    valid = load_space(write(TEXT)).enumerate(DEVICE, derived)
+    legal = valid.configuration(0)
+    assert valid.explain(legal) is None
+    assert "tile_m <= 32" in str(valid.explain({**legal, "tile_m": 48, "persistent": True}))
+    assert "shared_memory = 98304" in str(valid.explain({**legal, "tile_m": 48, "tile_n": 128, "persistent": False}))
+    assert "one of 16, 32, 48" in str(valid.explain({**legal, "tile_m": 1}))
+    assert "did you mean" in str(valid.explain({**legal, "tile": 1}))
+    with pytest.raises(KeyError, match="tile_m"):
+        valid.index({**legal, "tile_m": 1})
+
+
+def test_true_and_one_are_different_values() -> None:
+    flag = Parameter("flag", (False, True), "boolean")
+    assert flag.code(True) == 1
+    with pytest.raises(KeyError):
+        flag.code(1)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([True, False], "boolean"),
+        ([1, 2, 16], "power_of_two"),
+        ([0, 1, 2], "ordered"),
+        ([48, 16], "ordered"),
+        (["a", "b"], "categorical"),
+    ],
+)
+def test_the_kind_follows_from_the_values(values: list[bool | int | str], kind: str) -> None:
+    assert infer_kind(values) == kind
+
+
+def test_neighbours_of_a_value_are_one_step_away_on_a_scale_and_all_others_without_one() -> None:
+    assert Parameter("tile", (16, 64, 32), "power_of_two").neighbours(32) == (16, 64)
+    assert Parameter("tile", (16, 32, 48), "ordered").neighbours(48) == (32,)
+    assert Parameter("packing", ("a", "b", "c"), "categorical").neighbours("b") == ("a", "c")
+
+
+def test_encoding_puts_the_farthest_values_one_apart() -> None:
+    assert Parameter("tile", (16, 32, 256), "power_of_two").encode(32) == (0.25,)
+    assert Parameter("flag", (False, True), "boolean").encode(True) == (1.0,)
+    left, right = (np.array(Parameter("p", ("a", "b", "c"), "categorical").encode(value)) for value in ("a", "c"))
+    assert np.linalg.norm(left - right) == pytest.approx(1.0)
+    assert Parameter("one", (7,), "ordered").encode(7) == (0.0,)
+
+
+VALUES = st.one_of(
+    st.lists(st.integers(0, 12), min_size=1, max_size=4, unique=True),
+    st.lists(st.sampled_from([1, 2, 4, 8, 16]), min_size=1, max_size=4, unique=True),
+)
+TEMPLATES = st.sampled_from(
+    ["{a} <= {b}", "{a} % {b} == 0", "{a} * {b} <= 40", "{a} + {b} != 8", "{a} == 0 or {b} > 1", "{a} > 2", "{a} // {b} < 3"]
+)
+
+
+@st.composite
+def spaces(draw: st.DrawFn) -> Space:
+    lists = draw(st.lists(VALUES, min_size=1, max_size=4))
+    names = [f"p{j}" for j in range(len(lists))]
+    used = st.sampled_from(names)
+    constraints = [draw(TEMPLATES).format(a=draw(used), b=draw(used)) for _ in range(draw(st.integers(0, 3)))]
+    lines = ["kernel: k", "variant: cpu", "parameters:"]
+    lines += [f"  {name}: {values}" for name, values in zip(names, lists, strict=True)]
+    lines += ["constraints:"] + [f'  - "{text}"' for text in constraints] if constraints else []
+    return parse_space("\n".join(lines), "drawn.yaml")
+
+
+def brute_force(space: Space) -> list[tuple[object, ...]]:
+    def satisfied(row: tuple[object, ...]) -> bool:
+        names = {parameter.name: value for parameter, value in zip(space.parameters, row, strict=True)}
+        for constraint in space.constraints:
+            try:
+                if not eval(constraint.expression.text, {}, dict(names)):
+                    return False
+            except ZeroDivisionError:
+                return False
+        return True
+
+    return [row for row in itertools.product(*(p.values for p in space.parameters)) if satisfied(row)]
+
+
+def enumerate_or_none(space: Space) -> ValidSet | None:
+    try:
+        return space.enumerate({})
+    except SpaceError:
+        return None
+
+
+@given(spaces())
+@settings(max_examples=80, deadline=None)
+def test_enumeration_equals_brute_force(space: Space) -> None:
+    valid = enumerate_or_none(space)
+    rows = [tuple(valid.configuration(i).values()) for i in range(len(valid))] if valid is not None else []
+    assert rows == brute_force(space)
+
+
+@given(spaces())
+@settings(max_examples=60, deadline=None)
+def test_neighbours_are_valid_symmetric_and_complete(space: Space) -> None:
+    valid = enumerate_or_none(space)
+    if valid is None:
+        return
+    for i in range(0, len(valid), max(1, len(valid) // 10)):
+        differ = np.count_nonzero(valid.codes != valid.codes[i], axis=1)
+        assert valid.neighbours(i).tolist() == np.flatnonzero(differ == 1).tolist()
+        assert all(i in valid.neighbours(int(j)) for j in valid.neighbours(i))
+
+
+@given(spaces())
+@settings(max_examples=60, deadline=None)
+def test_a_configuration_and_its_number_convert_both_ways(space: Space) -> None:
+    valid = enumerate_or_none(space)
+    if valid is None:
+        return
+    numbers = range(len(valid))
+    assert [valid.index(valid.configuration(i)) for i in numbers] == list(numbers)
+    assert len({valid.key(i) for i in numbers}) == len(valid)
+    assert valid.key(0) == configuration_key(valid.configuration(0))
+    outside = {tuple(p.values[0] for p in space.parameters)} - set(brute_force(space))
+    for row in outside:
+        with pytest.raises(KeyError):
+            valid.index(dict(zip((p.name for p in space.parameters), row, strict=True)))  # type: ignore[arg-type]  # ints
+
+
+def test_a_huge_product_with_few_valid_configurations_is_enumerated_quickly() -> None:
+    lines = [f"  p{j:02}: [0, 1, 2, 3, 4, 5, 6, 7]" for j in range(16)]
+    rules = [f'  - "p{j:02} == p{j + 1:02}"' for j in range(15)]
+    text = "\n".join(["kernel: k", "variant: cpu", "parameters:", *lines, "constraints:", *rules])
+    start = time.perf_counter()
+    assert len(parse_space(text, "huge.yaml").enumerate({})) == 8
+    assert time.perf_counter() - start < 2
+
+
+def test_neighbours_of_200_000_configurations_are_found_quickly() -> None:
+    lines = [f"  p{j}: [0, 1, 2, 3, 4, 5, 6, 7]" for j in range(6)]
+    text = "\n".join(["kernel: k", "variant: cpu", "parameters:", *lines])
+    valid = parse_space(text, "large.yaml").enumerate({})
+    assert len(valid) == 8**6
+    valid.neighbours(0)
+    start = time.perf_counter()
+    for i in range(100):
+        assert len(valid.neighbours(i * 2000)) == 42
+    assert (time.perf_counter() - start) / 100 < 0.002
+
+
+def test_a_valid_set_pickles_without_the_kernel(write: Callable[[str], Path]) -> None:
+    valid = load_space(write(TEXT)).enumerate(DEVICE, lambda configuration: derived(configuration))
+    copy: ValidSet = pickle.loads(pickle.dumps(valid))
+    assert np.array_equal(copy.codes, valid.codes)
+    assert copy.default == valid.default
+    assert copy.explain({**valid.configuration(0), "tile_m": 48, "tile_n": 128, "persistent": False}) is not None
+
+
+def test_a_set_of_recorded_configurations_needs_no_constraints() -> None:
+    parameters = (Parameter("a", (1, 2), "power_of_two"), Parameter("b", ("x", "y"), "categorical"))
+    valid = ValidSet.of(parameters, [{"a": 2, "b": "x"}, {"a": 1, "b": "y"}])
+    assert [valid.key(i) for i in range(len(valid))] == ["a=1,b=y", "a=2,b=x"]
+    assert "not among" in str(valid.explain({"a": 1, "b": "x"}))
+
+
+def test_importing_spaces_does_not_import_optuna() -> None:
+    check = "import sys, evotune.space; sys.exit('optuna' in sys.modules or 'torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True, env={"PYTHONPATH": ":".join(sys.path)})

@@ -1,0 +1,38 @@
+"""The interval of a median."""
+
+import numpy as np
+import pytest
+
+from evotune_workers.statistics import median_interval
+
+
+def test_the_interval_contains_the_median_and_is_deterministic() -> None:
+    values = [1.0, 1.1, 0.9, 1.05, 0.95]
+    interval = median_interval(values)
+    assert interval.low <= interval.median <= interval.high
+    assert interval == median_interval(values)
+
+
+def test_no_values_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one value"):
+        median_interval([])
+
+
+def test_more_looks_make_the_interval_wider() -> None:
+    values = list(np.random.default_rng(0).normal(1, 0.01, size=40))
+    once, often = median_interval(values), median_interval(values, looks=11)
+    assert often.low < once.low and once.high < often.high
+
+
+def test_measuring_until_the_interval_is_narrow_still_covers_the_truth_19_times_in_20() -> None:
+    rng = np.random.default_rng(5)
+    covered = 0
+    for _ in range(100):
+        values: list[float] = []
+        while len(values) < 60:
+            values += list(1 + 0.01 * rng.standard_normal(5))
+            interval = median_interval(values, looks=11)
+            if len(values) >= 10 and interval.half_width <= 0.005:
+                break
+        covered += interval.low <= 1 <= interval.high
+    assert covered >= 95

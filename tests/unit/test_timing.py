@@ -1,0 +1,69 @@
+"""The protocol's decisions, on blocks with known times."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from evotune_workers.stopwatch import Block
+from evotune_workers.timing import LEAST_BLOCKS, MOST_BLOCKS, race, summarise
+
+
+class Machine:
+    """Gives blocks of sides with known mean times and noise."""
+
+    def __init__(self, noise: float = 0.001, stolen: float = 0.0, **means: float) -> None:
+        self.means, self.noise, self.stolen = means, noise, itertools.cycle([0.0, stolen])
+        self.rng = np.random.default_rng(3)
+        self.asked: list[tuple[str, ...]] = []
+
+    def blocks(self, count: int, sides: tuple[str, ...]) -> list[Block]:
+        self.asked.append(sides)
+        return [self._block(sides) for _ in range(count)]
+
+    def _block(self, sides: tuple[str, ...]) -> Block:
+        drift = 1 + 0.3 * self.rng.random()
+        times = {}
+        for side in sides:
+            first, second = drift * self.means[side] * (1 + self.noise * self.rng.standard_normal(2))
+            times[side] = (first, second)
+        return Block(times, next(self.stolen), 0, ())
+
+
+def test_drift_that_both_sides_share_cancels_in_the_ratio() -> None:
+    machine = Machine(candidate=100.0, sdpa=150.0)
+    samples, censored = race(["candidate"], ["sdpa"], machine.blocks, None)
+    timing = summarise(samples, "candidate", ["sdpa"], "mission", "cold", censored, {})
+    assert timing.speedup == pytest.approx(1.5, rel=0.003)
+    assert timing.speedup_low <= 1.5 <= timing.speedup_high
+    assert timing.blocks == LEAST_BLOCKS and not timing.censored
+
+
+def test_noise_is_measured_longer_but_not_for_ever() -> None:
+    samples, _ = race(["candidate"], ["sdpa"], Machine(noise=0.2, candidate=100.0, sdpa=100.0).blocks, None)
+    assert len(samples.kept) == MOST_BLOCKS
+
+
+def test_the_fastest_baseline_is_the_opponent_and_the_slow_one_is_dropped() -> None:
+    machine = Machine(candidate=100.0, slow=400.0, fast=150.0)
+    samples, _ = race(["candidate"], ["slow", "fast"], machine.blocks, None)
+    timing = summarise(samples, "candidate", ["slow", "fast"], "mission", "cold", False, {})
+    assert timing.baseline == "fast"
+    assert machine.asked[-1] == ("candidate", "fast")
+    assert timing.conditions["baselines_us"]["slow"] > 300
+
+
+def test_a_candidate_well_behind_the_incumbent_stops_early() -> None:
+    samples, censored = race(["candidate"], ["sdpa"], Machine(candidate=200.0, sdpa=150.0).blocks, incumbent_low=1.4)
+    assert censored and len(samples.kept) < LEAST_BLOCKS
+
+
+def test_a_candidate_close_to_the_incumbent_is_measured_to_the_end() -> None:
+    _, censored = race(["candidate"], ["sdpa"], Machine(candidate=100.0, sdpa=150.0).blocks, incumbent_low=1.51)
+    assert not censored
+
+
+def test_blocks_that_the_hypervisor_disturbed_do_not_count() -> None:
+    samples, _ = race(["candidate"], ["sdpa"], Machine(stolen=0.3, candidate=100.0, sdpa=150.0).blocks, None)
+    assert samples.dropped == len(samples.kept)
+    assert samples.too_disturbed
