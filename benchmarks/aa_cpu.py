@@ -11,11 +11,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from evotune.locate import kernel_folder, space_file
+from evotune.space import load_space
 from evotune_workers.builder import BuildJob, build_candidate
-from evotune_workers.device import cpu_device
+from evotune_workers.device import Device, cpu_device
+from evotune_workers.kernel import Configuration
+from evotune_workers.kernel_folder import load_kernel
 from evotune_workers.measurer import Measurer
 
 KERNEL = "attention_fwd"
@@ -27,17 +29,24 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=100)
     repeats: int = parser.parse_args().repeats
     folder, device = kernel_folder(KERNEL), cpu_device()
-    configuration = yaml.safe_load(Path(space_file(KERNEL, "cpu")).read_text())["default"]
-    candidate = build_candidate(folder, BuildJob(0, configuration, "cpu", "cpu", ("mission",)))
+    candidate = build_candidate(folder, BuildJob(0, _configuration(folder, device), "cpu", "cpu", ("mission",)))
     measurer = Measurer(folder, device)
     intervals = [measurer.compare(candidate, candidate, "cpu", SEEDS) for _ in range(repeats)]
     measurer.close()
     contained = sum(interval.low <= 1 <= interval.high for interval in intervals)
     off = np.abs(np.array([interval.median for interval in intervals]) - 1)
     width = np.median([interval.half_width for interval in intervals])
-    print(f"{device.name}, {device.limits['cores']} cores, {KERNEL} mission, default configuration")
+    print(f"{device.name}, {device.limits['cores']} cores, {KERNEL} mission, {candidate.configuration}")
     print(f"interval contains 1 in {contained} of {repeats} repeats")
     print(f"median off 1 by {np.median(off):.2%} (largest {off.max():.2%}); half-width {width:.2%}")
+
+
+def _configuration(folder: Path, device: Device) -> Configuration:
+    """The valid configuration closest to the middle of every parameter's values."""
+    kernel = load_kernel(folder)
+    space = load_space(space_file(KERNEL, "cpu"))
+    valid = space.enumerate(device.limits, lambda configuration: kernel.derived(configuration, kernel.workloads[0]))
+    return valid.configuration(len(valid) // 2)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from evotune_db import Database
 from evotune_db.records import OutcomeRecord, StoredTrial
 from evotune_workers.device import Device
 from evotune_workers.jobs import Candidate, Measurement
+from evotune_workers.kernel import Configuration
 
 Binary = tuple[str | None, ...]
 
@@ -38,7 +39,7 @@ class Ledger:
         self._outcomes: dict[int, OutcomeRecord] = {}
         self._owners: dict[Binary, int] = {}
         self._waiting: dict[int, tuple[int, Candidate]] = {}
-        self._recorded: dict[int, tuple[int, OutcomeRecord]] = {}
+        self._recorded: dict[int, tuple[int, Configuration, OutcomeRecord]] = {}
         self._best: BestSoFar | None = None
         self._told_before: set[int] = set()
         self.incumbents: dict[str, float] = {}
@@ -104,7 +105,7 @@ class Ledger:
         entry = self._open.pop(number)
         self._database.record_outcome(entry.trial, outcome)
         self._outcomes[number] = outcome
-        self._recorded[number] = (entry.trial, outcome)
+        self._recorded[number] = (entry.trial, entry.proposal.configuration, outcome)
         self._note_best(entry, outcome)
         self._reporter.trial_finished(self._line(entry, outcome))
 
@@ -114,8 +115,11 @@ class Ledger:
             if owner not in self._recorded:
                 continue
             del self._waiting[number]
-            trial, outcome = self._recorded[owner]
-            self._record(number, _shared(candidate, trial, outcome))
+            trial, configuration, outcome = self._recorded[owner]
+            idle = [name for name, value in candidate.configuration.items() if configuration[name] != value]
+            same = f"same binary as trial {trial}: {', '.join(idle)} changed nothing"
+            self._reporter.note(f"trial {self._open[number].trial}: {same}")
+            self._record(number, _shared(candidate, trial, outcome, same))
 
     def _note_best(self, entry: Entry, outcome: OutcomeRecord) -> None:
         cold = [timing for timing in outcome.timings if timing.mode == "cold"]
@@ -161,7 +165,7 @@ def _censored(outcome: OutcomeRecord) -> bool:
     return any(timing.censored for timing in outcome.timings)
 
 
-def _shared(candidate: Candidate, trial: int, outcome: OutcomeRecord) -> OutcomeRecord:
+def _shared(candidate: Candidate, trial: int, outcome: OutcomeRecord, same: str) -> OutcomeRecord:
     """The outcome of a trial with the same binary, without its evidence: that is kept once, with the other trial."""
-    reason = outcome.reason or f"same binary as trial {trial}"
+    reason = f"{outcome.reason} ({same})" if outcome.reason else same
     return replace(outcome, reason=reason, same_binary_as=trial, builds=build_records(candidate), gates=(), timings=())

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from evotune.samplers import make_sampler
@@ -30,7 +31,7 @@ class Study:
         """An empty study."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._valid = valid
-        self._distributions = valid.distributions()
+        self._distributions: dict[str, BaseDistribution] = {**valid.distributions()}
         self._study = optuna.create_study(sampler=make_sampler(sampler, valid, seed), direction="minimize")
 
     def ask(self) -> Proposal:

@@ -11,72 +11,14 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from evotune.export import ExportError, export_trial
+from evotune.export import ExportError
 from evotune.locate import kernel_folder
-from evotune_db.records import (
-    BuildRecord,
-    DeviceRecord,
-    GateRecord,
-    KernelRecord,
-    LeaderboardEntry,
-    SearchRecord,
-    SpaceRecord,
-    StoredTrial,
-    TimingRecord,
-    TrialDetails,
-)
-from evotune_workers.compilers.build import BuildRequest
-from evotune_workers.compilers.cpp import compile_cpp
-from evotune_workers.kernel import Configuration
-from evotune_workers.kernel_folder import load_kernel, named_workload, pack_kernel
-
-WORKLOAD = "mission"
-CONFIGURATION: Configuration = {
-    "tile_m": 48,
-    "tile_n": 128,
-    "block_rows": 6,
-    "block_cols": 64,
-    "output_cols": 64,
-    "threads": 2,
-    "key_packing": "shared",
-    "value_packing": "direct",
-    "loop_order": "rows",
-    "prefetch_distance": 0,
-    "persistent": True,
-    "unroll": 1,
-    "exp_unroll": 1,
-    "fused_max": True,
-}
-# Any kernel is this fast, and none is that fast.
-EASY_CLAIM, ABSURD_CLAIM = 0.001, 1000.0
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What `export_trial` is given."""
-
-    details: TrialDetails
-    entry: LeaderboardEntry
-    folder: Path
-
-    def export(self, out: Path) -> Path:
-        export_trial(self.details, self.entry, self.folder, out)
-        return out
-
-    def claiming(self, speedup: float) -> Measured:
-        timing = replace(self.details.timings[0], speedup=speedup)
-        return replace(
-            self, details=replace(self.details, timings=(timing,)), entry=replace(self.entry, speedup=speedup)
-        )
-
-    def from_folder(self, folder: Path) -> Measured:
-        return replace(self, folder=folder)
+from tests.integration.export_record import ABSURD_CLAIM, CONFIGURATION, Measured, measure
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -87,6 +29,7 @@ def evotune_is_out_of_reach(tmp_path_factory: pytest.TempPathFactory) -> Iterato
         (folder / f"{name}.py").write_text("raise ImportError('an exported kernel must not need evotune')")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder))
+        patch.setenv("OMP_WAIT_POLICY", "passive")  # idle threads leave the cores to whatever else runs on the machine
         yield
 
 
@@ -95,7 +38,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EVOTUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
         folder = _copied(kernel_folder("attention_fwd"), tmp_path_factory.mktemp("kernels"))
-        yield _measure(folder, CONFIGURATION)
+        yield measure(folder, CONFIGURATION)
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +102,7 @@ def test_tensors_that_the_kernel_cannot_take_are_refused_with_the_rule(exported:
             (good[0], good, good),
             (good, good, [1.0]),
             (good.clone().requires_grad_(), good, good),
+            (good, good, good, False, 0.0),
         ]
         for tensors in wrong:
             try:
@@ -171,7 +115,7 @@ def test_tensors_that_the_kernel_cannot_take_are_refused_with_the_rule(exported:
     )
     lines = ran.stdout.splitlines()
     assert [line.split(" must ")[0] for line in lines[:3]] == ["TypeError q", "ValueError k", "ValueError q, k and v"]
-    assert len(lines) == 9 and "taken" not in lines, ran.stdout + ran.stderr
+    assert len(lines) == 10 and "taken" not in lines, ran.stdout + ran.stderr
 
 
 def test_the_kernel_runs_on_torchs_own_openmp_threads(exported: Path) -> None:
@@ -348,96 +292,3 @@ def _run(command: list[str], folder: Path, **environment: str) -> subprocess.Com
 
 def _copied(kernel: Path, folder: Path) -> Path:
     return Path(shutil.copytree(kernel, folder / "kernel", ignore=shutil.ignore_patterns("__pycache__")))
-
-
-def _measure(folder: Path, configuration: Configuration) -> Measured:
-    """A real build, in a record whose figures are made up."""
-    kernel = load_kernel(folder)
-    workload = named_workload(kernel, WORKLOAD)
-    request = BuildRequest(folder, kernel.variant("cpu"), "cpu", kernel.macros(configuration, workload))
-    build = compile_cpp(request)
-    assert build.failure is None, build.log
-    record = BuildRecord(
-        key=build.key,
-        target=build.target,
-        flags=build.flags,
-        compiler=build.compiler,
-        seconds=build.seconds,
-        succeeded=True,
-        log=build.log,
-        binary_hash=build.binary_hash,
-    )
-    entry = _entry(configuration)
-    return Measured(_details(folder, configuration, record, _timing(record.key), entry), entry, folder)
-
-
-def _entry(configuration: Configuration) -> LeaderboardEntry:
-    return LeaderboardEntry(
-        rank=1,
-        trial=7,
-        kernel="attention_fwd",
-        target="cpu",
-        device="a CPU",
-        workload=WORKLOAD,
-        configuration=dict(configuration),
-        median_us=3100.0,
-        speedup=EASY_CLAIM,
-        speedup_low=EASY_CLAIM,
-        speedup_high=EASY_CLAIM,
-        baseline="sdpa_fp32_upcast",
-        baseline_us=3700.0,
-        confirmed=True,
-        certified=False,
-    )
-
-
-def _timing(build_key: str) -> TimingRecord:
-    return TimingRecord(
-        workload=WORKLOAD,
-        phase="confirm",
-        mode="cold",
-        build_key=build_key,
-        baseline="sdpa_fp32_upcast",
-        median_us=3100.0,
-        p50_us=3100.0,
-        p90_us=3200.0,
-        p99_us=3300.0,
-        baseline_us=3700.0,
-        speedup=EASY_CLAIM,
-        speedup_low=EASY_CLAIM,
-        speedup_high=EASY_CLAIM,
-        blocks=20,
-        dropped_blocks=0,
-        censored=False,
-        samples={},
-        conditions={"openmp": "shared with torch"},
-    )
-
-
-def _details(
-    folder: Path, configuration: Configuration, build: BuildRecord, timing: TimingRecord, entry: LeaderboardEntry
-) -> TrialDetails:
-    now = datetime(2026, 1, 2, tzinfo=UTC)
-    return TrialDetails(
-        trial=StoredTrial(7, 3, dict(configuration), "key", "passed", None, None, 1.0),
-        search=2,
-        record=SearchRecord(
-            kernel=KernelRecord("attention_fwd", pack_kernel(folder).source_hash),
-            space=SpaceRecord("cpu", "0", "", 1),
-            target="cpu",
-            workloads=(WORKLOAD,),
-            sampler="random",
-            seed=0,
-            budget=1,
-            options={},
-            versions={"evotune": "0.1.0"},
-        ),
-        device=DeviceRecord("CPU-1", "a CPU", "cpu", {}),
-        same_binary_as=None,
-        proposed=now,
-        finished=now,
-        builds=(build,),
-        gates=(GateRecord("numerics", True, workload=WORKLOAD, distribution="normal", seed=11),),
-        timings=(timing,),
-        leaderboard=(entry,),
-    )

@@ -151,8 +151,17 @@ def test_an_interrupted_search_ends_gracefully_and_resumes_to_its_exact_budget(t
 
 
 def test_a_joined_address_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
-    ran = evotune("search", str(SAXPY), "--space", str(SAXPY / "cpu.yaml"), "--budget", "3", "--ray-address",
-                  "127.0.0.1:1", folder=tmp_path)
+    ran = evotune(
+        "search",
+        str(SAXPY),
+        "--space",
+        str(SAXPY / "cpu.yaml"),
+        "--budget",
+        "3",
+        "--ray-address",
+        "127.0.0.1:1",
+        folder=tmp_path,
+    )
     assert ran.returncode == 2
     assert "127.0.0.1:1" in ran.stderr and "Traceback" not in ran.stderr
 

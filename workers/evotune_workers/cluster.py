@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from .quiet import building, measuring
 
 # Builds and results are small; Ray's default would take 30 % of the machine's memory.
 OBJECT_STORE_BYTES = 256 << 20
+CONNECT_SECONDS = 5.0
 
 
 class ClusterError(RuntimeError):
@@ -41,6 +43,7 @@ class Cluster:
     def __init__(self, package: KernelPackage, address: str | None) -> None:
         """Joins the cluster at `address`, or starts a local one. Raises ClusterError."""
         _connect(address)
+        self._kernel = package
         self._package = ray.put(package)
 
     @property
@@ -50,10 +53,11 @@ class Cluster:
 
     def cpu_workers(self) -> tuple[Worker, ...]:
         """One measuring actor on every live node, named after it."""
+        # The package goes by value: an actor that Ray restarts must not depend on an object that may be gone.
         nodes = [node for node in ray.nodes() if node["Alive"]]
-        actors = [_MeasuringActor.options(**_on(node["NodeID"])).remote(self._package) for node in nodes]
+        actors = [_MeasuringActor.options(**_on(node["NodeID"])).remote(self._kernel) for node in nodes]
         devices = ray.get([actor.describe.remote() for actor in actors])
-        names = [f"{node['NodeManagerAddress']}/cpu" for node in nodes]
+        names = [f"cpu of {node['NodeManagerHostname']}" for node in nodes]
         return tuple(Worker(*row) for row in zip(names, devices, actors, strict=True))
 
     def build(self, job: BuildJob) -> Any:
@@ -78,6 +82,8 @@ def _connect(address: str | None) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
+        if address is not None:
+            _check_reachable(address)
         if address is None:
             # RAY_ADDRESS must not turn "local" into "the cluster that this shell happens to know".
             ray.init(
@@ -92,6 +98,13 @@ def _connect(address: str | None) -> None:
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = f"a Ray cluster must answer at {address}" if address else "a local Ray must start"
         raise ClusterError(f"{where}, got: {str(error).splitlines()[0]}") from error
+
+
+def _check_reachable(address: str) -> None:
+    """Raises OSError at once where nothing listens; Ray itself keeps trying for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def _on(node: str) -> dict[str, Any]:

@@ -1,0 +1,87 @@
+"""Column types that mean the same on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Double, Integer, Text, TypeDecorator
+from sqlalchemy.dialects.postgresql import JSONB
+
+# SQLite numbers rows by itself only where the type reads exactly INTEGER, which holds 64 bits there.
+Id = BigInteger().with_variant(Integer(), "sqlite")
+Json = JSON().with_variant(JSONB(), "postgresql")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment: takes any timezone-aware datetime, gives it back in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """In UTC; without the zone on SQLite, which stores text."""
+        if value is None:
+            return None
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Timezone-aware, whatever zone the server's session is in."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class ForeignText(TypeDecorator[str]):
+    """Text that a compiler or a crashed kernel wrote: what no database can hold becomes a replacement character."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Storable text."""
+        return None if value is None else storable(value)
+
+
+class Finite(TypeDecorator[float]):
+    """A figure, NULL where it is infinite or not a number: a query then never takes it for a value."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
+        """The figure if it is one."""
+        return value if value is not None and math.isfinite(value) else None
+
+
+def storable(text: str) -> str:
+    """`text` with NUL (which PostgreSQL refuses) and lone surrogates (which are no UTF-8) replaced."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+
+
+def to_json(value: object) -> str:
+    """Compact JSON. Raises ValueError for NaN and infinities, TypeError for what is neither JSON nor a mapping."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"), default=_as_dict)
+    if "\\u0000" in text or "\\ud" in text:
+        text = json.dumps(_storable_tree(json.loads(text)), allow_nan=False, separators=(",", ":"))
+    return text
+
+
+def _as_dict(value: object) -> dict[Any, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a JSON field must hold str, int, float, bool, None, lists and mappings, got {value!r}")
+
+
+def _storable_tree(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, list):
+        return [_storable_tree(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(key): _storable_tree(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,150 @@
+"""The record's front door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from evotune_db import outcomes, progress, queries, ranking
+from evotune_db.engine import Engines, open_engines
+from evotune_db.errors import as_database_errors
+from evotune_db.records import (
+    BuildRecord,
+    DeviceRecord,
+    GateRecord,
+    LeaderboardEntry,
+    LeaderboardFilter,
+    OutcomeRecord,
+    SearchRecord,
+    SearchState,
+    SearchSummary,
+    StoredSearch,
+    TimingRecord,
+    TrialDetails,
+)
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+class Database:
+    """Searches, trials and the leaderboard, on SQLite or PostgreSQL; every method is one transaction.
+
+    A method raises DatabaseError, with one line that says what to do, when the database fails or refuses, and its
+    subclass NotFoundError for a search or a trial that is not there; nothing of what it was to write is kept then.
+    An instance belongs to one thread; any number of processes may each have one.
+    """
+
+    def __init__(self, engines: Engines) -> None:
+        """Over an open database; see `open`."""
+        self._engines = engines
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Opens the SQLite file of that path or URL, or the PostgreSQL database of that URL.
+
+        A new SQLite file is created; tables are created or migrated where that is due.
+        """
+        return cls(open_engines(url))
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._engines.close()
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Closes."""
+        self.close()
+
+    def start_search(self, record: SearchRecord) -> int:
+        """Records a new running search; returns its id."""
+        return self._write(progress.start_search, record)
+
+    def resume_search(self, search_id: int, budget: int) -> None:
+        """Sets a search running again, with this budget."""
+        self._write(progress.resume_search, search_id, budget)
+
+    def finish_search(self, search_id: int, state: SearchState) -> None:
+        """Ends a search as finished or interrupted."""
+        self._write(progress.finish_search, search_id, state)
+
+    def add_trial(self, search_id: int, number: int, configuration: Mapping[str, Any], configuration_key: str) -> int:
+        """Records a proposed trial; returns its id. A search takes each number and each configuration once."""
+        return self._write(progress.add_trial, search_id, number, configuration, configuration_key)
+
+    def mark(self, trial_id: int, state: Literal["building", "measuring"]) -> None:
+        """Records how far a trial without an outcome is."""
+        self._write(progress.mark, trial_id, state)
+
+    def record_outcome(self, trial_id: int, outcome: OutcomeRecord) -> None:
+        """Records a trial's outcome: builds, gates, timings and, where it qualifies, its leaderboard entries.
+
+        A passed trial is listed once for each workload with a cold timing that was not censored, unless it shares
+        another trial's binary. Raises DatabaseError when the trial has its outcome already.
+        """
+        self._write(outcomes.record_outcome, trial_id, outcome)
+
+    def record_confirmation(
+        self,
+        trial_id: int,
+        device: DeviceRecord,
+        gates: Sequence[GateRecord],
+        timings: Sequence[TimingRecord],
+        passed: bool,
+        reason: str | None,
+        builds: Sequence[BuildRecord] = (),
+    ) -> None:
+        """Records a passed trial's confirmation. `builds`: those timed that the trial did not have before.
+
+        When `passed`, its leaderboard entries take the confirming timings and count as confirmed. Otherwise it has
+        failed at the gate `confirm`, with every trial that shares its binary, and its entries go.
+        """
+        self._write(outcomes.record_confirmation, trial_id, device, gates, timings, passed, reason, builds)
+
+    def leaderboard(self, wanted: LeaderboardFilter) -> list[LeaderboardEntry]:
+        """Entries that fit, by kernel, target, device, workload and rank; `wanted.top` counts within each group.
+
+        Devices of one name rank together. Confirmed entries come first, then the higher speed-up, then the older
+        trial. A filter by trial leaves its rank as it is among all; every other filter ranks what it lets through.
+        """
+        return self._read(ranking.ranked, wanted)
+
+    def load_search(self, search_id: int) -> StoredSearch:
+        """A search with its trials in the order of their numbers."""
+        return self._read(queries.load_search, search_id)
+
+    def searches(self) -> list[SearchSummary]:
+        """All searches, the oldest first."""
+        return self._read(queries.searches)
+
+    def trial(self, trial_id: int) -> TrialDetails:
+        """Everything recorded of one trial."""
+        return self._read(queries.trial_details, trial_id)
+
+    def _read(
+        self, query: Callable[Concatenate[Connection, Arguments], Result], *args: Arguments.args, **kw: Arguments.kwargs
+    ) -> Result:
+        return self._transact(self._engines.read, query, *args, **kw)
+
+    def _write(
+        self, work: Callable[Concatenate[Connection, Arguments], Result], *args: Arguments.args, **kw: Arguments.kwargs
+    ) -> Result:
+        return self._transact(self._engines.write, work, *args, **kw)
+
+    def _transact(
+        self,
+        engine: Engine,
+        work: Callable[Concatenate[Connection, Arguments], Result],
+        *args: Arguments.args,
+        **kw: Arguments.kwargs,
+    ) -> Result:
+        with as_database_errors(self._engines.shown), engine.begin() as connection:
+            return work(connection, *args, **kw)

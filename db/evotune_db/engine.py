@@ -1,0 +1,93 @@
+"""Opening a database: connections as SQLite and PostgreSQL each need them, and migrations where they are due."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+from evotune_db import address
+from evotune_db.column_types import to_json
+from evotune_db.errors import DatabaseError, as_database_errors
+from evotune_db.migration import migrate
+
+# Another process's transaction takes milliseconds; a longer wait means that it is stuck.
+BUSY_SECONDS = 30
+CONNECT_SECONDS = 10
+BEGIN = "evotune_begin"
+
+
+@dataclass(frozen=True)
+class Engines:
+    """One pool of connections: `read` begins a transaction that takes no lock, `write` one that takes it at once."""
+
+    read: Engine
+    write: Engine
+    shown: str
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self.read.dispose()
+
+
+def open_engines(database: str) -> Engines:
+    """The database of that path or URL, created if it is a new SQLite file, with every migration applied.
+
+    Raises DatabaseError with one line when it cannot be opened, is not evotune's, or was written by a newer evotune.
+    """
+    url, shown = address.parse(database), address.shown(database)
+    with as_database_errors(shown):
+        engine = _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url, shown)
+        engines = Engines(engine, engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"}), shown)
+        try:
+            migrate(engines.read, engines.write, shown)
+        except BaseException:
+            engines.close()
+            raise
+    return engines
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(
+        url, connect_args={"isolation_level": None, "timeout": BUSY_SECONDS}, json_serializer=to_json
+    )
+    event.listen(engine, "do_connect", _connect_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _connect_sqlite(
+    dialect: Any, record: Any, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> sqlite3.Connection:
+    connection: sqlite3.Connection = sqlite3.connect(*arguments, **options)
+    try:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("PRAGMA foreign_keys = ON")
+            cursor.execute("PRAGMA journal_mode = WAL")
+            # In WAL mode this is safe against a crash of the process; a loss of power may cost the last transactions.
+            cursor.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """The driver, told to stay out of it, begins no transaction; one that writes must begin by taking the lock.
+
+    Taking it only at the first write fails at once when another process has written since the first read.
+    """
+    connection.exec_driver_sql(connection.get_execution_options().get(BEGIN, "BEGIN"))
+
+
+def _postgresql(url: URL, shown: str) -> Engine:
+    timeout = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
+    try:
+        return create_engine(url, connect_args=timeout, json_serializer=to_json, pool_pre_ping=True)
+    except ImportError as error:
+        raise DatabaseError(
+            f"PostgreSQL needs the psycopg driver, got {shown} without it: pip install 'evotune[postgresql]'"
+        ) from error

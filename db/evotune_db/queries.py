@@ -1,0 +1,102 @@
+"""Reads: a search as resume needs it, the list of searches, everything of one trial."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Select, and_, exists, func, select
+
+from evotune_db.ranking import ORDER, ranked
+from evotune_db.records import LeaderboardFilter, SearchSummary, StoredSearch, TrialDetails
+from evotune_db.rows import (
+    BUILD_FIELDS,
+    GATE_FIELDS,
+    TIMING_FIELDS,
+    TRIAL_FIELDS,
+    build_record,
+    device_record,
+    gate_record,
+    search_record,
+    stored_trial,
+    timing_record,
+)
+from evotune_db.schema import build, device, gate_result, leaderboard, search, space, timing, trial, trial_build
+from evotune_db.statements import only
+
+# A trial that shares another's binary shares its timing.
+CENSORED = exists().where(timing.c.trial_id == func.coalesce(trial.c.same_binary_as, trial.c.id), timing.c.censored)
+STORED_TRIAL = select(*(trial.c[name] for name in TRIAL_FIELDS), CENSORED.label("censored"))
+SEARCH = select(search, space.c.text).join(
+    space, and_(search.c.space == space.c.name, search.c.space_hash == space.c.hash)
+)
+
+
+def load_search(connection: Connection, search_id: int) -> StoredSearch:
+    """A search with its trials in the order of their numbers."""
+    row = only(connection, SEARCH.where(search.c.id == search_id), "search", search_id)
+    trials = connection.execute(STORED_TRIAL.where(trial.c.search_id == search_id).order_by(trial.c.number))
+    return StoredSearch(row.id, search_record(row), row.state, tuple(map(stored_trial, trials)))
+
+
+def searches(connection: Connection) -> list[SearchSummary]:
+    """All searches, the oldest first, in one query."""
+    state = trial.c.state
+    counts = (
+        select(
+            trial.c.search_id,
+            func.count().filter(state.in_(("passed", "failed"))).label("built"),
+            func.count().filter(state == "passed").label("passed"),
+            func.count().filter(state == "failed").label("failed"),
+        )
+        .group_by(trial.c.search_id)
+        .subquery()
+    )
+    place = func.row_number().over(partition_by=leaderboard.c.search_id, order_by=ORDER).label("place")
+    best = select(leaderboard.c.search_id, leaderboard.c.trial_id, leaderboard.c.speedup, place).subquery()
+    plain = ("id", "kernel", "target", "workloads", "sampler", "seed", "budget", "state", "started", "finished")
+    query = (
+        select(
+            *(search.c[name] for name in plain),
+            *(func.coalesce(counts.c[name], 0).label(name) for name in ("built", "passed", "failed")),
+            best.c.trial_id.label("best_trial"),
+            best.c.speedup.label("best_speedup"),
+        )
+        .join_from(search, counts, search.c.id == counts.c.search_id, isouter=True)
+        .join(best, and_(search.c.id == best.c.search_id, best.c.place == 1), isouter=True)
+        .order_by(search.c.id)
+    )
+    rows = (row._mapping for row in connection.execute(query))
+    return [SearchSummary(**{**row, "workloads": tuple(row["workloads"])}) for row in rows]
+
+
+def trial_details(connection: Connection, trial_id: int) -> TrialDetails:
+    """Everything recorded of one trial, in the order in which it was recorded."""
+    facts = (trial.c.search_id, trial.c.device_id, trial.c.same_binary_as, trial.c.proposed, trial.c.finished)
+    row = only(connection, STORED_TRIAL.add_columns(*facts).where(trial.c.id == trial_id), "trial", trial_id)
+    found_on = connection.execute(select(device).where(device.c.id == row.device_id)).one_or_none()
+    return TrialDetails(
+        trial=stored_trial(row),
+        search=row.search_id,
+        record=search_record(connection.execute(SEARCH.where(search.c.id == row.search_id)).one()),
+        device=None if found_on is None else device_record(found_on),
+        same_binary_as=row.same_binary_as,
+        proposed=row.proposed,
+        finished=row.finished,
+        builds=tuple(map(build_record, connection.execute(_builds_of(trial_id)))),
+        gates=tuple(map(gate_record, connection.execute(_gates_of(trial_id)))),
+        timings=tuple(map(timing_record, connection.execute(_timings_of(trial_id)))),
+        leaderboard=tuple(ranked(connection, LeaderboardFilter(trial=trial_id))),
+    )
+
+
+def _builds_of(trial_id: int) -> Select[*tuple[object, ...]]:
+    columns = [build.c[name] for name in BUILD_FIELDS]
+    return select(*columns).join(trial_build).where(trial_build.c.trial_id == trial_id).order_by(trial_build.c.position)
+
+
+def _gates_of(trial_id: int) -> Select[*tuple[object, ...]]:
+    columns = [gate_result.c[name] for name in GATE_FIELDS]
+    return select(*columns).where(gate_result.c.trial_id == trial_id).order_by(gate_result.c.id)
+
+
+def _timings_of(trial_id: int) -> Select[*tuple[object, ...]]:
+    columns = [timing.c[name] for name in TIMING_FIELDS]
+    return select(*columns, build.c.key).join(build).where(timing.c.trial_id == trial_id).order_by(timing.c.id)

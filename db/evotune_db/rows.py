@@ -1,0 +1,89 @@
+"""Between records and rows: a column has the name of the field that it stores."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Row
+
+from evotune_db.column_types import to_json
+from evotune_db.records import (
+    BuildRecord,
+    DeviceRecord,
+    GateRecord,
+    KernelRecord,
+    SearchRecord,
+    SpaceRecord,
+    StoredTrial,
+    TimingRecord,
+)
+
+Values = dict[str, Any]
+AnyRow = Row[*tuple[Any, ...]]
+SEARCH_FIELDS = ("target", "workloads", "sampler", "seed", "budget", "options", "versions")
+DEVICE_FIELDS = tuple(field.name for field in fields(DeviceRecord))
+BUILD_FIELDS = tuple(field.name for field in fields(BuildRecord))
+GATE_FIELDS = tuple(field.name for field in fields(GateRecord))
+TIMING_FIELDS = tuple(field.name for field in fields(TimingRecord) if field.name != "build_key")
+TRIAL_FIELDS = tuple(field.name for field in fields(StoredTrial) if field.name != "censored")
+
+
+def values(record: object, names: tuple[str, ...]) -> Values:
+    """The named fields of a record as column values."""
+    return {name: getattr(record, name) for name in names}
+
+
+def search_values(record: SearchRecord) -> Values:
+    """A new search's row, without its state."""
+    return {
+        **values(record, SEARCH_FIELDS),
+        "kernel": record.kernel.name,
+        "kernel_hash": record.kernel.source_hash,
+        "space": record.space.name,
+        "space_hash": record.space.hash,
+        "valid_configurations": record.space.valid_configurations,
+    }
+
+
+def device_values(record: DeviceRecord) -> Values:
+    """A device's row; its hash is over everything that is known of it."""
+    known = values(record, DEVICE_FIELDS)
+    return {**known, "hash": hashlib.sha256(to_json(sorted(known.items())).encode()).hexdigest()}
+
+
+def search_record(row: AnyRow) -> SearchRecord:
+    """From a row of `search` with the `text` of its space."""
+    stored = {name: getattr(row, name) for name in SEARCH_FIELDS}
+    return SearchRecord(
+        kernel=KernelRecord(row.kernel, row.kernel_hash),
+        space=SpaceRecord(row.space, row.space_hash, row.text, row.valid_configurations),
+        **{**stored, "workloads": tuple(row.workloads)},
+    )
+
+
+def device_record(row: AnyRow) -> DeviceRecord:
+    """From a row of `device`."""
+    return DeviceRecord(**{name: getattr(row, name) for name in DEVICE_FIELDS})
+
+
+def build_record(row: AnyRow) -> BuildRecord:
+    """From a row of `build`."""
+    stored = {name: getattr(row, name) for name in BUILD_FIELDS}
+    return BuildRecord(**{**stored, "flags": tuple(row.flags)})
+
+
+def gate_record(row: AnyRow) -> GateRecord:
+    """From a row of `gate_result`."""
+    return GateRecord(**{name: getattr(row, name) for name in GATE_FIELDS})
+
+
+def timing_record(row: AnyRow) -> TimingRecord:
+    """From a row of `timing` with the `key` of its build."""
+    return TimingRecord(build_key=row.key, **{name: getattr(row, name) for name in TIMING_FIELDS})
+
+
+def stored_trial(row: AnyRow) -> StoredTrial:
+    """From a row of `trial` with whether its timing was censored."""
+    return StoredTrial(censored=bool(row.censored), **{name: getattr(row, name) for name in TRIAL_FIELDS})

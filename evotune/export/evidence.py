@@ -1,0 +1,90 @@
+"""The part of a trial's record that an exported kernel rests on: one timing, the build that was timed, its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evotune_db.records import BuildRecord, DeviceRecord, LeaderboardEntry, TimingRecord, TrialDetails
+from evotune_workers.compilers.build import BuildRequest, build_key
+from evotune_workers.kernel import Kernel, Value, Variant, Workload
+from evotune_workers.kernel_folder import load_kernel, named_workload
+
+
+class ExportError(ValueError):
+    """Why a trial cannot be exported, in one line."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that an export is made from. `macros` are those that the timed build was given, as text."""
+
+    details: TrialDetails
+    entry: LeaderboardEntry
+    folder: Path
+    kernel: Kernel
+    workload: Workload
+    variant: Variant
+    device: DeviceRecord
+    timing: TimingRecord
+    build: BuildRecord
+    macros: Mapping[str, str]
+
+
+def gather(details: TrialDetails, entry: LeaderboardEntry, folder: Path, variant: str) -> Evidence:
+    """The evidence for one leaderboard entry; `variant` names the source that its target is built from.
+
+    Raises ExportError when the record is incomplete, or the folder's sources are no longer those that were measured;
+    KernelError when the folder does not load.
+    """
+    kernel = load_kernel(folder)
+    timing = _timing(details, entry)
+    build = _build(details, timing)
+    if details.device is None:
+        raise ExportError(f"a trial must name the device that measured it, trial {entry.trial} does not")
+    evidence = Evidence(
+        details=details,
+        entry=entry,
+        folder=folder,
+        kernel=kernel,
+        workload=named_workload(kernel, entry.workload),
+        variant=kernel.variant(variant),
+        device=details.device,
+        timing=timing,
+        build=build,
+        macros=dict(flag[2:].split("=", 1) for flag in build.flags if flag.startswith("-D")),
+    )
+    _check_sources(evidence)
+    return evidence
+
+
+def _timing(details: TrialDetails, entry: LeaderboardEntry) -> TimingRecord:
+    """The timing that the leaderboard shows: figures and timing must be one measurement."""
+    shown = (entry.workload, entry.median_us, entry.speedup)
+    for timing in details.timings:
+        if not timing.censored and (timing.workload, timing.median_us, timing.speedup) == shown:
+            return timing
+    raise ExportError(f"an export needs a complete timing at {entry.workload}, trial {entry.trial} has none")
+
+
+def _build(details: TrialDetails, timing: TimingRecord) -> BuildRecord:
+    for build in details.builds:
+        if build.key == timing.build_key:
+            return build
+    raise ExportError(f"the build that was timed must be on record, trial {details.trial.id} lacks {timing.build_key}")
+
+
+def _check_sources(evidence: Evidence) -> None:
+    """The build's key is a hash over sources, flags, target and compiler: equal keys mean the same sources."""
+    build, macros = evidence.build, dict[str, Value](evidence.macros)
+    request = BuildRequest(evidence.folder, evidence.variant, build.target, macros)
+    try:
+        key = build_key(request, build.flags, build.compiler)
+    except OSError as error:
+        raise ExportError(f"the kernel's sources must be readable, got {error.filename}: {error.strerror}") from error
+    if key != build.key:
+        raise ExportError(
+            f"the sources must be those that were measured, {evidence.folder} has changed since trial"
+            f" {evidence.entry.trial}; restore them, or search again"
+        )

@@ -1,0 +1,117 @@
+"""Builds and loads the kernel of this folder. Needs Linux, torch and a C++ compiler with OpenMP (g++ or $CXX)."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import re
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_MARK = b"evotune-configuration:"
+_RECORD_BYTES = 1024
+_lock = threading.Lock()
+_loaded: dict[Path, Library] = {}
+
+
+@dataclass(frozen=True)
+class Library:
+    """The loaded kernel: `functions` are its `extern "C"` functions, `manifest` is manifest.json."""
+
+    functions: ctypes.CDLL
+    manifest: Mapping[str, Any]
+
+
+def load_library(folder: Path) -> Library:
+    """The kernel of `folder`, loaded once per process, and built first when its library is missing or out of date.
+
+    Raises RuntimeError when it does not build, or when the binary was built with another configuration.
+    """
+    with _lock:
+        if folder not in _loaded:
+            _loaded[folder] = _load(folder)
+        return _loaded[folder]
+
+
+def _load(folder: Path) -> Library:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    path = _library_path(folder, manifest["kernel"])
+    sources = [folder / name for name in ("build.sh", *manifest["source"]["files"])]
+    if not path.is_file() or any(source.stat().st_mtime > path.stat().st_mtime for source in sources):
+        _build(folder, path)
+    _share_openmp_with_torch()
+    functions = ctypes.CDLL(str(path))
+    _check_identity(functions, path, manifest["macros"])
+    return Library(functions, manifest)
+
+
+def _library_path(folder: Path, kernel: str) -> Path:
+    """The name that build.sh gives the library on this kind of CPU."""
+    lines = Path("/proc/cpuinfo").read_bytes().splitlines(keepends=True)
+    flags = next((line for line in lines if re.match(rb"flags|Features", line)), b"")
+    return folder / f"{kernel}-{hashlib.sha256(flags).hexdigest()[:8]}.so"
+
+
+def _build(folder: Path, path: Path) -> None:
+    """Written under another name and renamed, so that processes starting together never load half a library."""
+    try:
+        handle, name = tempfile.mkstemp(suffix=".so.tmp", dir=folder)
+    except OSError as error:
+        raise RuntimeError(
+            f"the kernel is built on first use, so {folder} must be writable then: {error.strerror};"
+            f" run {folder / 'build.sh'} once as a user who may write there"
+        ) from error
+    os.close(handle)
+    try:
+        ran = subprocess.run(["sh", str(folder / "build.sh"), name], capture_output=True, text=True)
+        if ran.returncode != 0:
+            raise RuntimeError(
+                f"{folder / 'build.sh'} must succeed, got exit code {ran.returncode}; set CXX to a C++ compiler with"
+                f" OpenMP. Its messages:\n{ran.stderr.strip()}"
+            )
+        Path(name).chmod(0o755)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _share_openmp_with_torch() -> None:
+    """Binds the kernel to the OpenMP runtime that torch itself uses.
+
+    The kernel's threads are OpenMP's. Were it to load a runtime of its own, each would keep a set of threads, and
+    those of one spin for a while after a parallel region, taking cores from the other: a kernel called right after a
+    torch operator can lose half its speed to that. Torch brings its runtime (a libgomp, whose file name may carry a
+    hash) and has loaded it, by `import torch` above, for its own libraries only. Opening it again with RTLD_GLOBAL
+    makes its symbols visible to libraries loaded from now on, and the kernel's library binds to them rather than to
+    the system's libgomp. The path is read from this process's memory map because it depends on how torch was packaged.
+    A torch without OpenMP has none, and the kernel then uses the system's.
+    """
+    mapped = re.findall(r"\S*/lib(?:g|i|)omp[^/\s]*\.so\S*", Path("/proc/self/maps").read_text())
+    torch_home = str(Path(torch.__file__).parent)  # torch/lib, or torch.libs beside it
+    for path in sorted(set(mapped), key=lambda path: not path.startswith(torch_home)):
+        ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+
+
+def _check_identity(functions: ctypes.CDLL, path: Path, macros: Mapping[str, str]) -> None:
+    """The binary says which configuration it was built with; it must be the manifest's."""
+    try:
+        record = (ctypes.c_char * _RECORD_BYTES).in_dll(functions, "evotune_configuration").value
+    except ValueError as error:
+        raise RuntimeError(f"{path} must carry evotune_configuration, found none; delete it to rebuild") from error
+    pairs = record.removeprefix(_MARK).decode(errors="replace").split(";")
+    found = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    for name in sorted({*macros, *found}):
+        if found.get(name) != macros.get(name):
+            raise RuntimeError(
+                f"{path} must be built with {name}={macros.get(name)}, as manifest.json says, got"
+                f" {name}={found.get(name)}; delete it to rebuild"
+            )

@@ -1,0 +1,146 @@
+"""The timing half of verify.py: the kernel and every baseline, side by side, in blocks A B B A."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+# A sample lasts at least this long, so that the clock's resolution does not show.
+SAMPLE_US = 5000.0
+# Cold: a set of inputs is not met again before this many times the last-level cache has gone by.
+CACHE_MULTIPLE = 5
+WARM_UP_CALLS = 3
+MOST_BLOCKS = 40
+FEWEST_BLOCKS = 10
+# Enough blocks when the interval's half-width is at most this share of the median.
+PRECISION = 0.02
+RESAMPLES = 1000
+# A kernel may be this much slower than claimed: another call path, a busier machine.
+TOLERANCE = 1.10
+
+Inputs = tuple[torch.Tensor, ...]
+Call = Callable[[Inputs], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Median microseconds per call of one side, and its time as a multiple of the kernel's with its 95 % interval."""
+
+    median_us: float
+    ratio: float
+    low: float
+    high: float
+
+
+def compare_speed(
+    sides: Mapping[str, Call],
+    inputs: Callable[[int], Inputs],
+    figures: Mapping[str, Any],
+    device: torch.device,
+) -> dict[str, Speed]:
+    """Times every side ("kernel" among them), on as many sets of inputs as the claimed mode (cold, warm) asks for."""
+    sets = _input_sets(inputs, _cache_bytes(device) * CACHE_MULTIPLE if figures["mode"] == "cold" else 0, device)
+    calls = _calls_per_sample(sides, sets, device)
+    blocks: list[dict[str, float]] = []
+    while len(blocks) < MOST_BLOCKS:
+        blocks.append(_block(sides, sets, calls, device))
+        if len(blocks) >= FEWEST_BLOCKS and all(_is_precise(_speed(name, blocks)) for name in sides):
+            break
+    return {name: _speed(name, blocks) for name in sides}
+
+
+def claim_holds(measured: Mapping[str, Speed], manifest: Mapping[str, Any]) -> bool:
+    """Prints claimed beside measured; False when the speed-up is more than 10 % below the claimed one.
+
+    The speed-up decides, not the microseconds: both sides meet the same machine in the same state.
+    """
+    figures = manifest["figures"]
+    rival = measured[figures["baseline"]]
+    print(f"\n{'workload ' + manifest['workload']['name']:<34}{'claimed':>24}{'measured':>24}")
+    print(f"{'kernel, us':<34}{figures['median_us']:>24.1f}{measured['kernel'].median_us:>24.1f}")
+    others = {**figures["conditions"].get("baselines_us", {}), figures["baseline"]: figures["baseline_us"]}
+    for name, speed in measured.items():
+        if name != "kernel":
+            claimed = f"{others[name]:.1f}" if name in others else ""
+            print(f"{name + ', us':<34}{claimed:>24}{speed.median_us:>24.1f}")
+    claimed = _interval(figures["speedup"], figures["speedup_low"], figures["speedup_high"])
+    found = _interval(rival.ratio, rival.low, rival.high)
+    print(f"{'speed-up over ' + figures['baseline']:<34}{claimed:>24}{found:>24}")
+    holds = rival.ratio * TOLERANCE >= float(figures["speedup"])
+    verdict = "ok: not more than 10 % below the claim" if holds else "FAILED: more than 10 % below the claim"
+    print(f"\ntiming      {verdict} (claimed on {manifest['device']['name']})")
+    if not holds and rival.high * TOLERANCE >= float(figures["speedup"]):
+        print("            the interval is too wide to be sure: run it again with nothing else on the machine")
+    return holds
+
+
+def _input_sets(inputs: Callable[[int], Inputs], least_bytes: int, device: torch.device) -> list[Inputs]:
+    first = tuple(tensor.to(device) for tensor in inputs(1))
+    set_bytes = sum(tensor.numel() * tensor.element_size() for tensor in first)
+    return [tuple(tensor.clone() for tensor in first) for _ in range(max(1, math.ceil(least_bytes / set_bytes)))]
+
+
+def _calls_per_sample(sides: Mapping[str, Call], sets: list[Inputs], device: torch.device) -> int:
+    for call in sides.values():
+        for number in range(WARM_UP_CALLS):
+            call(sets[number % len(sets)])
+    return max(1, math.ceil(SAMPLE_US / min(_sample(call, sets, 1, device) for call in sides.values())))
+
+
+def _block(sides: Mapping[str, Call], sets: list[Inputs], calls: int, device: torch.device) -> dict[str, float]:
+    """Mean microseconds per call of every side, measured once in order and once in reverse."""
+    forward = {name: _sample(call, sets, calls, device) for name, call in sides.items()}
+    backward = {name: _sample(sides[name], sets, calls, device) for name in reversed(list(sides))}
+    return {name: (forward[name] + backward[name]) / 2 for name in sides}
+
+
+def _sample(call: Call, sets: list[Inputs], calls: int, device: torch.device) -> float:
+    """Microseconds per call. The sets rotate, so that a cold call finds nothing of its own in the cache."""
+    _synchronize(device)
+    started = time.perf_counter_ns()
+    for _ in range(calls):
+        sets.append(sets.pop(0))
+        call(sets[0])
+    _synchronize(device)
+    return (time.perf_counter_ns() - started) / 1e3 / calls
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _speed(name: str, blocks: list[dict[str, float]]) -> Speed:
+    """Median of the per-block ratios with its percentile-bootstrap interval."""
+    ratios = torch.tensor([block[name] / block["kernel"] for block in blocks], dtype=torch.float64)
+    draws = torch.randint(len(ratios), (RESAMPLES, len(ratios)), generator=torch.Generator().manual_seed(0))
+    low, high = torch.quantile(_median(ratios[draws]), torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    times = torch.tensor([block[name] for block in blocks], dtype=torch.float64)
+    return Speed(float(_median(times)), float(_median(ratios)), low, high)
+
+
+def _median(values: torch.Tensor) -> torch.Tensor:
+    return torch.quantile(values, 0.5, dim=-1)
+
+
+def _is_precise(speed: Speed) -> bool:
+    return (speed.high - speed.low) / 2 <= PRECISION * speed.ratio
+
+
+def _interval(median: float, low: float, high: float) -> str:
+    return f"{median:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _cache_bytes(device: torch.device) -> int:
+    """Size of the last-level cache; 32 MiB where the system does not tell."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).L2_cache_size)
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    sizes = [path.read_text().strip() for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")]
+    return max((int(size.rstrip("KMG")) * units.get(size[-1], 1) for size in sizes), default=32 << 20)

@@ -1,0 +1,60 @@
+"""What a sampler knows: the configurations told, failed and pending, by their numbers in the valid set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FAILED = math.inf
+
+
+@dataclass(frozen=True)
+class Told:
+    """The outcome of one configuration; a value of FAILED for one that failed."""
+
+    configuration: int
+    value: float
+    censored: bool
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """A study so far, in the order of trial numbers.
+
+    `told` are all configurations with an outcome, `failed` those that failed, `measured` those with `values`, of which
+    `censored` marks lower bounds; `pending` are proposals without an outcome yet; `excluded` is all of these.
+    """
+
+    told: npt.NDArray[np.int64]
+    measured: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+    censored: npt.NDArray[np.bool_]
+    failed: npt.NDArray[np.int64]
+    pending: npt.NDArray[np.int64]
+    excluded: frozenset[int]
+
+    @classmethod
+    def of(cls, told: Sequence[Told], pending: Sequence[int]) -> History:
+        """The history of these outcomes; of a configuration told twice the last outcome counts."""
+        latest = {outcome.configuration: outcome for outcome in told}
+        passed = [outcome for outcome in latest.values() if outcome.value != FAILED]
+        return cls(
+            told=np.array(list(latest), dtype=np.int64),
+            measured=np.array([outcome.configuration for outcome in passed], dtype=np.int64),
+            values=np.array([outcome.value for outcome in passed]),
+            censored=np.array([outcome.censored for outcome in passed], dtype=bool),
+            failed=np.array([i for i, outcome in latest.items() if outcome.value == FAILED], dtype=np.int64),
+            pending=np.array(sorted(set(pending) - set(latest)), dtype=np.int64),
+            excluded=frozenset(latest) | frozenset(pending),
+        )
+
+    def unseen(self, count: int) -> npt.NDArray[np.bool_]:
+        """Which of `count` configurations may still be proposed."""
+        unseen = np.ones(count, dtype=bool)
+        for seen in (self.told, self.pending):
+            unseen[seen] = False
+        return unseen

@@ -1,0 +1,121 @@
+"""What verify.py checks attention with: inputs, the exact result, and what torch would do instead."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import scaled_dot_product_attention
+
+Inputs = tuple[torch.Tensor, ...]
+Workload = Mapping[str, Any]
+
+SEEDS = (101, 102, 103)
+DISTRIBUTIONS = ("normal", "uniform", "peaky", "rising", "large")
+# (batch, heads, queries, keys): sizes that divide by no tile, one query, one key, and more of one than of the other.
+RAGGED = ((1, 1, 1, 1), (1, 3, 61, 61), (2, 4, 129, 67), (1, 8, 7, 515), (1, 61, 33, 1))
+
+
+@dataclass(frozen=True)
+class Case:
+    """Inputs for one accuracy check; errors are judged per head."""
+
+    name: str
+    workload: Workload
+    inputs: Inputs
+    groups: int
+
+
+def cases(workload: Workload) -> Iterator[Case]:
+    """The tuned size with every distribution and seed, then the ragged sizes; all of them causal and not."""
+    tuned = (workload["batch"], workload["heads"], workload["queries"], workload["keys"])
+    for causal in (workload["causal"], not workload["causal"]):
+        for distribution in DISTRIBUTIONS:
+            for seed in SEEDS:
+                yield _case({**workload, "causal": causal}, tuned, distribution, seed)
+        for sizes in RAGGED:
+            yield _case({**workload, "causal": causal}, sizes, "normal", SEEDS[0])
+
+
+def timed_inputs(workload: Workload, seed: int) -> Inputs:
+    """Independent, normally distributed q, k and v."""
+    return _inputs(workload, "normal", seed)
+
+
+def run(function: Callable[..., torch.Tensor], workload: Workload, inputs: Inputs) -> torch.Tensor:
+    """Calls the exported function."""
+    return function(*inputs, is_causal=workload["causal"])
+
+
+def reference(workload: Workload, inputs: Inputs) -> torch.Tensor:
+    """Attention written out, in float64."""
+    q, k, v = (tensor.double() for tensor in inputs)
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    if workload["causal"]:
+        hidden = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+        scores = scores.masked_fill(hidden, -math.inf)
+    return torch.softmax(scores, dim=-1) @ v
+
+
+def pinned_baseline(workload: Workload, inputs: Inputs) -> torch.Tensor:
+    """Torch's flash attention in the kernel's dtype."""
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        q, k, v = inputs
+        return scaled_dot_product_attention(q, k, v, is_causal=workload["causal"])
+
+
+def baselines(workload: Workload) -> Mapping[str, Callable[[Inputs], torch.Tensor]]:
+    """Torch's attention in the kernel's dtype, and for float16 also in float32 with the conversions counted."""
+    own = {f"sdpa_fp{8 * _dtype(workload).itemsize}": lambda inputs: pinned_baseline(workload, inputs)}
+    return (
+        own if workload["dtype"] == "float32" else {**own, "sdpa_fp32_upcast": lambda inputs: _upcast(workload, inputs)}
+    )
+
+
+def _upcast(workload: Workload, inputs: Inputs) -> torch.Tensor:
+    return pinned_baseline(workload, tuple(tensor.float() for tensor in inputs)).to(_dtype(workload))
+
+
+def _case(workload: Workload, sizes: tuple[int, int, int, int], distribution: str, seed: int) -> Case:
+    batch, heads, queries, keys = sizes
+    sized = {**workload, "batch": batch, "heads": heads, "queries": queries, "keys": keys}
+    name = f"{batch}x{heads}x{queries}x{keys}{' causal' if sized['causal'] else ''}, {distribution}, seed {seed}"
+    return Case(name, sized, _inputs(sized, distribution, seed), batch * heads)
+
+
+def _inputs(workload: Workload, distribution: str, seed: int) -> Inputs:
+    """Q, K and V, independent of each other.
+
+    `uniform` is in [0, 1); the others start from a standard normal. `peaky` has Q x 4, so that a few keys take nearly
+    all the weight; in `rising` scores grow along the keys, so that the maximum of an online softmax moves with every
+    tile; `large` has Q and K x 8, whose scores overflow an exponential that the maximum was not taken from.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    draw = torch.rand if distribution == "uniform" else torch.randn
+    lengths = (workload["queries"], workload["keys"], workload["keys"])
+    q, k, v = (
+        draw(workload["batch"], workload["heads"], length, workload["head_dim"], generator=generator)
+        for length in lengths
+    )
+    if distribution == "peaky":
+        q = q * 4
+    elif distribution == "rising":
+        q, k = 1 + q / 2, _ramp(workload) + k / 2
+    elif distribution == "large":
+        q, k = q * 8, k * 8
+    return tuple(tensor.to(_dtype(workload)) for tensor in (q, k, v))
+
+
+def _ramp(workload: Workload) -> torch.Tensor:
+    """[keys, 1]: with queries of ones, scores that grow by 1 in 32 keys."""
+    return torch.arange(workload["keys"])[:, None] / (32 * math.sqrt(workload["head_dim"]))
+
+
+def _dtype(workload: Workload) -> torch.dtype:
+    dtype = getattr(torch, workload["dtype"])
+    assert isinstance(dtype, torch.dtype)
+    return dtype

@@ -1,0 +1,79 @@
+"""A PostgreSQL server of the tests' own: on a Unix socket, as a user that is not root, gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+
+class Server:
+    """A running server; its databases are made one by one."""
+
+    def __init__(self, folder: Path) -> None:
+        """Over the server whose socket is in that folder."""
+        self._folder = folder
+        self._numbers = count()
+
+    def url(self, database: str, user: str = "evotune") -> str:
+        """The URL of a database there."""
+        return f"postgresql://{user}@/{database}?host={self._folder}"
+
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        name = f"evotune_{next(self._numbers)}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self.url(name)
+
+
+def find_programs() -> Path | None:
+    """The folder of initdb and postgres, None when this machine has none."""
+    on_path = shutil.which("initdb")
+    if on_path is not None:
+        return Path(on_path).resolve().parent
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return installed[-1].parent if installed else None
+
+
+@contextmanager
+def running_server(programs: Path) -> Iterator[Server]:
+    """A new server, stopped and removed at the end."""
+    # Not pytest's folder: the server's user may not look into it, and a socket's path must be short.
+    folder = Path(tempfile.mkdtemp(prefix="evotune-pg-", dir="/tmp"))
+    user = _server_user()
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    try:
+        setup = ("-U", "evotune", "--auth=trust", "--no-sync", "--no-locale", "--encoding=UTF8")
+        _run(user, programs / "initdb", "-D", folder / "data", *setup)
+        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+        _run(user, programs / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start")
+        try:
+            yield Server(folder)
+        finally:
+            _run(user, programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder)
+
+
+def _server_user() -> pwd.struct_passwd:
+    """Who runs the server: this user, or for root, whom PostgreSQL refuses, one without rights."""
+    if os.getuid() != 0:
+        return pwd.getpwuid(os.getuid())
+    return pwd.getpwnam("nobody")
+
+
+def _run(user: pwd.struct_passwd, *command: str | Path) -> None:
+    as_user: dict[str, Any] = (
+        {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if os.getuid() == 0 else {}
+    )
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", **as_user)
