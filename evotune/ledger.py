@@ -11,10 +11,13 @@ from evotune.progress import BestSoFar, Reporter, TrialLine
 from evotune.space import configuration_key
 from evotune.study import Proposal, Study
 from evotune_db import Database
-from evotune_db.records import OutcomeRecord, StoredTrial
+from evotune_db.records import OutcomeRecord, StoredTrial, TimingRecord
 from evotune_workers.device import Device
 from evotune_workers.jobs import Candidate, Measurement
 from evotune_workers.kernel import Configuration
+
+# Width of an interval relative to its median.
+NARROW = 0.05
 
 Binary = tuple[str | None, ...]
 
@@ -140,7 +143,7 @@ class Ledger:
             baseline_us=first.baseline_us,
             configuration=entry.proposal.configuration,
         )
-        self.incumbents = {timing.workload: timing.speedup_low for timing in cold}
+        self.incumbents = {timing.workload: timing.speedup_low for timing in cold if _is_narrow(timing)}
         self._reporter.best(self._best)
 
     def _line(self, entry: Entry, outcome: OutcomeRecord) -> TrialLine:
@@ -159,6 +162,11 @@ class Ledger:
 
 def _binary(candidate: Candidate) -> Binary:
     return tuple(built.build.binary_hash for built in candidate.builds)
+
+
+def _is_narrow(timing: TimingRecord) -> bool:
+    """Whether a best is known well enough to stop others early."""
+    return timing.speedup_high - timing.speedup_low <= NARROW * timing.speedup
 
 
 def _censored(outcome: OutcomeRecord) -> bool:

@@ -1,4 +1,4 @@
-"""A process that records a search and prints the number of each trial: `python -m tests.db_writer DATABASE TRIALS`."""
+"""A process that records a search and prints the number of each trial that is in: `python -m tests.db_writer DB N`."""
 
 from __future__ import annotations
 

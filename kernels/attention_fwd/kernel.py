@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name that torch's own documentation uses
 
 from evotune_workers.kernel import (
     Baseline,

@@ -51,6 +51,10 @@ class Bench:
         """The kernel's structure cases for this workload."""
         return self._examples.structure(self.workload)
 
+    def buffer_sets(self, seeds: tuple[int, ...], least_bytes: int) -> list[Inputs]:
+        """Copies of the inputs of these seeds in turn, each at addresses of its own, together at least that large."""
+        return self._examples.buffer_sets(self.workload, self.distributions[0], seeds, least_bytes)
+
     def new_workspace(self, workload: Workload) -> torch.Tensor:
         """Fresh scratch memory (bytes) filled with NaN patterns."""
         size = self.kernel.workspace_bytes(self.configuration, workload)

@@ -12,6 +12,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
+from .allocator import keep_freed_memory
 from .bench import Bench
 from .examples import Examples
 from .gates import RUNNING_GATES
@@ -27,7 +28,7 @@ class Child:
 
     def __init__(self, start: Start) -> None:
         """Loads the kernel's Python and makes torch's OpenMP runtime the one that builds bind to."""
-        self.openmp = share_torch_runtime()
+        self.conditions = {"openmp": share_torch_runtime(), "freed_memory_kept": keep_freed_memory()}
         self._kernel = load_kernel(start.kernel_folder)
         self._target = start.target
         self._examples = Examples(self._kernel, start.target)
@@ -68,7 +69,7 @@ def main() -> None:
     threading.Thread(target=_die_with_parent, args=(parent,), daemon=True).start()
     start = connection.recv()
     child = Child(start)
-    connection.send(Answer(child.openmp))
+    connection.send(Answer(child.conditions))
     while True:
         try:
             request = connection.recv()

@@ -80,6 +80,8 @@ class Cluster:
 def _connect(address: str | None) -> None:
     # Ray warns, on every start, of a default that will change for nodes without GPUs.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray's workers run at nice 15 otherwise, and the child that measures with them: anything would preempt it.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 from dataclasses import dataclass
 
@@ -35,8 +36,19 @@ class Examples:
         self._kernel, self._target = kernel, target
         self.example = functools.lru_cache(KEPT_EXAMPLES)(self._example)
         self.structure = functools.lru_cache(8)(kernel.structure)
+        # Hundreds of megabytes each, and the same for every configuration: one cold and one warm collection are kept.
+        self.buffer_sets = functools.lru_cache(2)(self._buffer_sets)
 
     structure: functools._lru_cache_wrapper[tuple[StructureCase, ...]]
+
+    def _buffer_sets(
+        self, workload: Workload, distribution: str, seeds: tuple[int, ...], least_bytes: int
+    ) -> list[Inputs]:
+        contents = [self.example(workload, distribution, seed).inputs for seed in seeds]
+        set_bytes = sum(tensor.numel() * tensor.element_size() for tensor in contents[0])
+        # A multiple of the contents, so that a set's number tells its content.
+        rounds = max(1, math.ceil(least_bytes / (set_bytes * len(contents))))
+        return [tuple(tensor.clone() for tensor in inputs) for _ in range(rounds) for inputs in contents]
 
     def _example(self, workload: Workload, distribution: str, seed: int) -> Example:
         inputs = self._kernel.inputs(workload, distribution, seed)

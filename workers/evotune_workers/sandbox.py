@@ -51,7 +51,7 @@ class Sandbox:
         self._connection: Connection | None = None
         self._lifeline: int | None = None
         self._stderr: Any = None
-        self.openmp = "not started"
+        self.conditions: dict[str, Any] = {}
 
     @property
     def alive(self) -> bool:
@@ -103,7 +103,7 @@ class Sandbox:
         os.close(lifeline)
         self._connection = Connection(ours.detach())
         try:
-            self.openmp = self._exchange(self._start, START_LIMIT_SECONDS)
+            self.conditions = self._exchange(self._start, START_LIMIT_SECONDS)
         except (ChildDied, ChildTimeout) as error:
             # No build has been loaded yet: nothing that a configuration can be blamed for.
             raise ChildBroke(f"the measuring process must start: {error}") from error

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
-import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from .bench import Bench
+from .disturbance import lost_seconds
 from .gates.errors import errors_beside
 from .gates.gate import Errors
 from .kernel import Baseline, Inputs
@@ -28,13 +26,13 @@ WARM_UP_CALLS = 3
 class Block:
     """Microseconds per call of each side, measured once in order and once in reverse (A B B A).
 
-    `stolen` is the share of the block's processor time that the hypervisor gave to others, `preemptions` how often the
-    process lost a core involuntarily, `wrong` names the sides with a timed output of other bits than before.
+    `disturbed` is how long threads waited for a core that others had (the hypervisor's other guests, other processes),
+    summed over threads, relative to the block's duration. `wrong` names the sides with a timed output of other bits
+    than before.
     """
 
     times_us: dict[str, tuple[float, float]]
-    stolen: float
-    preemptions: int
+    disturbed: float
     wrong: tuple[str, ...]
 
 
@@ -63,7 +61,7 @@ class Stopwatch:
         examples = [first.example(first.workload, first.distributions[0], seed) for seed in seeds]
         contents = [example.inputs for example in examples]
         self._mode = mode
-        self._sets = _buffer_sets(contents, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
+        self._sets = first.buffer_sets(seeds, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
         # One scratch buffer for all: its address is not a difference between candidates.
         workspace = max((bench.new_workspace(bench.workload) for bench in benches.values()), key=len)
         self._calls = {name: _candidate_call(bench, workspace) for name, bench in benches.items()}
@@ -85,15 +83,13 @@ class Stopwatch:
         return tuple(self._block(sides) for _ in range(count))
 
     def _block(self, sides: Sequence[str]) -> Block:
-        stolen, preempted = _stolen_seconds(), resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-        started = time.perf_counter()
+        lost, started = lost_seconds(), time.perf_counter()
         forward = {side: self._sample(side) for side in sides}
         backward = {side: self._sample(side) for side in reversed(sides)}
-        seconds = (time.perf_counter() - started) * len(os.sched_getaffinity(0))
+        seconds = time.perf_counter() - started
         return Block(
             times_us={side: (forward[side][0], backward[side][0]) for side in sides},
-            stolen=(_stolen_seconds() - stolen) / seconds,
-            preemptions=resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - preempted,
+            disturbed=(lost_seconds() - lost) / seconds,
             wrong=tuple(side for side in sides if not (forward[side][1] and backward[side][1])),
         )
 
@@ -121,14 +117,6 @@ class Stopwatch:
         return max(1, math.ceil(SAMPLE_US / fastest))
 
 
-def _buffer_sets(contents: Sequence[Inputs], least_bytes: int) -> list[Inputs]:
-    """Copies of the contents in turn, each at an address of its own, together at least `least_bytes`."""
-    set_bytes = sum(tensor.numel() * tensor.element_size() for tensor in contents[0])
-    # A multiple of the contents, so that a set's number tells its content.
-    rounds = max(1, math.ceil(least_bytes / (set_bytes * len(contents))))
-    return [tuple(tensor.clone() for tensor in inputs) for _ in range(rounds) for inputs in contents]
-
-
 def _candidate_call(bench: Bench, workspace: torch.Tensor) -> Callable[[Inputs], torch.Tensor]:
     kernel, workload, program = bench.kernel, bench.workload, bench.program
 
@@ -138,10 +126,3 @@ def _candidate_call(bench: Bench, workspace: torch.Tensor) -> Callable[[Inputs],
         return output
 
     return call
-
-
-def _stolen_seconds() -> float:
-    """Processor time that the hypervisor gave to other guests, all cores; 0 where the system does not tell."""
-    path = Path("/proc/stat")
-    fields = path.read_text().split("\n", 1)[0].split() if path.exists() else []
-    return float(fields[8]) / os.sysconf("SC_CLK_TCK") if len(fields) > 8 else 0.0
