@@ -18,7 +18,7 @@ from unittest import mock
 
 import numpy as np
 
-from evotune.pipeline import Event, Pipeline
+from evotune.pipeline import Event, Measured, Pipeline
 from evotune.progress import PlainReporter
 from evotune.request import SearchRequest
 from evotune.search import run_search
@@ -29,24 +29,33 @@ SPACE = """
 kernel: saxpy
 variant: cpu
 parameters:
-  unroll: {values: [VALUES], kind: ordered}
+  unroll: [1, 2, 4, 8, 16]
+  mark_high: [HIGH]
+  mark_low: [LOW]
   threads: [1]
   fault: {values: [none], kind: categorical}
-""".replace("VALUES", ", ".join(str(value) for value in range(1, 20_001)))
+""".replace("HIGH", ", ".join(map(str, range(80)))).replace("LOW", ", ".join(map(str, range(50))))
 
 
 class Clock:
-    """Adds up the time between waits."""
+    """Adds up the time between waits; a trial's share ends when its measurement came back and has been booked."""
 
     def __init__(self) -> None:
         self.own_seconds: list[float] = []
-        self._since = 0.0
+        self._since: float | None = None
+        self._share = 0.0
+        self._measured = False
 
     def waiting(self) -> None:
-        if self._since:
-            self.own_seconds.append(time.perf_counter() - self._since)
+        if self._since is None:  # what came before the loop is not a trial's
+            return
+        self._share += time.perf_counter() - self._since
+        if self._measured:
+            self.own_seconds.append(self._share)
+            self._share = 0.0
 
-    def waited(self) -> None:
+    def waited(self, events: list[Event]) -> None:
+        self._measured = any(isinstance(event, Measured) for event in events)
         self._since = time.perf_counter()
 
 
@@ -68,18 +77,16 @@ def main() -> None:
             sampler=options.sampler,
         )
         result = run_search(request, PlainReporter(console(sys.stderr)))
-    own = np.array(clock.own_seconds) * 1e3
+    own = np.array(clock.own_seconds[: result.built]) * 1e3
     print(f"{result.built} trials, sampler {options.sampler}, 20,000 configurations, SQLite")
-    print(
-        f"own time: {own.sum() / result.built:.1f} ms a trial in all; between two waits median {np.median(own):.1f} ms"
-    )
+    print(f"own cost of a trial: median {np.median(own):.1f} ms, mean {own.mean():.1f} ms, worst {own.max():.1f} ms")
 
 
 def _timed(wait: Callable[[Pipeline, float], list[Event]], clock: Clock) -> Callable[[Pipeline, float], list[Event]]:
     def timed(self: Pipeline, seconds: float) -> list[Event]:
         clock.waiting()
         events = wait(self, seconds)
-        clock.waited()
+        clock.waited(events)
         return events
 
     return timed

@@ -14,7 +14,7 @@ from evotune_workers.builder import BuildJob
 from evotune_workers.cluster import Cluster, Worker
 from evotune_workers.jobs import ConfirmJob
 
-FINALISTS = 3
+FINALISTS = 5
 # When every finalist of a round fails, the next best are tried; more rounds would only hide that something is wrong.
 ROUNDS = 3
 

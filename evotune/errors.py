@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import sys
-from collections.abc import Iterable
 
 DOMAIN_ERRORS = (
     ("evotune_db", "DatabaseError"),
@@ -35,12 +33,6 @@ def user_line(error: BaseException) -> str | None:
 def one_line(text: str) -> str:
     """`text` with every run of white space, line ends included, as one blank."""
     return " ".join(text.split())
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean NEAREST?` to end an error text with, or nothing when no known name is near."""
-    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {nearest[0]}?" if nearest else ""
 
 
 def _domain_errors() -> tuple[type[BaseException], ...]:

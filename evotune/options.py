@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from evotune import database_url
-from evotune.errors import did_you_mean
+from evotune.suggestions import did_you_mean
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -64,7 +64,7 @@ def choice(kind: type[Choice]) -> Callable[[str], Choice]:
             return kind(text)
         except ValueError:
             rule = f"must be one of {', '.join(kind)}, got {text}"
-            raise typer.BadParameter(rule + did_you_mean(text, kind)) from None
+            raise typer.BadParameter(f"{rule}; {did_you_mean(text, list(kind))}") from None
 
     return read
 

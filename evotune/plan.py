@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evotune.errors import UserError, did_you_mean
+from evotune.errors import UserError
 from evotune.facts import git_facts, versions
 from evotune.locate import kernel_folder, space_file
 from evotune.request import SearchRequest
 from evotune.samplers import SAMPLERS
 from evotune.space import Space, ValidSet, load_space
+from evotune.suggestions import did_you_mean
 from evotune_db.records import KernelRecord, SearchRecord, SpaceRecord
 from evotune_workers.device import Device
 from evotune_workers.kernel import Configuration, Kernel
@@ -40,34 +41,25 @@ def make_plan(request: SearchRequest) -> Plan:
     try:
         kernel = load_kernel(folder)
         package = pack_kernel(folder)
-        workloads = request.workloads or (kernel.workloads[0].name,)
-        for name in workloads:
-            named_workload(kernel, name)
     except KernelError as error:
         raise UserError(str(error)) from error
+    workloads = request.workloads or (kernel.workloads[0].name,)
+    _check_names("workload", workloads, [workload.name for workload in kernel.workloads])
+    _check_names("sampler", (request.sampler,), SAMPLERS)
     target = resolve_target(kernel, request.target)
     space = load_space(space_file(kernel.name, request.space or target))
     if space.kernel != kernel.name:
         raise UserError(
             f"the space must be for the kernel {kernel.name}, got one for {space.kernel}: pass another --space"
         )
-    if request.sampler not in SAMPLERS:
-        known = ", ".join(sorted(SAMPLERS))
-        hint = did_you_mean(request.sampler, SAMPLERS)
-        raise UserError(f"sampler must be one of {known}, got {request.sampler}{hint}")
     return Plan(folder, package, kernel, space, target, workloads, request.sampler, request.seed, request.budget)
 
 
 def resolve_target(kernel: Kernel, target: str) -> str:
     """The target to build for: `auto` is this machine's; UserError when no variant of the kernel serves it."""
-    known = [variant.name for variant in kernel.variants]
     if target == "auto":
         target = "cpu"
-    if target not in known:
-        hint = did_you_mean(target, known)
-        raise UserError(
-            f"target must be auto or one that {kernel.name} has a variant for ({', '.join(known)}), got {target}{hint}"
-        )
+    _check_names("target", (target,), [variant.name for variant in kernel.variants])
     return target
 
 
@@ -95,6 +87,12 @@ def search_record(plan: Plan, valid: ValidSet, request: SearchRequest) -> Search
         options={"kernel": str(plan.folder), "space": request.space, "ray_address": request.ray_address},
         versions={**versions(), "git": git_facts(plan.folder)},
     )
+
+
+def _check_names(what: str, names: Collection[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise UserError(f"{what} must be one of {', '.join(known)}, got {name!r}; {did_you_mean(name, known)}")
 
 
 def _derived(plan: Plan, configuration: Configuration) -> Mapping[str, int]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evotune.errors import UserError, did_you_mean
+from evotune.errors import UserError
 from evotune.locate import kernel_folder
+from evotune.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from evotune_db import Database
@@ -49,7 +50,7 @@ def empty_hint(database: Database, wanted: LeaderboardFilter) -> str:
     }
     for what, (name, names) in known.items():
         if name is not None and searches and name not in names:
-            return f"no search here had the {what} {name}{did_you_mean(name, names)}"
+            return f"no search here had the {what} {name}; {did_you_mean(name, names)}"
     return "no trial on the leaderboard fits; `evotune search` puts trials there, `evotune searches` lists what ran"
 
 

@@ -88,7 +88,7 @@ def test_only_what_passed_stands_on_the_leaderboard_and_the_best_is_confirmed(se
         "SELECT trial.state, leaderboard.confirmed FROM leaderboard JOIN trial ON trial.id = leaderboard.trial_id",
     )
     assert 3 <= len(rows) <= 4 and {state for state, _ in rows} == {"passed"}
-    assert sum(confirmed == "1" for _, confirmed in rows) == 3
+    assert sum(confirmed == "1" for _, confirmed in rows) == len(rows)
     entries = json.loads(evotune("leaderboard", "--format", "json", folder=searched).stdout)
     assert [entry["rank"] for entry in entries] == list(range(1, len(entries) + 1))
     assert entries[0]["confirmed"] and entries[0]["kernel"] == "saxpy" and entries[0]["workload"] == "small"

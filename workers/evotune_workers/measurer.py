@@ -82,7 +82,8 @@ class Measurer:
         sides = {f"{CANDIDATE} {place}": (each, each.builds[0]) for place, each in enumerate((first, second))}
         with self._loaded(sides, variant, seeds):
             self._ask("timing", OpenStopwatch("cold", self._device.cache_bytes), TIMING_LIMIT_SECONDS)
-            samples, _ = race([f"{CANDIDATE} 0"], [f"{CANDIDATE} 1"], self._run_blocks, None)
+            samples, _ = self._quiet_race((f"{CANDIDATE} 0",), (f"{CANDIDATE} 1",), None)
+        self._judge_quiet(samples, first.builds[0].workload)
         return samples.speedup(f"{CANDIDATE} 0", f"{CANDIDATE} 1")
 
     def close(self) -> None:
@@ -221,12 +222,18 @@ class Measurer:
 
         if mode == "warm":
             return watch, Samples((), 0, frozenset()).joined(self._run_blocks(WARM_BLOCKS, watch.sides)), False
+        return watch, *self._quiet_race(candidates, baselines, incumbent)
+
+    def _quiet_race(
+        self, candidates: tuple[str, ...], baselines: tuple[str, ...], incumbent: float | None
+    ) -> tuple[Samples, bool]:
+        """Again, after a pause, when other work on the machine spoilt it."""
         for pause in PAUSES_SECONDS:
             samples, censored = race(candidates, baselines, self._run_blocks, incumbent)
             if not samples.too_disturbed:
                 break
             time.sleep(pause)
-        return watch, samples, censored
+        return samples, censored
 
     def _run_blocks(self, count: int, sides: tuple[str, ...]) -> tuple[Block, ...]:
         blocks: tuple[Block, ...] = self._ask("timing", RunBlocks(count, sides), TIMING_LIMIT_SECONDS)
@@ -244,6 +251,9 @@ class Measurer:
             raise GateFailed(
                 GateResult("timing", False, "a timed output has other bits than the one checked", workload)
             )
+        self._judge_quiet(samples, workload)
+
+    def _judge_quiet(self, samples: Samples, workload: str) -> None:
         if samples.too_disturbed or not samples.kept:
             measured = samples.dropped + len(samples.kept)
             reason = f"{samples.dropped} of {measured} blocks were disturbed by other work on the machine"

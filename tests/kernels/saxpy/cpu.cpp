@@ -11,8 +11,17 @@ constexpr Fault fault = Fault::FAULT;
 
 static_assert(fault != Fault::compile_error, "asked not to compile");
 
+// Optional parameters that only make binaries differ: a large space of equal kernels, for benchmarks.
+#if defined(MARK_HIGH)
+#define MARKS RECORD(MARK_HIGH) RECORD(MARK_LOW)
+extern "C" const int saxpy_mark;
+const int saxpy_mark = 1000 * MARK_HIGH + MARK_LOW;
+#else
+#define MARKS
+#endif
+
 extern "C" const char evotune_configuration[1024] =
-    "evotune-configuration:" RECORD(FAULT) RECORD(THREADS) RECORD(UNROLL);
+    "evotune-configuration:" RECORD(FAULT) RECORD(THREADS) RECORD(UNROLL) MARKS;
 
 static float element(float x, float y) { return 2 * x + y; }
 
