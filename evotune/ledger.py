@@ -30,6 +30,14 @@ class Entry:
     proposal: Proposal
 
 
+@dataclass(frozen=True)
+class Value:
+    """What the sampler is told of a trial: None when it failed; `censored` when its timing stopped early."""
+
+    objective: float | None
+    censored: bool
+
+
 class Ledger:
     """Writes outcomes to the database and the study, and knows the best so far."""
 
@@ -39,10 +47,10 @@ class Ledger:
         self._study, self._reporter = study, reporter
         self._started = time.monotonic()
         self._open: dict[int, Entry] = {}
-        self._outcomes: dict[int, OutcomeRecord] = {}
+        self._untold: dict[int, Value] = {}
         self._owners: dict[Binary, int] = {}
         self._waiting: dict[int, tuple[int, Candidate]] = {}
-        self._recorded: dict[int, tuple[int, Configuration, OutcomeRecord]] = {}
+        self._recorded: dict[int, tuple[int, Configuration, OutcomeRecord, bool]] = {}
         self._best: BestSoFar | None = None
         self._told_before: set[int] = set()
         self.incumbents: dict[str, float] = {}
@@ -66,7 +74,8 @@ class Ledger:
         failure = failed_build(candidate)
         if failure is not None:
             builds = build_records(candidate)
-            self._record(number, OutcomeRecord("failed", "build", failure.reason, builds=builds, gates=(failure,)))
+            outcome = OutcomeRecord("failed", "build", failure.reason, builds=builds, gates=(failure,))
+            self._record(number, outcome, censored=False)
             return False
         owner = self._owners.setdefault(_binary(candidate), number)
         if owner != number:
@@ -81,14 +90,15 @@ class Ledger:
 
     def measured(self, candidate: Candidate, measurement: Measurement, device: Device) -> None:
         """Books a measurement and whatever waited for it."""
-        self._record(candidate.number, measured(candidate, measurement, device))
+        outcome = measured(candidate, measurement, device)
+        self._record(candidate.number, outcome, censored=any(timing.censored for timing in outcome.timings))
         self._share()
 
     def settle(self) -> None:
         """Tells the study every outcome whose predecessors have all been told."""
-        while self.told in self._outcomes or self.told in self._told_before:
-            if (outcome := self._outcomes.pop(self.told, None)) is not None:
-                self._study.tell(self.told, outcome.objective, censored=_censored(outcome))
+        while self.told in self._untold or self.told in self._told_before:
+            if (value := self._untold.pop(self.told, None)) is not None:
+                self._study.tell(self.told, value.objective, value.censored)
             self.told += 1
 
     def restore(self, trials: Sequence[StoredTrial]) -> list[Proposal]:
@@ -104,13 +114,13 @@ class Ledger:
             unfinished.append(proposal)
         return unfinished
 
-    def _record(self, number: int, outcome: OutcomeRecord) -> None:
-        entry = self._open.pop(number)
+    def _record(self, number: int, outcome: OutcomeRecord, censored: bool) -> None:
+        entry, value = self._open.pop(number), Value(outcome.objective, censored)
         self._database.record_outcome(entry.trial, outcome)
-        self._outcomes[number] = outcome
-        self._recorded[number] = (entry.trial, entry.proposal.configuration, outcome)
-        self._note_best(entry, outcome)
-        self._reporter.trial_finished(self._line(entry, outcome))
+        self._untold[number] = value
+        self._recorded[number] = (entry.trial, entry.proposal.configuration, outcome, censored)
+        self._note_best(entry, outcome, censored)
+        self._reporter.trial_finished(self._line(entry, outcome, censored))
 
     def _share(self) -> None:
         """Gives trials of a binary that has been measured the outcome of the one that was."""
@@ -118,15 +128,15 @@ class Ledger:
             if owner not in self._recorded:
                 continue
             del self._waiting[number]
-            trial, configuration, outcome = self._recorded[owner]
+            trial, configuration, outcome, censored = self._recorded[owner]
             idle = [name for name, value in candidate.configuration.items() if configuration[name] != value]
             same = f"same binary as trial {trial}: {', '.join(idle)} changed nothing"
             self._reporter.note(f"trial {self._open[number].trial}: {same}")
-            self._record(number, _shared(candidate, trial, outcome, same))
+            self._record(number, _shared(candidate, trial, outcome, same), censored)
 
-    def _note_best(self, entry: Entry, outcome: OutcomeRecord) -> None:
+    def _note_best(self, entry: Entry, outcome: OutcomeRecord, censored: bool) -> None:
         cold = [timing for timing in outcome.timings if timing.mode == "cold"]
-        if outcome.objective is None or not cold or _censored(outcome):
+        if outcome.objective is None or not cold or censored:
             return
         speedup = 1 / outcome.objective
         if self._best is not None and speedup <= self._best.speedup:
@@ -146,7 +156,7 @@ class Ledger:
         self.incumbents = {timing.workload: timing.speedup_low for timing in cold if _is_narrow(timing)}
         self._reporter.best(self._best)
 
-    def _line(self, entry: Entry, outcome: OutcomeRecord) -> TrialLine:
+    def _line(self, entry: Entry, outcome: OutcomeRecord, censored: bool) -> TrialLine:
         return TrialLine(
             number=entry.proposal.number,
             trial=entry.trial,
@@ -154,7 +164,7 @@ class Ledger:
             failed_gate=outcome.failed_gate,
             reason=outcome.reason,
             speedup=1 / outcome.objective if outcome.objective else None,
-            censored=_censored(outcome),
+            censored=censored,
             proposal_seconds=entry.proposal.seconds,
             elapsed_seconds=time.monotonic() - self._started,
         )
@@ -167,10 +177,6 @@ def _binary(candidate: Candidate) -> Binary:
 def _is_narrow(timing: TimingRecord) -> bool:
     """Whether a best is known well enough to stop others early."""
     return timing.speedup_high - timing.speedup_low <= NARROW * timing.speedup
-
-
-def _censored(outcome: OutcomeRecord) -> bool:
-    return any(timing.censored for timing in outcome.timings)
 
 
 def _shared(candidate: Candidate, trial: int, outcome: OutcomeRecord, same: str) -> OutcomeRecord:

@@ -64,7 +64,7 @@ def choice(kind: type[Choice]) -> Callable[[str], Choice]:
             return kind(text)
         except ValueError:
             rule = f"must be one of {', '.join(kind)}, got {text}"
-            raise typer.BadParameter(f"{rule}; {did_you_mean(text, list(kind))}") from None
+            raise typer.BadParameter(f"{rule}; {did_you_mean(text, [str(value) for value in kind])}") from None
 
     return read
 

@@ -131,7 +131,7 @@ def environment() -> dict[str, str]:
         ("search --seed 1.5", "'--seed': must be a whole number, got 1.5"),
         ("search one two", "two"),
         ("search --resume 3 --seed 4 --space cpu", "got --space, --seed too"),
-        ("leaderboard --format tabel", "must be one of table, json, csv, got tabel; did you mean table?"),
+        ("leaderboard --format tabel", "must be one of table, json, csv, got tabel; did you mean 'table'?"),
         ("show", "TRIAL"),
         ("show best", "'TRIAL': must be a whole number, got best"),
         ("export", "--out"),
@@ -207,7 +207,7 @@ def test_an_empty_leaderboard_is_a_hint_as_a_table_and_an_empty_list_as_json(
 ) -> None:
     assert run(["leaderboard", "--kernel", "atention_fwd"]) == 0
     hint = capsys.readouterr().out
-    assert hint == "no search here had the kernel atention_fwd; did you mean attention_fwd?\n"
+    assert hint == "no search here had the kernel atention_fwd; did you mean 'attention_fwd'?\n"
     assert run(["leaderboard", "--device", "other", "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
     assert run(["leaderboard", "--device", "other", "--format", "csv"]) == 0
