@@ -18,8 +18,9 @@ from evotune_workers.builder import BuildJob, build_candidate
 from evotune_workers.device import Device, cpu_device
 from evotune_workers.kernel import Configuration
 from evotune_workers.kernel_folder import load_kernel
-from evotune_workers.measurer import GateFailed, Measurer
+from evotune_workers.measurer import Measurer
 from evotune_workers.statistics import Interval
+from evotune_workers.timekeeper import NoResult
 
 KERNEL = "attention_fwd"
 SEEDS = (1, 2, 3)
@@ -36,7 +37,7 @@ def main() -> None:
     while len(intervals) < repeats:
         try:
             intervals.append(measurer.compare(candidate, candidate, "cpu", SEEDS))
-        except GateFailed as failed:
+        except NoResult as failed:
             print(f"no result, repeated: {failed}")
     measurer.close()
     contained = sum(interval.low <= 1 <= interval.high for interval in intervals)

@@ -50,6 +50,10 @@ def _confirm(
     job = ConfirmJob(tuple(candidates), plan.space.variant, confirmation_seeds(plan.seed))
     measurements = ray.get(cluster.confirm(worker, job))
     for trial, candidate, measurement in zip(finalists, candidates, measurements, strict=True):
+        if measurement.reason is not None:
+            reporter.note(f"trial {trial.id} was not confirmed: {measurement.reason}")
+        if measurement.failed_gate is None and not measurement.timings:
+            continue  # the machine was busy: the trial stays listed as it was
         database.record_confirmation(
             trial.id,
             device_record(worker.device),
@@ -58,6 +62,4 @@ def _confirm(
             measurement.failed_gate is None,
             measurement.reason,
         )
-        if measurement.failed_gate is not None:
-            reporter.note(f"trial {trial.id} was not confirmed: {measurement.reason}")
-    return any(measurement.failed_gate is None for measurement in measurements)
+    return any(measurement.timings for measurement in measurements)

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -41,7 +42,7 @@ class StopwatchFacts:
     """How the blocks are measured, for the record; `errors` are those of the outputs that timed ones must equal."""
 
     sides: tuple[str, ...]
-    mode: str
+    mode: Literal["cold", "warm"]
     buffer_sets: int
     calls_per_sample: int
     errors: dict[str, tuple[Errors, ...]]
@@ -54,7 +55,9 @@ class Stopwatch:
     bit by bit with the one that the same side gave on the same inputs before: every timed result is checked.
     """
 
-    def __init__(self, benches: dict[str, Bench], baselines: Sequence[Baseline], mode: str, cache_bytes: int) -> None:
+    def __init__(
+        self, benches: dict[str, Bench], baselines: Sequence[Baseline], mode: Literal["cold", "warm"], cache_bytes: int
+    ) -> None:
         """`benches` are the candidates by side name; all at one workload. `mode` is "cold" or "warm"."""
         first = next(iter(benches.values()))
         seeds = first.seeds if mode == "cold" else first.seeds[:1]

@@ -1,0 +1,111 @@
+"""A kernel on a device through a killable child: builds loaded into it, and gates run on them."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .bench import BenchSpec
+from .compilers.build import macro_text
+from .device import Device
+from .gates.gate import BenchFacts, Gate, GateResult
+from .jobs import Candidate, WorkloadBuild
+from .kernel_folder import load_kernel, named_workload
+from .messages import Load, Request, RunGate, Start
+from .sandbox import BuildRefused, ChildDied, ChildTimeout, Sandbox
+from .timing import cpu_environment
+
+LOAD_LIMIT_SECONDS = 60.0
+
+Sides = Mapping[str, tuple[Candidate, WorkloadBuild]]
+
+
+class GateFailed(Exception):
+    """Ends a trial. `results` are those of the gate, the failing one (`verdict`) among them."""
+
+    def __init__(self, results: tuple[GateResult, ...]) -> None:
+        """`results` holds at least one that did not pass."""
+        self.results = results
+        self.verdict = next(result for result in results if not result.passed)
+        super().__init__(f"{self.verdict.gate}: {self.verdict.reason}")
+
+
+class ChildLost(GateFailed):
+    """The child died: perhaps the fault of an earlier configuration."""
+
+
+def refuse(gate: str, reason: str, workload: str | None = None) -> GateFailed:
+    """The failure of a gate by one verdict without figures."""
+    return GateFailed((GateResult(gate, False, reason, workload),))
+
+
+class Session:
+    """One kernel on one device. What was loaded stays until the next `loaded`; after a failure, `close` it."""
+
+    def __init__(self, kernel_folder: Path, device: Device) -> None:
+        """Starts nothing yet; raises KernelError when the kernel does not load."""
+        self.kernel = load_kernel(kernel_folder)
+        self.device = device
+        self._environment = cpu_environment(device.limits["cores"])
+        self._sandbox = Sandbox(Start(kernel_folder, device.target), self._environment)
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What of the child's set-up bears on timings."""
+        return {**self._sandbox.conditions, **self._environment}
+
+    @contextlib.contextmanager
+    def loaded(self, sides: Sides, variant: str, seeds: tuple[int, ...]) -> Iterator[None]:
+        """The builds loaded in the child, by side name; their files are gone afterwards."""
+        with tempfile.TemporaryDirectory(prefix="evotune-measure-") as folder:
+            specs = {}
+            for place, (side, (candidate, built)) in enumerate(sides.items()):
+                assert built.build.binary is not None
+                library = Path(folder) / f"{place}.so"
+                library.write_bytes(built.build.binary)
+                specs[side] = BenchSpec(candidate.configuration, built.workload, variant, library, seeds)
+            self.ask("launch", Load(specs), LOAD_LIMIT_SECONDS)
+            yield
+
+    def run_gate(self, gate: Gate, side: str, built: WorkloadBuild) -> tuple[GateResult, ...]:
+        """The gate's results, all passed; raises GateFailed otherwise."""
+        started = time.perf_counter()
+        findings = self.ask(gate.name, RunGate(gate.name, side), gate.time_limit_seconds)
+        if not findings:
+            raise refuse(gate.name, "the gate must return figures, got none", built.workload)
+        facts = self.facts(built)
+        seconds = (time.perf_counter() - started) / len(findings)
+        results = tuple(replace(gate.judge(finding, facts), seconds=seconds) for finding in findings)
+        if not all(result.passed for result in results):
+            raise GateFailed(results)
+        return results
+
+    def facts(self, built: WorkloadBuild) -> BenchFacts:
+        """What judging needs, from the kernel and the request; nothing of it comes from the child."""
+        cost = self.kernel.cost(named_workload(self.kernel, built.workload))
+        return BenchFacts(
+            macros={name: macro_text(value) for name, value in built.macros.items()},
+            max_factor=self.kernel.numerics.max_factor,
+            rms_factor=self.kernel.numerics.rms_factor,
+            floor_us=cost.flops / self.device.peak_flops * 1e6,
+        )
+
+    def ask(self, gate: str, request: Request, time_limit: float) -> Any:
+        """The child's answer; its death, silence or refusal is the failure of the gate at hand."""
+        try:
+            return self._sandbox.ask(request, time_limit)
+        except ChildDied as died:
+            raise ChildLost((GateResult(gate, False, f"the process running it died: {died}"),)) from died
+        except ChildTimeout as timeout:
+            raise refuse(gate, f"the process running it hung and was killed: {timeout}") from timeout
+        except BuildRefused as refused:
+            raise refuse(gate, str(refused)) from refused
+
+    def close(self) -> None:
+        """Ends the child: the next request gets a fresh one."""
+        self._sandbox.close()

@@ -1,0 +1,109 @@
+"""Timing the builds that a session has loaded: asks for blocks, judges what was timed, and sums up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+from .gates.errors import judge_errors
+from .gates.gate import Finding
+from .jobs import WorkloadBuild
+from .messages import OpenStopwatch, RunBlocks
+from .session import GateFailed, Session, refuse
+from .stopwatch import Block, StopwatchFacts
+from .timing import NO_SAMPLES, WARM_BLOCKS, Samples, Timing, as_conditions, race, summarise
+
+Mode = Literal["cold", "warm"]
+
+LIMIT_SECONDS = 120.0
+# After each attempt that the machine's other work spoilt.
+PAUSES_SECONDS = (1.0, 4.0, 0.0)
+
+
+class NoResult(GateFailed):
+    """The machine was too busy to time anything: nothing that a configuration can be blamed for."""
+
+
+class Timekeeper:
+    """Times loaded builds at one workload beside the kernel's baselines. `sides` names the candidates' builds."""
+
+    def __init__(self, session: Session, sides: dict[str, WorkloadBuild]) -> None:
+        """The builds must be loaded in the session under these names."""
+        self._session, self._sides = session, sides
+        self._workload = next(iter(sides.values())).workload
+
+    def cold_and_warm(self, incumbent: float | None) -> dict[str, tuple[Timing, ...]]:
+        """For each side its cold timing, which ranks, and its warm one beside it unless that was censored or spoilt.
+
+        Raises GateFailed when a timed output was wrong, NoResult when the machine was too busy.
+        """
+        watch = self._open("cold")
+        samples, censored = self._quiet_race(tuple(self._sides), self._baselines(watch), incumbent)
+        cold = self._judged(watch, samples, censored)
+        if censored:
+            return {side: (timing,) for side, timing in cold.items()}
+        watch = self._open("warm")
+        samples = NO_SAMPLES.joined(self._run_blocks(WARM_BLOCKS, watch.sides))
+        if samples.too_disturbed or not samples.kept:
+            return {side: (timing,) for side, timing in cold.items()}
+        warm = self._judged(watch, samples, censored=False)
+        return {side: (timing, warm[side]) for side, timing in cold.items()}
+
+    def against(self, first: str, second: str) -> Samples:
+        """Samples of one side against another, both candidates; raises NoResult."""
+        self._open("cold")
+        samples, _ = self._quiet_race((first,), (second,), None)
+        self._judge_quiet(samples)
+        return samples
+
+    def _open(self, mode: Mode) -> StopwatchFacts:
+        request = OpenStopwatch(mode, self._session.device.cache_bytes)
+        facts: StopwatchFacts = self._session.ask("timing", request, LIMIT_SECONDS)
+        return facts
+
+    def _baselines(self, watch: StopwatchFacts) -> tuple[str, ...]:
+        return tuple(side for side in watch.sides if side not in self._sides)
+
+    def _quiet_race(
+        self, candidates: Sequence[str], baselines: Sequence[str], incumbent: float | None
+    ) -> tuple[Samples, bool]:
+        """Again, after a pause, when other work on the machine spoilt it."""
+        for pause in PAUSES_SECONDS:
+            samples, censored = race(candidates, baselines, self._run_blocks, incumbent)
+            if not samples.too_disturbed:
+                break
+            time.sleep(pause)
+        return samples, censored
+
+    def _run_blocks(self, count: int, sides: tuple[str, ...]) -> tuple[Block, ...]:
+        blocks: tuple[Block, ...] = self._session.ask("timing", RunBlocks(count, sides), LIMIT_SECONDS)
+        return blocks
+
+    def _judged(self, watch: StopwatchFacts, samples: Samples, censored: bool) -> dict[str, Timing]:
+        self._judge_quiet(samples)
+        for side, built in self._sides.items():
+            self._judge_outputs(side, built, watch, samples)
+        disturbed = max(block.disturbed for block in samples.kept)
+        conditions = as_conditions(watch, **self._session.conditions, disturbed=disturbed)
+        baselines, mode = self._baselines(watch), watch.mode
+        return {
+            side: summarise(samples, side, baselines, self._workload, mode, censored, conditions)
+            for side in self._sides
+        }
+
+    def _judge_outputs(self, side: str, built: WorkloadBuild, watch: StopwatchFacts, samples: Samples) -> None:
+        """What was timed must be right: the outputs against float64, and every timed one bit-equal to those."""
+        facts = self._session.facts(built)
+        for errors in watch.errors[side]:
+            result = judge_errors("timing", Finding({}, self._workload, errors=errors), facts)
+            if not result.passed:
+                raise GateFailed((result,))
+        if side in samples.wrong:
+            raise refuse("timing", "a timed output has other bits than the one checked", self._workload)
+
+    def _judge_quiet(self, samples: Samples) -> None:
+        if samples.too_disturbed or not samples.kept:
+            measured = samples.dropped + len(samples.kept)
+            reason = f"{samples.dropped} of {measured} blocks were disturbed by other work on the machine: no result"
+            raise NoResult(refuse("timing", reason, self._workload).results)
