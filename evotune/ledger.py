@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evotune.outcomes import build_records, failed_build, measured
+from evotune.outcomes import build_records, measured, refused_build
 from evotune.progress import BestSoFar, Reporter, TrialLine
 from evotune.space import configuration_key
 from evotune.study import Proposal, Study
@@ -41,8 +41,11 @@ class Value:
 class Ledger:
     """Writes outcomes to the database and the study, and knows the best so far."""
 
-    def __init__(self, database: Database, search_id: int, study: Study, reporter: Reporter) -> None:
-        """Empty; `restore` fills it on resume."""
+    def __init__(
+        self, database: Database, search_id: int, study: Study, reporter: Reporter, limits: Mapping[str, int]
+    ) -> None:
+        """Empty; `restore` fills it on resume. `limits` are those that the space sets on resources."""
+        self._limits = limits
         self._database, self._search_id = database, search_id
         self._study, self._reporter = study, reporter
         self._started = time.monotonic()
@@ -68,14 +71,13 @@ class Ledger:
     def built(self, candidate: Candidate) -> bool:
         """Books a build; True when the candidate is to be measured.
 
-        Not when a build failed, and not when another trial of the search has the same binary: its outcome is shared.
+        Not when a build failed or uses too much, and not when another trial of the search has the same binary: its
+        outcome is shared.
         """
         number = candidate.number
-        failure = failed_build(candidate)
-        if failure is not None:
-            builds = build_records(candidate)
-            outcome = OutcomeRecord("failed", "build", failure.reason, builds=builds, gates=(failure,))
-            self._record(number, outcome, censored=False)
+        refused = refused_build(candidate, self._limits)
+        if refused is not None:
+            self._record(number, refused, censored=False)
             return False
         owner = self._owners.setdefault(_binary(candidate), number)
         if owner != number:
@@ -90,7 +92,7 @@ class Ledger:
 
     def measured(self, candidate: Candidate, measurement: Measurement, device: Device) -> None:
         """Books a measurement and whatever waited for it."""
-        outcome = measured(candidate, measurement, device)
+        outcome = measured(candidate, measurement, device, self._limits)
         self._record(candidate.number, outcome, censored=any(timing.censored for timing in outcome.timings))
         self._share()
 

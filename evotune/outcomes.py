@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from evotune_db.records import BuildRecord, DeviceRecord, GateRecord, OutcomeRecord, TimingRecord
 from evotune_workers.compilers.build import Build
 from evotune_workers.device import Device
 from evotune_workers.gates.gate import GateResult
+from evotune_workers.gates.resources import judge_resources
 from evotune_workers.jobs import Candidate, Measurement
 from evotune_workers.timing import Timing
 
@@ -26,19 +27,30 @@ def build_records(candidate: Candidate) -> tuple[BuildRecord, ...]:
     return tuple(_build_record(build) for build in builds.values())
 
 
-def failed_build(candidate: Candidate) -> GateRecord | None:
-    """The verdict of the `build` gate when a build failed, else None."""
+def refused_build(candidate: Candidate, limits: Mapping[str, int]) -> OutcomeRecord | None:
+    """The outcome of a candidate that fails before it is run: it does not build, or uses too much; else None."""
+    gates = build_gates(candidate, limits)
+    failure = next((gate for gate in gates if not gate.passed), None)
+    if failure is None:
+        return None
+    return OutcomeRecord("failed", failure.gate, failure.reason, builds=build_records(candidate), gates=gates)
+
+
+def build_gates(candidate: Candidate, limits: Mapping[str, int]) -> tuple[GateRecord, ...]:
+    """The verdicts of `build` and, where that passed, `resources`, for every workload."""
+    gates: list[GateRecord] = []
     for built in candidate.builds:
-        if built.build.failure is not None:
-            return GateRecord("build", False, built.build.failure, built.workload, seconds=built.build.seconds)
-    return None
+        failure, seconds = built.build.failure, built.build.seconds
+        gates.append(GateRecord("build", failure is None, failure, built.workload, seconds=seconds))
+        if failure is None:
+            gates += gate_records([judge_resources(built, limits)])
+    return tuple(gates)
 
 
-def measured(candidate: Candidate, measurement: Measurement, device: Device) -> OutcomeRecord:
+def measured(
+    candidate: Candidate, measurement: Measurement, device: Device, limits: Mapping[str, int]
+) -> OutcomeRecord:
     """The outcome of a candidate that was built and measured."""
-    built = tuple(
-        GateRecord("build", True, workload=each.workload, seconds=each.build.seconds) for each in candidate.builds
-    )
     return OutcomeRecord(
         state="failed" if measurement.failed_gate else "passed",
         failed_gate=measurement.failed_gate,
@@ -46,7 +58,7 @@ def measured(candidate: Candidate, measurement: Measurement, device: Device) -> 
         objective=None if measurement.failed_gate else objective(measurement.timings),
         device=device_record(device),
         builds=build_records(candidate),
-        gates=(*built, *gate_records(measurement.gates)),
+        gates=(*build_gates(candidate, limits), *gate_records(measurement.gates)),
         timings=timing_records(candidate, measurement.timings, "search"),
     )
 

@@ -52,7 +52,7 @@ def _search(
             search_id = _open_search(request, plan, valid, stored, database)
             _announce(reporter, search_id, plan, stored, workers, valid)
             pipeline = Pipeline(cluster, workers, plan.space.variant, search_seeds(plan.seed))
-            ledger = Ledger(database, search_id, Study(valid, plan.sampler, plan.seed), reporter)
+            ledger = Ledger(database, search_id, Study(valid, plan.sampler, plan.seed), reporter, plan.space.limits)
             loop = SearchLoop(plan, pipeline, ledger, reporter, interrupt, batch=cluster.cores)
             state = _run(loop, stored, database, search_id)
             if not interrupt.pressed:

@@ -26,6 +26,17 @@ from evotune_workers.kernel import (
     Workload,
 )
 
+CPU_SOURCES = (
+    "cpu.cpp",
+    "cpu_task.h",
+    "cpu_packing.h",
+    "cpu_products.h",
+    "cpu_softmax.h",
+    "cpu_exponential.h",
+    "cpu_workspace.h",
+    "cpu_vectors.h",
+    "cpu_parameters.h",
+)
 # Scores of 32 keys further along differ by 1 in the `rising` distribution, so that the running maximum moves at each
 # tile of 32 keys or more.
 RISING_KEYS = 32
@@ -84,7 +95,7 @@ class AttentionForward(Kernel):
     """Attention forward; see README.md beside this file for the parameters of its variants."""
 
     name = "attention_fwd"
-    variants = (Variant("cpu", ("cpu.cpp",), "attention_fwd"),)
+    variants = (Variant("cpu", CPU_SOURCES, "attention_fwd"),)
     workloads = (
         MISSION,
         replace(MISSION, name="causal", causal=True),
@@ -105,9 +116,8 @@ class AttentionForward(Kernel):
         if distribution not in self.distributions:
             known = ", ".join(self.distributions)
             raise ValueError(f"distribution must be one of {known}, got {distribution}; correct its name")
-        q = _random(shape.query_shape, distribution, seed, "q")
-        k = _random(shape.key_shape, distribution, seed, "k")
-        v = _random(shape.key_shape, distribution, seed, "v")
+        sizes = {"q": shape.query_shape, "k": shape.key_shape, "v": shape.key_shape}
+        q, k, v = (_random(size, distribution, seed, name) for name, size in sizes.items())
         if distribution == "peaky":
             q = q * 4
         elif distribution == "rising":
@@ -172,11 +182,8 @@ class AttentionForward(Kernel):
         shape = _attention(workload)
         visible = shape.visible_keys()
         rows = 2 * shape.queries + 2 * int(visible.max())
-        heads = shape.batch * shape.heads
-        return Cost(
-            flops=4.0 * heads * shape.head_dim * int(visible.sum()),
-            bytes=float(heads * rows * shape.head_dim * shape.torch_dtype.itemsize),
-        )
+        features = shape.batch * shape.heads * shape.head_dim
+        return Cost(4.0 * features * int(visible.sum()), float(features * rows * shape.torch_dtype.itemsize))
 
     def build_macros(self, workload: Workload) -> Mapping[str, Value]:
         """The head size and the element type; everything else is an argument."""
@@ -190,11 +197,8 @@ class AttentionForward(Kernel):
         value_bytes = shape.torch_dtype.itemsize if configuration["value_packing"] == "direct" else 4
         query_and_output = 2 * tile_m * shape.head_dim * 4
         keys_and_values = tile_n * shape.head_dim * (4 + value_bytes)
-        scores = _score_rows(configuration) * (tile_n + GROUP) * 4
-        return {
-            "shared_memory": query_and_output + keys_and_values + scores,
-            "threads": int(configuration["threads"]),
-        }
+        shared_memory = query_and_output + keys_and_values + 4 * _score_floats(configuration)
+        return {"shared_memory": shared_memory, "threads": int(configuration["threads"])}
 
     def workspace_bytes(self, configuration: Configuration, workload: Workload) -> int:
         """What cpu.cpp's `attention_fwd_workspace_bytes` says of the same sizes."""
@@ -203,9 +207,8 @@ class AttentionForward(Kernel):
         keys = _round_up(shape.keys, int(configuration["block_cols"])) * shape.head_dim
         values = shape.keys * shape.head_dim
         tile_m, tile_n = int(configuration["tile_m"]), int(configuration["tile_n"])
-        scores = _score_rows(configuration) * (tile_n + GROUP)
-        of_rows = 2 * tile_m * GROUP + 2 * _round_up(tile_m + GROUP, GROUP)
-        floats_of_thread = 2 * tile_m * shape.head_dim + scores + of_rows
+        of_rows = 2 * tile_m * (shape.head_dim + GROUP) + 2 * _round_up(tile_m + GROUP, GROUP)
+        floats_of_thread = of_rows + _score_floats(configuration)
         floats_shared = 0
         for packing, floats in ((configuration["key_packing"], keys), (configuration["value_packing"], values)):
             floats_of_thread += {"tile": tile_n * shape.head_dim, "head": floats}.get(str(packing), 0)
@@ -223,7 +226,7 @@ class AttentionForward(Kernel):
     def structure(self, workload: Workload) -> tuple[StructureCase, ...]:
         """Each stage by itself: indexing (one-hot weights), normalisation (constant V), product with V (mean)."""
         shape = _attention(workload)
-        return (_one_hot_case(shape), _constant_case(self, shape), _mean_case(shape))
+        return (_one_hot_case(shape), _constant_case(self, shape), _mean_case(self, shape))
 
     def tails(self, workload: Workload, configuration: Configuration) -> tuple[Workload, ...]:
         """Shapes around the tiles, primes, a single query or key, more queries than keys and the reverse."""
@@ -242,9 +245,8 @@ class AttentionForward(Kernel):
 
 def _attention(workload: Workload) -> AttentionWorkload:
     if not isinstance(workload, AttentionWorkload):
-        raise TypeError(
-            f"workload must be an AttentionWorkload, got {type(workload).__name__}; use one of the kernel's"
-        )
+        found = type(workload).__name__
+        raise TypeError(f"workload must be an AttentionWorkload, got {found}; use one of the kernel's")
     return workload
 
 
@@ -306,14 +308,12 @@ def _constant_case(kernel: Kernel, shape: AttentionWorkload) -> StructureCase:
     return StructureCase("constant_value", (q, k, v), expected, _rounding(shape, v, expected))
 
 
-def _mean_case(shape: AttentionWorkload) -> StructureCase:
+def _mean_case(kernel: Kernel, shape: AttentionWorkload) -> StructureCase:
     """Q is zero, so all scores are equal and every row is the mean of the values that it sees."""
-    q = torch.zeros(shape.query_shape, dtype=shape.torch_dtype)
-    k = _random(shape.key_shape, "normal", 0, "mean k").to(shape.torch_dtype)
-    v = _random(shape.key_shape, "normal", 0, "mean v").to(shape.torch_dtype)
+    q, k, v = kernel.inputs(shape, "normal", seed=0)
     visible = shape.visible_keys()
     expected = v.double().cumsum(dim=2)[:, :, visible - 1] / visible[:, None]
-    return StructureCase("uniform_scores", (q, k, v), expected, _rounding(shape, v, expected))
+    return StructureCase("uniform_scores", (q * 0, k, v), expected, _rounding(shape, v, expected))
 
 
 def _rounding(shape: AttentionWorkload, v: torch.Tensor, expected: torch.Tensor) -> float:
@@ -337,8 +337,10 @@ def _prime_above(number: int) -> int:
     return candidate
 
 
-def _score_rows(configuration: Configuration) -> int:
-    return int(configuration["block_rows" if configuration["loop_order"] == "rows" else "tile_m"])
+def _score_floats(configuration: Configuration) -> int:
+    """Scores that a thread holds at once: those of a register block's rows, or of a whole tile's."""
+    rows = configuration["block_rows" if configuration["loop_order"] == "rows" else "tile_m"]
+    return int(rows) * (int(configuration["tile_n"]) + GROUP)
 
 
 def _round_up(number: int, multiple: int) -> int:

@@ -11,6 +11,7 @@ import pytest
 
 from evotune_workers.compilers.build import hash_binary
 from evotune_workers.gates import RUNNING_GATES
+from evotune_workers.gates.resources import judge_resources
 from evotune_workers.jobs import ConfirmJob
 
 from .conftest import Bench
@@ -101,3 +102,14 @@ def test_a_cached_build_is_read_back_as_it_was_written(bench: Bench) -> None:
     again = bench.build(unroll=16).builds[0].build
     assert again == first
     assert first.binary is not None and hash_binary(first.binary) == first.binary_hash
+
+
+def test_a_space_may_limit_resources_and_a_missing_field_is_a_failure(bench: Bench) -> None:
+    [built] = bench.build().builds
+    assert built.build.resources is not None and built.build.resources.stack_bytes is not None
+    stack = built.build.resources.stack_bytes
+    assert judge_resources(built, {"stack_bytes": stack}).passed
+    assert (
+        judge_resources(built, {"stack_bytes": stack - 1}).reason == f"stack_bytes must be <= {stack - 1}, got {stack}"
+    )
+    assert "must be reported" in (judge_resources(built, {"registers": 255}).reason or "")
