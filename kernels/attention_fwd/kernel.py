@@ -26,17 +26,8 @@ from evotune_workers.kernel import (
     Workload,
 )
 
-CPU_SOURCES = (
-    "cpu.cpp",
-    "cpu_task.h",
-    "cpu_packing.h",
-    "cpu_products.h",
-    "cpu_softmax.h",
-    "cpu_exponential.h",
-    "cpu_workspace.h",
-    "cpu_vectors.h",
-    "cpu_parameters.h",
-)
+CPU_STAGES = ("cpu_task.h", "cpu_packing.h", "cpu_products.h", "cpu_softmax.h", "cpu_exponential.h")
+CPU_FOUNDATION = ("cpu_workspace.h", "cpu_vectors.h", "cpu_parameters.h")
 # Scores of 32 keys further along differ by 1 in the `rising` distribution, so that the running maximum moves at each
 # tile of 32 keys or more.
 RISING_KEYS = 32
@@ -72,6 +63,11 @@ class AttentionWorkload(Workload):
         return dtype
 
     @property
+    def batch_heads(self) -> int:
+        """Heads of all batches together, which a kernel does not tell apart."""
+        return self.batch * self.heads
+
+    @property
     def query_shape(self) -> tuple[int, int, int, int]:
         """Shape of Q and of the output."""
         return (self.batch, self.heads, self.queries, self.head_dim)
@@ -95,7 +91,7 @@ class AttentionForward(Kernel):
     """Attention forward; see README.md beside this file for the parameters of its variants."""
 
     name = "attention_fwd"
-    variants = (Variant("cpu", CPU_SOURCES, "attention_fwd"),)
+    variants = (Variant("cpu", ("cpu.cpp", *CPU_STAGES, *CPU_FOUNDATION), "attention_fwd"),)
     workloads = (
         MISSION,
         replace(MISSION, name="causal", causal=True),
@@ -155,8 +151,7 @@ class AttentionForward(Kernel):
         causal = _attention(workload).causal
 
         def upcast(inputs: Inputs) -> torch.Tensor:
-            q, k, v = inputs
-            return _flash(q.float(), k.float(), v.float(), causal).to(q.dtype)
+            return _flash(tuple(tensor.float() for tensor in inputs), causal).to(inputs[0].dtype)
 
         return (pinned, Baseline("sdpa_fp32_upcast", upcast))
 
@@ -166,7 +161,7 @@ class AttentionForward(Kernel):
             raise ValueError(f"target must be cpu, the only one with baselines, got {target}; use --target cpu")
         causal = _attention(workload).causal
         name = "sdpa_fp32" if workload.dtype == "float32" else "sdpa_fp16"
-        return Baseline(name, lambda inputs: _flash(inputs[0], inputs[1], inputs[2], causal))
+        return Baseline(name, lambda inputs: _flash(inputs, causal))
 
     def error_groups(self, workload: Workload) -> int:
         """One for each head of each batch; all heads together where a head is too small for an RMS of its own.
@@ -175,14 +170,14 @@ class AttentionForward(Kernel):
         the kernel. A head that is truly wrong still exceeds the limits by orders of magnitude.
         """
         shape = _attention(workload)
-        return shape.batch * shape.heads if shape.queries >= FEWEST_QUERIES else 1
+        return shape.batch_heads if shape.queries >= FEWEST_QUERIES else 1
 
     def cost(self, workload: Workload) -> Cost:
         """Two products of 2 D operations for each visible pair; Q, output and visible K and V moved once."""
         shape = _attention(workload)
         visible = shape.visible_keys()
         rows = 2 * shape.queries + 2 * int(visible.max())
-        features = shape.batch * shape.heads * shape.head_dim
+        features = shape.batch_heads * shape.head_dim
         return Cost(4.0 * features * int(visible.sum()), float(features * rows * shape.torch_dtype.itemsize))
 
     def build_macros(self, workload: Workload) -> Mapping[str, Value]:
@@ -203,7 +198,6 @@ class AttentionForward(Kernel):
     def workspace_bytes(self, configuration: Configuration, workload: Workload) -> int:
         """What cpu.cpp's `attention_fwd_workspace_bytes` says of the same sizes."""
         shape = _attention(workload)
-        heads = shape.batch * shape.heads
         keys = _round_up(shape.keys, int(configuration["block_cols"])) * shape.head_dim
         values = shape.keys * shape.head_dim
         tile_m, tile_n = int(configuration["tile_m"]), int(configuration["tile_n"])
@@ -212,7 +206,7 @@ class AttentionForward(Kernel):
         floats_shared = 0
         for packing, floats in ((configuration["key_packing"], keys), (configuration["value_packing"], values)):
             floats_of_thread += {"tile": tile_n * shape.head_dim, "head": floats}.get(str(packing), 0)
-            floats_shared += heads * floats if packing == "shared" else 0
+            floats_shared += shape.batch_heads * floats if packing == "shared" else 0
         return 4 * (floats_shared + int(configuration["threads"]) * floats_of_thread + GROUP)
 
     def arguments(
@@ -220,7 +214,7 @@ class AttentionForward(Kernel):
     ) -> tuple[torch.Tensor | np.generic, ...]:
         """q, k, v, out, workspace, batch x heads, queries, keys, scale, causal."""
         shape = _attention(workload)
-        sizes = (np.int64(shape.batch * shape.heads), np.int64(shape.queries), np.int64(shape.keys))
+        sizes = (np.int64(shape.batch_heads), np.int64(shape.queries), np.int64(shape.keys))
         return (*inputs, output, workspace, *sizes, np.float32(shape.scale), np.int32(shape.causal))
 
     def structure(self, workload: Workload) -> tuple[StructureCase, ...]:
@@ -250,10 +244,10 @@ def _attention(workload: Workload) -> AttentionWorkload:
     return workload
 
 
-def _flash(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, causal: bool) -> torch.Tensor:
+def _flash(inputs: Inputs, causal: bool) -> torch.Tensor:
     # The operator that scaled_dot_product_attention dispatches to on a CPU, named, so that it can be no other backend;
     # torch.nn.attention.sdpa_kernel would force it too, at 12 us a call.
-    output: torch.Tensor = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, causal)[0]
+    output: torch.Tensor = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(*inputs, 0.0, causal)[0]
     return output
 
 
@@ -276,7 +270,7 @@ def _one_hot_case(shape: AttentionWorkload) -> StructureCase:
     query = torch.arange(shape.queries)
     chosen = (7 * query + 3) % shape.visible_keys()
     codes = _key_codes(shape)
-    head = torch.arange(shape.batch * shape.heads).view(shape.batch, shape.heads, 1, 1)
+    head = torch.arange(shape.batch_heads).view(shape.batch, shape.heads, 1, 1)
     key, feature = torch.arange(shape.keys)[:, None], torch.arange(shape.head_dim)
     # Integers in [-1024, 1024) are exact in FP16; 31 and 517 are odd, so that neighbours in any index differ.
     v = ((key + 31 * feature + 517 * head) % 2048 - 1024).to(shape.torch_dtype)
@@ -311,9 +305,10 @@ def _constant_case(kernel: Kernel, shape: AttentionWorkload) -> StructureCase:
 def _mean_case(kernel: Kernel, shape: AttentionWorkload) -> StructureCase:
     """Q is zero, so all scores are equal and every row is the mean of the values that it sees."""
     q, k, v = kernel.inputs(shape, "normal", seed=0)
+    q = torch.zeros_like(q)
     visible = shape.visible_keys()
     expected = v.double().cumsum(dim=2)[:, :, visible - 1] / visible[:, None]
-    return StructureCase("uniform_scores", (q * 0, k, v), expected, _rounding(shape, v, expected))
+    return StructureCase("uniform_scores", (q, k, v), expected, _rounding(shape, v, expected))
 
 
 def _rounding(shape: AttentionWorkload, v: torch.Tensor, expected: torch.Tensor) -> float:

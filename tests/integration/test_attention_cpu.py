@@ -33,6 +33,8 @@ FOLDER = kernel_folder("attention_fwd")
 KERNEL = load_kernel(FOLDER)
 MISSION, CAUSAL, WIDE, FP32 = (named_workload(KERNEL, name) for name in ("mission", "causal", "wide", "mission_fp32"))
 EXAMPLES = Examples(KERNEL, "cpu")
+# Which argument the scale is.
+SCALE = 8
 SHARED_OPENMP = share_torch_runtime()
 # Valid with vectors of every size.
 PLAIN: Configuration = {
@@ -78,13 +80,18 @@ class Program:
         self.library = ctypes.CDLL(str(path))
         self.library.attention_fwd_workspace_bytes.restype = ctypes.c_int64
 
-    def run(self, workload: Workload, inputs: Inputs, *, at_end: bool = True) -> torch.Tensor:
-        """One launch with every buffer between inaccessible pages."""
+    def run(
+        self, workload: Workload, inputs: Inputs, *, at_end: bool = True, scale: float | None = None
+    ) -> torch.Tensor:
+        """One launch with every buffer between inaccessible pages; `scale` is the workload's own unless given."""
         output = KERNEL.empty_output(workload).fill_(float("nan"))
         workspace = torch.full((KERNEL.workspace_bytes(self.configuration, workload),), 0xFF, dtype=torch.uint8)
         guarded = [GuardedTensor(tensor, at_end=at_end) for tensor in (*inputs, output, workspace)]
         q, k, v, out, scratch = (buffer.tensor for buffer in guarded)
-        self.program.launch(KERNEL.arguments(workload, (q, k, v), out, scratch))
+        arguments = list(KERNEL.arguments(workload, (q, k, v), out, scratch))
+        if scale is not None:
+            arguments[SCALE] = np.float32(scale)
+        self.program.launch(arguments)
         assert sum(buffer.slack_changed() for buffer in guarded) == 0
         return out.clone()
 
@@ -156,12 +163,18 @@ def test_logits_beyond_fp16_and_negative_scales_are_taken(tmp_path: Path) -> Non
         exact = KERNEL.reference(small, (q * factor, k, v))
         difference = (program.run(small, (q * factor, k, v)).double() - exact).abs().max().item()
         assert difference < 1e-2 if factor > 0 else difference < 1e-5
-    output = torch.empty_like(q)
-    workspace = torch.empty(KERNEL.workspace_bytes(PLAIN, small), dtype=torch.uint8)
-    arguments = list(KERNEL.arguments(small, (q, k, v), output, workspace))
-    arguments[8] = np.float32(-small.scale)
-    program.program.launch(arguments)
+    output = program.run(small, (q, k, v), scale=-small.scale)
     torch.testing.assert_close(output.double(), KERNEL.reference(small, (-q, k, v)), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.0, 1e-45])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_at_scale_0_every_visible_key_weighs_the_same(tmp_path: Path, dtype: str, scale: float) -> None:
+    small = replace(CAUSAL, name="small", dtype=dtype, heads=2, queries=150, keys=141)  # type: ignore[call-arg]  # the kernel's own type
+    q, k, v = KERNEL.inputs(small, "normal", 1)
+    output = build(tmp_path, PLAIN, small).run(small, (q, k, v), scale=scale)
+    tolerance = 1e-3 if dtype == "float16" else 1e-6
+    torch.testing.assert_close(output.double(), KERNEL.reference(small, (q * 0, k, v)), rtol=0, atol=tolerance)
 
 
 def test_every_parameter_changes_the_code(tmp_path: Path) -> None:

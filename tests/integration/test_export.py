@@ -18,6 +18,7 @@ import pytest
 
 from evotune.export import ExportError
 from evotune.locate import kernel_folder
+from evotune_workers.kernel_folder import load_kernel
 from tests.integration.export_record import ABSURD_CLAIM, CONFIGURATION, Measured, measure
 
 
@@ -57,7 +58,9 @@ def test_the_exported_function_agrees_with_sdpa_in_a_process_without_evotune(exp
         from attention_fwd import attention_fwd
         torch.manual_seed(1)
         reference = torch.nn.functional.scaled_dot_product_attention
-        for queries, keys, causal, scale in ((512, 512, False, None), (61, 500, True, 0.3), (1, 1, False, None)):
+        for queries, keys, causal, scale in (
+            (512, 512, False, None), (61, 500, True, 0.3), (61, 61, False, 0.0), (1, 1, False, None)
+        ):
             q, k, v = (torch.randn(2, 3, size, 64).half() for size in (queries, keys, keys))
             out = attention_fwd(q, k, v, is_causal=causal, scale=scale)
             expected = reference(q.float(), k.float(), v.float(), is_causal=causal, scale=scale)
@@ -102,7 +105,7 @@ def test_tensors_that_the_kernel_cannot_take_are_refused_with_the_rule(exported:
             (good[0], good, good),
             (good, good, [1.0]),
             (good.clone().requires_grad_(), good, good),
-            (good, good, good, False, 0.0),
+            (good, good, good, False, float("nan")),
         ]
         for tensors in wrong:
             try:
@@ -220,7 +223,8 @@ def test_the_manifest_tells_everything_that_decided_the_result(measured: Measure
     assert manifest["device"]["uuid"] == "CPU-1"
     assert manifest["build"]["binary_hash"] == measured.details.builds[0].binary_hash
     assert manifest["gates_passed"] == ["numerics"] and manifest["seeds"] == [11]
-    assert set(manifest["source"]["files"]) == {"cpu.cpp", "configuration.h"}
+    sources = load_kernel(measured.folder).variant("cpu").sources
+    assert set(manifest["source"]["files"]) == {*sources, "configuration.h"}
 
 
 def test_no_placeholder_is_left_in_what_is_exported(exported: Path) -> None:
@@ -241,9 +245,10 @@ def test_an_empty_folder_is_filled(measured: Measured, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
-def test_sources_changed_since_the_measurement_are_refused(measured: Measured, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["cpu.cpp", "cpu_softmax.h"])
+def test_sources_changed_since_the_measurement_are_refused(measured: Measured, tmp_path: Path, name: str) -> None:
     changed = _copied(measured.folder, tmp_path)
-    with (changed / "cpu.cpp").open("a") as source:
+    with (changed / name).open("a") as source:
         source.write("\n// later\n")
     with pytest.raises(ExportError, match="has changed since trial 7"):
         measured.from_folder(changed).export(tmp_path / "out")

@@ -54,6 +54,12 @@ def test_the_first_workload_is_the_mission() -> None:
     assert KERNEL.cost(MISSION).bytes == 4 * 8 * 512 * 64 * 2
 
 
+def test_every_file_of_the_cpu_variant_counts_towards_its_builds() -> None:
+    folder = kernel_folder("attention_fwd")
+    assert set(KERNEL.variant("cpu").sources) == {path.name for path in folder.glob("cpu*") if path.suffix != ".py"}
+    assert KERNEL.variant("cpu").sources[0] == "cpu.cpp"
+
+
 def test_a_causal_call_costs_the_visible_pairs_only() -> None:
     visible = sum(min(query + 1, 33) for query in range(40))
     assert KERNEL.cost(shape(causal=True)).flops == 4 * 2 * visible * 64
