@@ -55,7 +55,6 @@ class Ledger:
         self._waiting: dict[int, tuple[int, Candidate]] = {}
         self._recorded: dict[int, tuple[int, Configuration, OutcomeRecord, bool]] = {}
         self._best: BestSoFar | None = None
-        self._told_before: set[int] = set()
         self.incumbents: dict[str, float] = {}
         self.told = 0
 
@@ -96,11 +95,11 @@ class Ledger:
         self._record(candidate.number, outcome, censored=any(timing.censored for timing in outcome.timings))
         self._share()
 
-    def settle(self) -> None:
-        """Tells the study every outcome whose predecessors have all been told."""
-        while self.told in self._untold or self.told in self._told_before:
-            if (value := self._untold.pop(self.told, None)) is not None:
-                self._study.tell(self.told, value.objective, value.censored)
+    def settle(self, until: int) -> None:
+        """Tells the study outcomes in the order of their numbers, until that many have been told or one is missing."""
+        while self.told < until and self.told in self._untold:
+            value = self._untold.pop(self.told)
+            self._study.tell(self.told, value.objective, value.censored)
             self.told += 1
 
     def restore(self, trials: Sequence[StoredTrial]) -> list[Proposal]:
@@ -109,7 +108,7 @@ class Ledger:
         for trial in trials:
             self._study.restore(trial)
             if trial.state in ("passed", "failed"):
-                self._told_before.add(trial.number)
+                self._untold[trial.number] = Value(trial.objective, trial.censored)
                 continue
             proposal = Proposal(trial.number, dict(trial.configuration), seconds=0.0)
             self._open[trial.number] = Entry(trial.id, proposal)
@@ -155,7 +154,8 @@ class Ledger:
             baseline_us=first.baseline_us,
             configuration=entry.proposal.configuration,
         )
-        self.incumbents = {timing.workload: timing.speedup_low for timing in cold if _is_narrow(timing)}
+        # With several workloads what counts is their mean: being slow at one of them stops nobody.
+        self.incumbents = {first.workload: first.speedup_low} if single and _is_narrow(first) else {}
         self._reporter.best(self._best)
 
     def _line(self, entry: Entry, outcome: OutcomeRecord, censored: bool) -> TrialLine:

@@ -1,7 +1,7 @@
 """The search loop: ask, build, measure, record, tell.
 
 Proposals do not depend on who finishes first. Trials are told in the order of their numbers, and a batch is asked for
-exactly when all trials but the last `window - batch` have been told. So the same seed and the same measured values give
+when exactly all trials but the last `window - batch` have been told. So the same seed and the same measured values give
 the same proposals, however the work is spread.
 """
 
@@ -47,18 +47,19 @@ class SearchLoop:
                 self._reporter.worker(worker.name, f"measuring trial {candidate.number}")
             for event in self._pipeline.wait(WAIT_SECONDS):
                 self._handle(event)
-            self._ledger.settle()
         return "finished"
 
     def _propose(self) -> None:
-        while self._next < self._plan.budget and self._ledger.told >= self._asked_when():
-            for _ in range(min(self._batch, self._plan.budget - self._next)):
+        while self._next < self._plan.budget:
+            batch = self._next // self._batch
+            told = max(0, (batch + 1) * self._batch - self._window)
+            self._ledger.settle(told)
+            if self._ledger.told < told:
+                return
+            for _ in range(min((batch + 1) * self._batch, self._plan.budget) - self._next):
                 self._build(self._ledger.propose())
                 self._next += 1
-
-    def _asked_when(self) -> int:
-        """How many trials have been told when the next batch is asked for."""
-        return self._next + self._batch - self._window
+        self._ledger.settle(self._plan.budget)
 
     def _build(self, proposal: Proposal) -> None:
         plan = self._plan

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from evotune_workers.builder import BuildJob
 from evotune_workers.cluster import Cluster, Worker
 from evotune_workers.jobs import Candidate, MeasureJob, Measurement
 
-# A job whose measuring worker Ray lost is given out again this often in all.
+# A job that Ray lost, or that a busy machine left without a result, is given out this often in all.
 ATTEMPTS = 3
 
 
@@ -87,20 +87,31 @@ class Pipeline:
 
     def _take(self, future: Any) -> Event | None:
         if future in self._building:
-            del self._building[future]
-            return Built(ray.get(future))
+            return self._take_build(self._building.pop(future), future)
         worker, candidate = self._measuring.pop(future)
         self._idle.append(worker)
         try:
-            return Measured(worker, candidate, ray.get(future))
+            measurement = ray.get(future)
         except RayActorError as lost:
-            return self._lost(worker, candidate, lost)
-
-    def _lost(self, worker: Worker, candidate: Candidate, lost: RayActorError) -> Event | None:
-        """Ray restarts the actor; its job goes back in the queue, unless it has been lost too often."""
-        attempts = self._attempts[candidate.number] = self._attempts.get(candidate.number, 0) + 1
-        if attempts < ATTEMPTS:
+            reason = f"its measuring worker was lost {ATTEMPTS} times: {type(lost).__name__}"
+            measurement = Measurement(candidate.number, (), (), "launch", reason, seconds=0.0, busy=True)
+        if measurement.busy and self._may_try_again(candidate.number):
             self.enqueue(candidate)
             return None
-        reason = f"its measuring worker was lost {attempts} times: {type(lost).__name__}"
-        return Measured(worker, candidate, Measurement(candidate.number, (), (), "launch", reason, seconds=0.0))
+        return Measured(worker, candidate, measurement)
+
+    def _take_build(self, job: BuildJob, future: Any) -> Event | None:
+        """What a task raises is raised here; a task that Ray lost with its worker is given out again."""
+        try:
+            return Built(ray.get(future))
+        except RayTaskError:
+            raise
+        except RayError:
+            if not self._may_try_again(job.number):
+                raise
+            self.build(job)
+            return None
+
+    def _may_try_again(self, number: int) -> bool:
+        self._attempts[number] = self._attempts.get(number, 0) + 1
+        return self._attempts[number] < ATTEMPTS

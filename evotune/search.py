@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from ray.exceptions import RayError
+
 from evotune.confirmation import confirm_finalists
 from evotune.errors import UserError
 from evotune.interrupt import Interrupt
@@ -21,7 +23,9 @@ from evotune_db import Database
 from evotune_db.records import LeaderboardFilter, SearchState, StoredSearch
 from evotune_workers.cluster import Cluster, ClusterError, Worker
 from evotune_workers.compilers.build import ToolchainError
+from evotune_workers.compilers.cpp import compiler_version
 from evotune_workers.device import cpu_device
+from evotune_workers.kernel_folder import cache_folder, check_cache
 from evotune_workers.sandbox import ChildBroke
 
 
@@ -35,8 +39,7 @@ def run_search(request: SearchRequest, reporter: Reporter) -> SearchResult:
         stored = database.load_search(request.resume) if request.resume is not None else None
         plan = resumed_plan(stored, request) if stored else make_plan(request)
         if request.ray_address is None:
-            # What is wrong with the budget or the constraints is said before Ray is started.
-            enumerate_valid(plan, cpu_device())
+            _check_this_machine(plan)
         search_id, state = _search(request, plan, stored, database, reporter)
         return _result(database, search_id, state, time.monotonic() - started, request.db)
 
@@ -47,7 +50,7 @@ def _search(
     cluster = _connect(plan, request)
     try:
         with Interrupt(request.time_limit) as interrupt:
-            workers = cluster.cpu_workers()
+            workers = _workers(cluster)
             valid = enumerate_valid(plan, workers[0].device)
             search_id = _open_search(request, plan, valid, stored, database)
             _announce(reporter, search_id, plan, stored, workers, valid)
@@ -56,7 +59,7 @@ def _search(
             loop = SearchLoop(plan, pipeline, ledger, reporter, interrupt, batch=cluster.cores)
             state = _run(loop, stored, database, search_id)
             if not interrupt.pressed:
-                confirm_finalists(plan, cluster, workers[0], database, search_id, reporter)
+                _confirm(plan, cluster, workers[0], database, search_id, reporter, interrupt)
             return search_id, state
     finally:
         reporter.stopped()
@@ -68,6 +71,48 @@ def _connect(plan: Plan, request: SearchRequest) -> Cluster:
         return Cluster(plan.package, request.ray_address)
     except ClusterError as error:
         raise UserError(f"{error}; check --ray-address, or leave it out for a local Ray") from error
+
+
+def _check_this_machine(plan: Plan) -> None:
+    """Says what is wrong with the budget, the constraints, the cache or the compiler before Ray is started."""
+    enumerate_valid(plan, cpu_device())
+    try:
+        check_cache()
+        compiler_version()
+    except OSError as error:
+        raise UserError(
+            f"the cache folder must be writable, got {cache_folder()}: {error.strerror}; set EVOTUNE_CACHE to another"
+        ) from error
+    except ToolchainError as error:
+        raise UserError(str(error)) from error
+
+
+def _workers(cluster: Cluster) -> tuple[Worker, ...]:
+    try:
+        return cluster.cpu_workers()
+    except RayError as error:
+        raise UserError(f"a measuring worker must start, got: {_last_line(error)}") from error
+
+
+def _confirm(
+    plan: Plan,
+    cluster: Cluster,
+    worker: Worker,
+    database: Database,
+    search_id: int,
+    reporter: Reporter,
+    interrupt: Interrupt,
+) -> None:
+    """The search has its result already: what goes wrong here costs the confirmation, not the summary."""
+    try:
+        confirm_finalists(plan, cluster, worker, database, search_id, reporter, interrupt)
+    except RayError as error:
+        reporter.note(f"the best could not be confirmed: {_last_line(error)}")
+
+
+def _last_line(error: BaseException) -> str:
+    """Of a Ray error: its text is a traceback from another process, whose last line says what happened."""
+    return str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
 
 
 def _open_search(
@@ -98,10 +143,9 @@ def _run(loop: SearchLoop, stored: StoredSearch | None, database: Database, sear
     try:
         state = loop.run(stored.trials if stored else ())
     except ToolchainError as error:
-        raise UserError(str(error)) from error
+        raise UserError(_last_line(error)) from error
     except ChildBroke as error:
-        last = str(error).strip().splitlines()[-1]
-        raise UserError(f"the kernel's Python raised while a trial was checked: {last}") from error
+        raise UserError(f"the kernel's Python raised while a trial was checked: {_last_line(error)}") from error
     finally:
         database.finish_search(search_id, state)
     return state

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 
 from evotune.samplers import make_sampler
 from evotune.space import ValidSet
@@ -51,20 +51,7 @@ class Study:
         self._study.tell(number, objective)
 
     def restore(self, trial: StoredTrial) -> None:
-        """Adds a stored trial as it was: told when it had an outcome, running when it had none."""
-        self._study.add_trial(self._frozen(trial))
-
-    def _frozen(self, trial: StoredTrial) -> FrozenTrial:
-        if trial.state == "passed":
-            state, value = TrialState.COMPLETE, trial.objective
-        elif trial.state == "failed":
-            state, value = TrialState.FAIL, None
-        else:
-            state, value = TrialState.RUNNING, None
-        return create_trial(
-            state=state,
-            value=value,
-            params=dict(trial.configuration),
-            distributions=self._distributions,
-            user_attrs={"censored": True} if trial.censored else {},
+        """Adds a stored trial as one that is running; what it came to is told in its turn."""
+        self._study.add_trial(
+            create_trial(state=TrialState.RUNNING, params=dict(trial.configuration), distributions=self._distributions)
         )

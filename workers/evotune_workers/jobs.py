@@ -50,7 +50,10 @@ class ConfirmJob:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a trial's checks and timing came to; `failed_gate` None means that it passed."""
+    """What a trial's checks and timing came to; `failed_gate` None means that it passed.
+
+    `busy`: the machine was too busy for a timing, which is not the configuration's fault; worth another attempt.
+    """
 
     number: int
     gates: tuple[GateResult, ...]
@@ -58,3 +61,4 @@ class Measurement:
     failed_gate: str | None
     reason: str | None
     seconds: float
+    busy: bool = False

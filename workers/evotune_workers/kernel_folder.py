@@ -99,6 +99,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evotune"
 
 
+def check_cache() -> None:
+    """Raises OSError when nothing can be written to the cache folder."""
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=cache_folder()) as file:
+        file.write(b"evotune")
+
+
 def _import(path: Path) -> ModuleType:
     name = f"evotune_kernel_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)

@@ -10,6 +10,7 @@ from .device import Device
 from .gates import RUNNING_GATES
 from .gates.gate import GateResult
 from .jobs import Candidate, ConfirmJob, MeasureJob, Measurement, WorkloadBuild
+from .sandbox import ChildBroke
 from .session import ChildLost, GateFailed, Session
 from .statistics import Interval
 from .timekeeper import NoResult, Timekeeper
@@ -30,13 +31,13 @@ class Measurer:
     def measure(self, job: MeasureJob) -> Measurement:
         """Every gate and the timing for every workload; the first failure ends it.
 
-        A configuration whose child died is tried once more in a fresh child before it is marked failed: the fault may
-        have been an earlier configuration's.
+        A configuration whose child died, or whose child's Python raised, is tried once more in a fresh child before it
+        is marked failed: an earlier configuration may have been at fault. Raises ChildBroke when Python raises again.
         """
         started = time.perf_counter()
         try:
             measurement = self._attempt(job)
-        except ChildLost:
+        except (ChildLost, ChildBroke):
             self._session.close()
             measurement = self._second_attempt(job)
         return replace(measurement, seconds=time.perf_counter() - started)
@@ -85,6 +86,8 @@ class Measurer:
                     timings += self._time(built, job.incumbents.get(built.workload), results)
         except ChildLost as lost:
             raise ChildLost((*results, *lost.results)) from lost
+        except NoResult as busy:
+            return replace(_failed(job.candidate, (*results, *busy.results), busy), busy=True)
         except GateFailed as failure:
             # Whatever a refused build did to the child's memory must not meet the next one.
             self._session.close()

@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-
-from .kernel_folder import cache_folder
 
 
 @contextlib.contextmanager
@@ -37,9 +36,12 @@ def measuring() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _open(name: str) -> Iterator[int]:
-    folder: Path = cache_folder() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / f"cpu-{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # Of the machine, not of a user or of a home that machines share.
+    path = Path(tempfile.gettempdir()) / f"evotune-cpu-{name}.lock"
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except PermissionError:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # another user's: a lock needs no more
     try:
         yield handle
     finally:

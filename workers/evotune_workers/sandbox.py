@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -116,7 +117,7 @@ class Sandbox:
                 self.close()
                 raise ChildTimeout(f"no answer within {time_limit:.0f} s")
             reply: Reply = self._connection.recv()
-        except (EOFError, OSError):
+        except (EOFError, OSError, pickle.UnpicklingError):
             died = self._how_it_died()
             self.close()
             raise ChildDied(died) from None

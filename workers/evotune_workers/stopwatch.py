@@ -51,8 +51,9 @@ class StopwatchFacts:
 class Stopwatch:
     """Times candidates and baselines side by side on the same buffers, in one process.
 
-    Both sides allocate their output inside the timed call, as user code does. After every sample the output is compared
-    bit by bit with the one that the same side gave on the same inputs before: every timed result is checked.
+    Both sides allocate their output inside the timed call, as user code does. After every sample (one call, of kernels
+    that take a millisecond) its last output is compared bit by bit with the one that the side gave on these inputs
+    before.
     """
 
     def __init__(
