@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
+import math
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -16,7 +19,7 @@ from evotune_db import Database
 from evotune_db.records import LeaderboardFilter, StoredTrial
 from evotune_workers.builder import BuildJob
 from evotune_workers.cluster import Cluster, Worker
-from evotune_workers.jobs import ConfirmJob
+from evotune_workers.jobs import Candidate, ConfirmJob, Measurement
 
 FINALISTS = 5
 # When every finalist of a round fails, the next best are tried; more rounds would only hide that something is wrong.
@@ -24,76 +27,86 @@ ROUNDS = 3
 WAIT_SECONDS = 0.2
 
 
-def confirm_finalists(
-    plan: Plan,
-    cluster: Cluster,
-    worker: Worker,
-    database: Database,
-    search_id: int,
-    reporter: Reporter,
-    interrupt: Interrupt,
-) -> None:
-    """Confirms the best trials that stand on the leaderboard; each verdict is recorded as it comes.
+@dataclass(frozen=True)
+class Confirmation:
+    """What confirming needs; `worker` is the one that measures."""
 
-    Ends early when interrupted; what is not confirmed then stays listed as it is.
-    """
-    standing = _ranked(database, search_id, len(plan.workloads))
-    for first in range(0, min(len(standing), FINALISTS * ROUNDS), FINALISTS):
-        finalists = standing[first : first + FINALISTS]
-        reporter.worker(worker.name, f"confirming trials {', '.join(str(trial.id) for trial in finalists)}")
-        if _confirm(plan, cluster, worker, database, finalists, reporter, interrupt) or interrupt.pressed:
-            return
+    plan: Plan
+    cluster: Cluster
+    worker: Worker
+    database: Database
+    reporter: Reporter
+    interrupt: Interrupt
 
+    def run(self, search_id: int) -> None:
+        """Confirms the best trials that stand on the leaderboard; each verdict is recorded as it comes.
 
-def _ranked(database: Database, search_id: int, workloads: int) -> list[StoredTrial]:
-    """Trials of the search with a complete timing for every workload, the best objective first."""
-    listed = Counter(entry.trial for entry in database.leaderboard(LeaderboardFilter(search=search_id)))
-    trials = [trial for trial in database.load_search(search_id).trials if listed[trial.id] == workloads]
-    return sorted(trials, key=lambda trial: trial.objective if trial.objective is not None else float("inf"))
+        Ends early when interrupted; what is not confirmed then stays listed as it is.
+        """
+        standing = self._ranked(search_id)
+        for first in range(0, min(len(standing), FINALISTS * ROUNDS), FINALISTS):
+            finalists = standing[first : first + FINALISTS]
+            names = ", ".join(str(trial.id) for trial in finalists)
+            self.reporter.worker(self.worker.name, f"confirming trials {names}")
+            if self._confirm(finalists) or self.interrupt.pressed:
+                return
 
+    def _ranked(self, search_id: int) -> list[StoredTrial]:
+        """Trials not confirmed yet with a complete timing for every workload: by speed-up and by time, in turn.
 
-def _confirm(
-    plan: Plan,
-    cluster: Cluster,
-    worker: Worker,
-    database: Database,
-    finalists: list[StoredTrial],
-    reporter: Reporter,
-    interrupt: Interrupt,
-) -> bool:
-    """Whether the next best need not be tried: one was confirmed, or the machine was too busy to say."""
-    jobs = [
-        BuildJob(trial.number, trial.configuration, plan.space.variant, plan.target, plan.workloads)
-        for trial in finalists
-    ]
-    candidates = _result([cluster.build(job) for job in jobs], interrupt)
-    if candidates is None or any(built.build.binary is None for each in candidates for built in each.builds):
-        return False
-    job = ConfirmJob(tuple(candidates), plan.space.variant, confirmation_seeds(plan.seed))
-    measurements = _result([cluster.confirm(worker, job)], interrupt)
-    if measurements is None:
-        return False
-    [measurements] = measurements
-    for trial, candidate, measurement in zip(finalists, candidates, measurements, strict=True):
+        Other work on a machine can slow the baseline more than the candidate for a while: a trial measured then has too
+        large a speed-up, and one measured before or after it is passed over. Their own times tell them apart.
+        """
+        medians: dict[int, list[float]] = defaultdict(list)
+        for entry in self.database.leaderboard(LeaderboardFilter(search=search_id)):
+            if not entry.confirmed:
+                medians[entry.trial].append(entry.median_us)
+        complete = [
+            trial
+            for trial in self.database.load_search(search_id).trials
+            if trial.objective is not None and len(medians[trial.id]) == len(self.plan.workloads)
+        ]
+        by_speedup = sorted(complete, key=lambda trial: trial.objective or 0.0)
+        by_time = sorted(complete, key=lambda trial: math.prod(medians[trial.id]))
+        in_turn = itertools.chain.from_iterable(zip(by_speedup, by_time, strict=True))
+        return list({trial.id: trial for trial in in_turn}.values())
+
+    def _confirm(self, finalists: list[StoredTrial]) -> bool:
+        """Whether the next best need not be tried: one was confirmed, or the machine was too busy to say."""
+        variant = self.plan.space.variant
+        jobs = [
+            BuildJob(trial.number, trial.configuration, variant, self.plan.target, self.plan.workloads)
+            for trial in finalists
+        ]
+        candidates = self._result([self.cluster.build(job) for job in jobs])
+        if candidates is None or any(built.build.binary is None for each in candidates for built in each.builds):
+            return False
+        confirm = ConfirmJob(tuple(candidates), variant, confirmation_seeds(self.plan.seed))
+        results = self._result([self.cluster.confirm(self.worker, confirm)])
+        if results is None:
+            return False
+        for trial, candidate, measurement in zip(finalists, candidates, results[0], strict=True):
+            self._record(trial, candidate, measurement)
+        return any(measurement.failed_gate is None for measurement in results[0])
+
+    def _record(self, trial: StoredTrial, candidate: Candidate, measurement: Measurement) -> None:
         if measurement.reason is not None:
-            reporter.note(f"trial {trial.id} was not confirmed: {measurement.reason}")
+            self.reporter.note(f"trial {trial.id} was not confirmed: {measurement.reason}")
         if measurement.failed_gate is None and not measurement.timings:
-            continue  # the machine was busy: the trial stays listed as it was
-        database.record_confirmation(
+            return  # the machine was busy: the trial stays listed as it was
+        self.database.record_confirmation(
             trial.id,
-            device_record(worker.device),
+            device_record(self.worker.device),
             gate_records(measurement.gates),
             timing_records(candidate, measurement.timings, "confirm"),
             measurement.failed_gate is None,
             measurement.reason,
             builds=build_records(candidate),
         )
-    return any(measurement.failed_gate is None for measurement in measurements)
 
-
-def _result(futures: list[Any], interrupt: Interrupt) -> Any:
-    """What the futures hold, or None when the search is interrupted before they are all there."""
-    while len(ray.wait(futures, num_returns=len(futures), timeout=WAIT_SECONDS)[0]) < len(futures):
-        if interrupt.pressed:
-            return None
-    return ray.get(futures)
+    def _result(self, futures: list[Any]) -> Any:
+        """What the futures hold, or None when the search is interrupted before they are all there."""
+        while len(ray.wait(futures, num_returns=len(futures), timeout=WAIT_SECONDS)[0]) < len(futures):
+            if self.interrupt.pressed:
+                return None
+        return ray.get(futures)

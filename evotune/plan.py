@@ -52,6 +52,10 @@ def make_plan(request: SearchRequest) -> Plan:
         raise UserError(
             f"the space must be for the kernel {kernel.name}, got one for {space.kernel}: pass another --space"
         )
+    if space.variant != target:
+        raise UserError(
+            f"the space must be for the variant {target}, got one for {space.variant}: pass another --space"
+        )
     return Plan(folder, package, kernel, space, target, workloads, request.sampler, request.seed, request.budget)
 
 

@@ -6,7 +6,7 @@ import time
 
 from ray.exceptions import RayError
 
-from evotune.confirmation import confirm_finalists
+from evotune.confirmation import Confirmation
 from evotune.errors import UserError
 from evotune.interrupt import Interrupt
 from evotune.ledger import Ledger
@@ -59,7 +59,7 @@ def _search(
             loop = SearchLoop(plan, pipeline, ledger, reporter, interrupt, batch=cluster.cores)
             state = _run(loop, stored, database, search_id)
             if not interrupt.pressed:
-                _confirm(plan, cluster, workers[0], database, search_id, reporter, interrupt)
+                _confirm(Confirmation(plan, cluster, workers[0], database, reporter, interrupt), search_id)
             return search_id, state
     finally:
         reporter.stopped()
@@ -94,20 +94,12 @@ def _workers(cluster: Cluster) -> tuple[Worker, ...]:
         raise UserError(f"a measuring worker must start, got: {_last_line(error)}") from error
 
 
-def _confirm(
-    plan: Plan,
-    cluster: Cluster,
-    worker: Worker,
-    database: Database,
-    search_id: int,
-    reporter: Reporter,
-    interrupt: Interrupt,
-) -> None:
+def _confirm(confirmation: Confirmation, search_id: int) -> None:
     """The search has its result already: what goes wrong here costs the confirmation, not the summary."""
     try:
-        confirm_finalists(plan, cluster, worker, database, search_id, reporter, interrupt)
+        confirmation.run(search_id)
     except RayError as error:
-        reporter.note(f"the best could not be confirmed: {_last_line(error)}")
+        confirmation.reporter.note(f"the best could not be confirmed: {_last_line(error)}")
 
 
 def _last_line(error: BaseException) -> str:

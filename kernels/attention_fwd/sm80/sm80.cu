@@ -1,0 +1,309 @@
+// Fused attention forward for Ampere, Ada and Hopper: softmax(Q K^T * scale) V with mma.sync, ldmatrix and cp.async.
+// FP16 or BF16 in and out, FP32 accumulation, online softmax in base 2. README.md says what each parameter does.
+//
+// q, out: [batch_heads, queries, head_dim]; k, v: [batch_heads, keys, head_dim]; contiguous, 16-byte aligned.
+// scale > 0. causal: query i sees keys 0 to i. workspace: geometry.py's workspace_bytes, of any content.
+// Launch: geometry.py's grid, threads and shared_memory. With SPLIT_MERGE=workspace two calls of the same loaded module
+// must not overlap in time, because they would count their shares in the same place.
+
+#include <cstdint>
+
+#include "barrier.cuh"
+#include "configuration.cuh"
+#include "loading.cuh"
+#include "merge.cuh"
+#include "place.cuh"
+#include "producer.cuh"
+#include "schedule.cuh"
+#include "self_loading.cuh"
+#include "shared_memory.cuh"
+#include "softmax.cuh"
+
+// What geometry.py is checked against.
+extern "C" __device__ const int evotune_shared_bytes = shared_bytes;
+
+#ifdef __CUDA_ARCH__
+static_assert(!cluster_merge || __CUDA_ARCH__ >= 900, "SPLIT_MERGE=cluster needs compute capability 9.0 or later");
+#endif
+
+struct Tensors {
+    const uint16_t *queries, *keys, *values;
+    uint16_t* output;
+    float* workspace;
+};
+
+// What a warp knows about the rows it works on.
+struct Rows {
+    int first;    // of the lane: its upper row of the first fragment
+    int visible;  // keys that the warp's last row sees
+    int whole;    // keys that all of its rows see
+};
+
+__device__ __forceinline__ Rows rows_of_warp(const Problem& problem, const WorkItem& item, const Place& place) {
+    const int first = item.first_row + place.warp_row();
+    const int last = first + row_fragments * 16 - 1;
+    return {first + place.lane / 4, problem.causal ? min(problem.keys, last + 1) : problem.keys,
+            problem.causal ? min(problem.keys, first + 1) : problem.keys};
+}
+
+__device__ __forceinline__ void mask_where_needed(
+    Scores& scores, const Problem& problem, const Rows& rows, int first_key, int lane) {
+    if (first_key + step_n > rows.whole)
+        mask_scores(scores, first_key, lane, rows.first, problem.keys, problem.causal);
+}
+
+// Scores, softmax and output of one step after another.
+template <class Tiles>
+__device__ __forceinline__ void attend(
+    Tiles& tiles, Output& output, RowStatistics& statistics, const Queries& queries, uint32_t queries_shared,
+    const Problem& problem, const WorkItem& item, const Rows& rows, const Place& place) {
+    const uint32_t keys_lane = lane_offset_chunks_first(place.lane), values_lane = lane_offset_rows_first(place.lane);
+#pragma unroll 1
+    for (int t = 0; t < item.tiles; ++t) {
+        const int first_key = item.first_key(t) + place.kv_warp * warp_keys;
+        const uint32_t keys = tiles.acquire_keys(t) + keys_lane;
+        uint32_t values = 0;
+#pragma unroll
+        for (int step = 0; step < steps; ++step) {
+            const int step_key = first_key + step * step_n;
+            const bool sees = step_key < rows.visible;
+            Scores scores;
+            if (sees) {
+                compute_scores(scores, queries, queries_shared, keys + step * step_n * row_bytes);
+                mask_where_needed(scores, problem, rows, step_key, place.lane);
+                update_maxima(statistics, output, scores, problem.scale_log2, t > 0 || step > 0);
+                exponentiate(scores, statistics, problem.scale_log2);
+            }
+            if (step == steps - 1) tiles.release_keys();
+            if (step == 0) values = tiles.acquire_values(t) + values_lane;
+            if (sees) accumulate_output(output, statistics, scores, values + step * step_n * row_bytes);
+        }
+        tiles.release_values();
+    }
+}
+
+// The same with the scores of the next step computed beside the softmax of this one: tensor cores and the exponential's
+// unit then work at once within one warp.
+template <class Tiles>
+__device__ __forceinline__ void attend_overlapped(
+    Tiles& tiles, Output& output, RowStatistics& statistics, const Queries& queries, uint32_t queries_shared,
+    const Problem& problem, const WorkItem& item, const Rows& rows, const Place& place) {
+    const uint32_t keys_lane = lane_offset_chunks_first(place.lane), values_lane = lane_offset_rows_first(place.lane);
+    if (item.tiles == 0) return;
+    Scores scores;
+    uint32_t keys = tiles.acquire_keys(0) + keys_lane;
+    compute_scores(scores, queries, queries_shared, keys);
+    if constexpr (steps == 1) tiles.release_keys();
+#pragma unroll 1
+    for (int t = 0; t < item.tiles; ++t) {
+        const int first_key = item.first_key(t) + place.kv_warp * warp_keys;
+        const bool more = t + 1 < item.tiles;
+        uint32_t values = 0;
+#pragma unroll
+        for (int step = 0; step < steps; ++step) {
+            const bool last = step == steps - 1;
+            if (step == 0 && steps > 1) values = tiles.acquire_values_behind(t) + values_lane;
+            uint32_t next_keys = keys + (step + 1) * step_n * row_bytes;
+            if (last) next_keys = keys = tiles.acquire_keys_ahead(t, more) + keys_lane;
+            mask_where_needed(scores, problem, rows, first_key + step * step_n, place.lane);
+            update_maxima(statistics, output, scores, problem.scale_log2, t > 0 || step > 0);
+            Scores next;
+            if (!last || more) {
+                compute_scores_beside(next, queries, queries_shared, next_keys, scores, statistics, problem.scale_log2);
+                if (step == (steps == 1 ? 0 : steps - 2)) tiles.release_keys();
+            } else {
+                exponentiate(scores, statistics, problem.scale_log2);
+            }
+            if (steps == 1) values = tiles.values_acquired_with_keys(t) + values_lane;
+            accumulate_output(output, statistics, scores, values + step * step_n * row_bytes);
+            if (last) tiles.release_values();
+#pragma unroll
+            for (int m = 0; m < row_fragments; ++m)
+#pragma unroll
+                for (int n = 0; n < key_fragments; ++n)
+#pragma unroll
+                    for (int i = 0; i < 4; ++i) scores[m][n][i] = next[m][n][i];
+        }
+    }
+}
+
+// Calls `emit` with each fragment of the warp's own output.
+template <class Emit>
+__device__ __forceinline__ void each_fragment(const Output& output, const RowStatistics& statistics, Emit&& emit) {
+#pragma unroll
+    for (int m = 0; m < row_fragments; ++m)
+#pragma unroll
+        for (int n = 0; n < value_fragments; ++n) {
+            const float* values = output[m][n];
+            emit(Fragment{m, n, float4{values[0], values[1], values[2], values[3]},
+                          float2{statistics.maximum[m][0], statistics.sum(m, 0)},
+                          float2{statistics.maximum[m][1], statistics.sum(m, 1)}});
+        }
+}
+
+// Transposes the 4x4 words that a quad of lanes holds: word i of lane j goes to word j of lane i.
+__device__ __forceinline__ void transpose_quad(uint32_t (&words)[4], int lane) {
+    const bool odd = lane & 1, high = lane & 2;
+#pragma unroll
+    for (int i = 0; i < 4; i += 2) {
+        const uint32_t received = __shfl_xor_sync(~0u, odd ? words[i] : words[i + 1], 1);
+        (odd ? words[i] : words[i + 1]) = received;
+    }
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+        const uint32_t received = __shfl_xor_sync(~0u, high ? words[i] : words[i + 2], 2);
+        (high ? words[i] : words[i + 2]) = received;
+    }
+}
+
+// Divides by the rows' sums and stores the rows that exist, 16 bytes at a time. `target` is the head's output.
+__device__ __forceinline__ void store_rows(
+    uint16_t* target, const Output& output, const RowStatistics& statistics, int first_row, int queries, int lane) {
+#pragma unroll
+    for (int m = 0; m < row_fragments; ++m)
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            const int row = first_row + m * 16 + half * 8;
+            const float factor = reciprocal(statistics.sum(m, half));
+            uint16_t* const address = target + int64_t(row) * head_dim + lane % 4 * 8;
+#pragma unroll
+            for (int n = 0; n < value_fragments; n += 4) {
+                uint32_t words[4];
+#pragma unroll
+                for (int i = 0; i < 4; ++i)
+                    words[i] = pack(output[m][n + i][2 * half] * factor, output[m][n + i][2 * half + 1] * factor);
+                transpose_quad(words, lane);
+                if (row < queries)
+                    *reinterpret_cast<uint4*>(address + n * 8) = uint4{words[0], words[1], words[2], words[3]};
+            }
+        }
+}
+
+// The same for one fragment.
+__device__ __forceinline__ void store_fragment(
+    uint16_t* target, const Fragment& fragment, int first_row, int queries, int lane) {
+    const int row = first_row + fragment.m * 16;
+    uint16_t* const address = target + int64_t(row) * head_dim + fragment.n * 8 + lane % 4 * 2;
+    const float upper = reciprocal(fragment.upper.y), lower = reciprocal(fragment.lower.y);
+    if (row < queries)
+        *reinterpret_cast<uint32_t*>(address) = pack(fragment.values.x * upper, fragment.values.y * upper);
+    if (row + 8 < queries)
+        *reinterpret_cast<uint32_t*>(address + 8 * head_dim) =
+            pack(fragment.values.z * lower, fragment.values.w * lower);
+}
+
+// Merges what others have seen of the same queries, if anything, and stores the result.
+__device__ __forceinline__ void finish_item(
+    const Output& output, const RowStatistics& statistics, const Tensors& tensors, const Problem& problem,
+    const WorkItem& item, uint16_t* target, const Rows& rows, uint32_t shared, const Place& place) {
+    const auto store = [&](const Fragment& fragment) {
+        store_fragment(target, fragment, rows.first, problem.queries, place.lane);
+    };
+    if constexpr (workspace_merge) {
+        if (item.shares > 1) {
+            char* const share = share_in_workspace(tensors.workspace, item.block, item.split);
+            const auto keep = [&](const Fragment& fragment) { store_share(share, fragment, place); };
+            if constexpr (merges) {
+                merge_on_chip(output, statistics, shared, place, problem.scale_log2, keep);
+            } else {
+                each_fragment(output, statistics, keep);
+            }
+            if (arrived_last(item.block, shared, place.thread))
+                merge_shares(tensors.workspace, item.block, place, problem.scale_log2, store);
+            return;
+        }
+    }
+    if constexpr (merges) {
+        merge_on_chip(output, statistics, shared, place, problem.scale_log2, store);
+    } else {
+        store_rows(target, output, statistics, rows.first, problem.queries, place.lane);
+    }
+}
+
+// The copy of an item's queries, as a group of its own.
+__device__ __forceinline__ void start_queries(
+    const Tensors& tensors, const Problem& problem, const WorkItem& item, uint32_t shared, int thread) {
+    const uint16_t* const queries = tensors.queries + int64_t(item.head) * problem.queries * head_dim;
+    load_rows<tile_m, compute_threads>(
+        shared + query_offset, queries, item.first_row, problem.queries, thread, make_l2_policy());
+    commit_copies();
+}
+
+// From the first copy of a tile of queries to its stored output.
+template <class Tiles>
+__device__ __forceinline__ void compute_item(
+    Tiles& tiles, const Tensors& tensors, const Problem& problem, const WorkItem& item, uint32_t shared,
+    const Place& place) {
+    const int64_t query_start = int64_t(item.head) * problem.queries * head_dim;
+    const int64_t key_start = int64_t(item.head) * problem.keys * head_dim;
+    const Rows rows = rows_of_warp(problem, item, place);
+    start_queries(tensors, problem, item, shared, place.thread);
+    tiles.start(item, tensors.keys + key_start, tensors.values + key_start, problem.keys);
+    tiles.wait_for_queries();
+    synchronise_compute_warps();
+    const uint32_t queries_shared =
+        shared + query_offset + place.warp_row() * row_bytes + lane_offset_rows_first(place.lane);
+    Queries queries;
+    if constexpr (q_in_registers) {
+        load_queries(queries, queries_shared);
+        // The memory of Q is where the last stage of V goes.
+        if constexpr (queries_lie_in_values) {
+            synchronise_compute_warps();
+            tiles.start_last_values();
+        }
+    }
+
+    Output output = {};
+    RowStatistics statistics;
+    statistics.clear();
+    if constexpr (overlap_scores) {
+        attend_overlapped(tiles, output, statistics, queries, queries_shared, problem, item, rows, place);
+    } else {
+        attend(tiles, output, statistics, queries, queries_shared, problem, item, rows, place);
+    }
+    statistics.complete_sums();
+
+    finish_item(output, statistics, tensors, problem, item, tensors.output + query_start, rows, shared, place);
+    // The next item's copies overwrite what slower warps may still read.
+    if constexpr (persistent) synchronise_compute_warps();
+}
+
+extern "C" __global__ void
+#if SPLIT_KV > 1 && __CUDA_ARCH__ >= 900
+__cluster_dims__(cluster_merge ? split_kv : 1, 1, 1)
+#endif
+__launch_bounds__(threads, min_blocks)
+attention_fwd(const void* q, const void* k, const void* v, void* out, void* workspace, int64_t batch_heads,
+              int64_t queries, int64_t keys, float scale, int32_t causal) {
+    extern __shared__ __align__(1024) unsigned char shared_memory[];
+    const uint32_t shared = static_cast<uint32_t>(__cvta_generic_to_shared(shared_memory));
+    constexpr float log2_of_e = 1.4426950408889634f;
+    const Problem problem = {int(batch_heads), int(queries), int(keys), causal != 0, scale * log2_of_e};
+    const Tensors tensors = {static_cast<const uint16_t*>(q), static_cast<const uint16_t*>(k),
+                             static_cast<const uint16_t*>(v), static_cast<uint16_t*>(out),
+                             static_cast<float*>(workspace)};
+    const Place place;
+
+    if constexpr (prefetch_warps == 0) {
+        SelfLoading tiles(shared, place.kv_warp, place.thread % SelfLoading::group_threads);
+        for_each_item(problem, [&](const WorkItem& item) {
+            compute_item(tiles, tensors, problem, item, shared, place);
+        });
+    } else {
+        if (threadIdx.x == 0) initialise_stages(shared);
+        __syncthreads();
+        if (threadIdx.x >= compute_threads) {
+            Producer producer(shared, threadIdx.x - compute_threads);
+            for_each_item(problem, [&](const WorkItem& item) {
+                const int64_t start = int64_t(item.head) * problem.keys * head_dim;
+                producer.produce(item, tensors.keys + start, tensors.values + start, problem.keys);
+            });
+            producer.finish();
+        } else {
+            Consumer tiles(shared, place.kv_warp);
+            for_each_item(problem, [&](const WorkItem& item) {
+                compute_item(tiles, tensors, problem, item, shared, place);
+            });
+        }
+    }
+}
