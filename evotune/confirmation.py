@@ -8,8 +8,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-import ray
-
 from evotune.interrupt import Interrupt
 from evotune.outcomes import build_records, device_record, gate_records, timing_records
 from evotune.plan import Plan
@@ -17,6 +15,7 @@ from evotune.progress import Reporter
 from evotune.seeds import confirmation_seeds
 from evotune_db import Database
 from evotune_db.records import LeaderboardFilter, StoredTrial
+from evotune_workers.alone import Alone
 from evotune_workers.builder import BuildJob
 from evotune_workers.cluster import Cluster, Worker
 from evotune_workers.jobs import Candidate, ConfirmJob, Measurement
@@ -29,10 +28,10 @@ WAIT_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What confirming needs; `worker` is the one that measures."""
+    """What confirming needs; `worker` is the one that measures, in `lab`."""
 
     plan: Plan
-    cluster: Cluster
+    lab: Cluster | Alone
     worker: Worker
     database: Database
     reporter: Reporter
@@ -78,11 +77,11 @@ class Confirmation:
             BuildJob(trial.number, trial.configuration, variant, self.plan.target, self.plan.workloads)
             for trial in finalists
         ]
-        candidates = self._result([self.cluster.build(job) for job in jobs])
+        candidates = self._result([self.lab.build(job) for job in jobs])
         if candidates is None or any(built.build.binary is None for each in candidates for built in each.builds):
             return False
         confirm = ConfirmJob(tuple(candidates), variant, confirmation_seeds(self.plan.seed))
-        results = self._result([self.cluster.confirm(self.worker, confirm)])
+        results = self._result([self.lab.confirm(self.worker, confirm)])
         if results is None:
             return False
         for trial, candidate, measurement in zip(finalists, candidates, results[0], strict=True):
@@ -106,7 +105,7 @@ class Confirmation:
 
     def _result(self, futures: list[Any]) -> Any:
         """What the futures hold, or None when the search is interrupted before they are all there."""
-        while len(ray.wait(futures, num_returns=len(futures), timeout=WAIT_SECONDS)[0]) < len(futures):
+        while (results := self.lab.results(futures, WAIT_SECONDS)) is None:
             if self.interrupt.pressed:
                 return None
-        return ray.get(futures)
+        return results

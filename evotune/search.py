@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 from ray.exceptions import RayError
 
@@ -21,6 +23,7 @@ from evotune.space import ValidSet
 from evotune.study import Study
 from evotune_db import Database
 from evotune_db.records import LeaderboardFilter, SearchState, StoredSearch
+from evotune_workers.alone import Alone
 from evotune_workers.cluster import Cluster, ClusterError, Worker
 from evotune_workers.compilers.build import ToolchainError
 from evotune_workers.compilers.cpp import compiler_version
@@ -59,7 +62,8 @@ def _search(
             loop = SearchLoop(plan, pipeline, ledger, reporter, interrupt, batch=cluster.cores)
             state = _run(loop, stored, database, search_id)
             if not interrupt.pressed:
-                _confirm(Confirmation(plan, cluster, workers[0], database, reporter, interrupt), search_id)
+                with _confirming_lab(plan, request, cluster, workers[0]) as lab:
+                    _confirm(Confirmation(plan, lab, workers[0], database, reporter, interrupt), search_id)
             return search_id, state
     finally:
         reporter.stopped()
@@ -92,6 +96,20 @@ def _workers(cluster: Cluster) -> tuple[Worker, ...]:
         return cluster.cpu_workers()
     except RayError as error:
         raise UserError(f"a measuring worker must start, got: {_last_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _confirming_lab(plan: Plan, request: SearchRequest, cluster: Cluster, worker: Worker) -> Iterator[Cluster | Alone]:
+    """Where finalists are confirmed: on the cluster, but for a local CPU search alone on the machine."""
+    if request.ray_address is not None or worker.device.kind != "cpu":
+        yield cluster
+        return
+    cluster.close()
+    alone = Alone(plan.package, worker.device)
+    try:
+        yield alone
+    finally:
+        alone.close()
 
 
 def _confirm(confirmation: Confirmation, search_id: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,11 @@ class Cluster:
     def confirm(self, worker: Worker, job: ConfirmJob) -> Any:
         """A future of a tuple of Measurement."""
         return worker.actor.confirm.remote(job)
+
+    def results(self, futures: Sequence[Any], seconds: float) -> list[Any] | None:
+        """What all the futures hold, or None when that takes longer."""
+        done, _ = ray.wait(list(futures), num_returns=len(futures), timeout=seconds)
+        return ray.get(list(futures)) if len(done) == len(futures) else None
 
     def close(self) -> None:
         """Leaves the cluster; a local one stops with everything on it."""

@@ -9,6 +9,7 @@ import os
 import sys
 import tarfile
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +25,7 @@ class KernelError(ValueError):
 
 @dataclass(frozen=True)
 class KernelPackage:
-    """A kernel folder by content: `archive` is a tar of its files, `source_hash` their SHA-256."""
+    """A kernel folder by content: `archive` is a tar of its files, compressed, `source_hash` their SHA-256."""
 
     name: str
     source_hash: str
@@ -61,7 +62,7 @@ def pack_kernel(folder: Path) -> KernelPackage:
             entry = tarfile.TarInfo(relative)
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
-    return KernelPackage(load_kernel(folder).name, digest.hexdigest(), buffer.getvalue())
+    return KernelPackage(load_kernel(folder).name, digest.hexdigest(), zlib.compress(buffer.getvalue()))
 
 
 def unpack_kernel(package: KernelPackage) -> Path:
@@ -71,7 +72,7 @@ def unpack_kernel(package: KernelPackage) -> Path:
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=folder.parent))
-    with tarfile.open(fileobj=io.BytesIO(package.archive)) as tar:
+    with tarfile.open(fileobj=io.BytesIO(zlib.decompress(package.archive))) as tar:
         tar.extractall(fresh, filter="data")
     try:
         fresh.rename(folder)
