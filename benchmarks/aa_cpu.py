@@ -52,7 +52,9 @@ def _configuration(folder: Path, device: Device) -> Configuration:
     """The valid configuration closest to the middle of every parameter's values."""
     kernel = load_kernel(folder)
     space = load_space(space_file(KERNEL, "cpu"))
-    valid = space.enumerate(device.limits, lambda configuration: kernel.derived(configuration, kernel.workloads[0]))
+    valid = space.enumerate(
+        device.limits, lambda configuration: kernel.variant("cpu").derived(configuration, kernel.workloads[0])
+    )
     return valid.configuration(len(valid) // 2)
 
 

@@ -19,7 +19,7 @@ BAD_INPUT = 2
 # As Typer and Rich have it when they are the ones to notice.
 CLOSED_PIPE = 1
 # Settings that a stored search keeps when it goes on.
-FIXED_BY_RESUME = ("space", "target", "workload", "sampler", "seed")
+FIXED_BY_RESUME = ("space", "target", "workload", "sampler", "seed", "build_only")
 
 app = typer.Typer(name="evotune", add_completion=False, rich_markup_mode="rich")
 
@@ -73,7 +73,8 @@ def search(
         typer.Option(metavar="FILE", help="Search space: a YAML file or a built-in name, else the target's own."),
     ] = None,
     target: Annotated[
-        str, typer.Option(metavar="T", help="cpu, sm_89, ... or auto: this machine's GPU, else its CPU.")
+        str,
+        typer.Option(metavar="T", help="cpu, sm_80, sm_86, sm_89, sm_90, or auto: this machine's GPU, else its CPU."),
     ] = request.DEFAULT_TARGET,
     workload: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="May be repeated; without it, the kernel's first.")
@@ -91,8 +92,13 @@ def search(
         float | None, typer.Option(parser=options.seconds, metavar="S", help="Propose nothing after S seconds.")
     ] = None,
     sampler: Annotated[
-        str, typer.Option(metavar="NAME", help="Proposes configurations: evolution, random, tpe, nsga2.")
-    ] = request.DEFAULT_SAMPLER,
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Proposes configurations: evolution, random, qmc, tpe, nsga2, gp.",
+            show_default=f"{request.DEFAULT_SAMPLER}; with --build-only, {request.BUILD_ONLY_SAMPLERS[0]}",
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(parser=options.whole, metavar="N", help="Same seed and same timings give the same proposals.")
     ] = request.DEFAULT_SEED,
@@ -103,6 +109,13 @@ def search(
     resume: Annotated[
         int | None, typer.Option(parser=options.count, metavar="ID", help="Go on with a stored search.")
     ] = None,
+    build_only: Annotated[
+        bool,
+        typer.Option(
+            "--build-only",
+            help="Compile and record, measure nothing; no device is needed. Example: --target sm_89 --build-only.",
+        ),
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON; progress goes to standard error.")
     ] = False,
@@ -125,6 +138,7 @@ def search(
             seed=seed,
             ray_address=ray_address,
             resume=resume,
+            build_only=build_only,
         ),
         json,
     )
@@ -207,6 +221,21 @@ def export(
     typer.echo(f"trial {chosen.entry.trial} exported to {out}; build, check and time it: python {out / 'verify.py'}")
 
 
+@app.command(epilog="Example: evotune certify 54")
+def certify(
+    trial: Annotated[int, typer.Argument(parser=options.count, metavar="TRIAL", help="A trial of the leaderboard.")],
+    workload: options.WorkloadOption = None,
+    db: options.DbOption = database_url.DEFAULT,
+) -> None:
+    """Run NVIDIA's sanitizers and counters on a trial's build, on a GPU of the kind that measured it."""
+    from evotune.certification import certify_trial
+    from evotune_db import Database
+
+    with Database.open(database_url.existing(db)) as database:
+        if not certify_trial(database, trial, workload, typer.echo):
+            raise typer.Exit(1)
+
+
 @app.command(epilog="Example: evotune doctor --format json")
 def doctor(format: options.FormatOption = Format.TABLE, db: options.DbOption = database_url.DEFAULT) -> None:
     """Tell what this machine has and lacks, each lack with its remedy."""
@@ -240,7 +269,7 @@ def _refuse_fixed_settings(context: typer.Context, resume: int) -> None:
     sources = {name: context.get_parameter_source(name) for name in FIXED_BY_RESUME}
     given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
     if given:
-        names = ", ".join(f"--{name}" for name in given)
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise UserError(f"--resume goes on with search {resume} as it was, got {names} too; leave {names} out")
 
 

@@ -6,11 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from evotune.build_only import built_outcome
 from evotune.outcomes import build_records, measured, refused_build
 from evotune.progress import BestSoFar, Reporter, TrialLine
 from evotune.space import configuration_key
 from evotune.study import Proposal, Study
 from evotune_db import Database
+from evotune_db.progress import FINISHED
 from evotune_db.records import OutcomeRecord, StoredTrial, TimingRecord
 from evotune_workers.device import Device
 from evotune_workers.jobs import Candidate, Measurement
@@ -68,7 +70,7 @@ class Ledger:
         return proposal
 
     def built(self, candidate: Candidate) -> bool:
-        """Books a build; True when the candidate is to be measured.
+        """Books a build; True when the candidate goes on from there.
 
         Not when a build failed or uses too much, and not when another trial of the search has the same binary: its
         outcome is shared.
@@ -84,6 +86,11 @@ class Ledger:
             self._share()
             return False
         return True
+
+    def left_at_that(self, candidate: Candidate) -> None:
+        """Books a candidate that is not to be measured, and whatever waited for it."""
+        self._record(candidate.number, built_outcome(candidate, self._limits), censored=False)
+        self._share()
 
     def measuring(self, candidate: Candidate) -> None:
         """Books that a worker has taken the candidate."""
@@ -107,7 +114,7 @@ class Ledger:
         unfinished = []
         for trial in trials:
             self._study.restore(trial)
-            if trial.state in ("passed", "failed"):
+            if trial.state in FINISHED:
                 self._untold[trial.number] = Value(trial.objective, trial.censored)
                 continue
             proposal = Proposal(trial.number, dict(trial.configuration), seconds=0.0)

@@ -38,12 +38,17 @@ def kernel_folder(name_or_path: str) -> Path:
     raise UnknownKernel(f"{rule}, got {name_or_path!r}; {did_you_mean(name_or_path, builtin_kernels())}")
 
 
+def builtin_spaces(kernel: str) -> list[Path]:
+    """The YAML files of a built-in kernel's search spaces, by name; none for a kernel of one's own."""
+    return sorted((_root("search_spaces") / kernel).glob("*.yaml"))
+
+
 def space_file(kernel: str, name: str) -> Path:
     """The YAML file of a built-in kernel's search space (`cpu`), or one's own, by path (`./narrow.yaml`).
 
     A built-in name wins over a file of that name. Raises UnknownSpace, which names the nearest built-in space.
     """
-    spaces = {path.stem: path for path in (_root("search_spaces") / kernel).glob("*.yaml")}
+    spaces = {path.stem: path for path in builtin_spaces(kernel)}
     if name in spaces:
         return spaces[name]
     path = Path(name).expanduser()

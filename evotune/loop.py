@@ -63,13 +63,17 @@ class SearchLoop:
 
     def _build(self, proposal: Proposal) -> None:
         plan = self._plan
-        job = BuildJob(proposal.number, proposal.configuration, plan.space.variant, plan.target, plan.workloads)
+        job = BuildJob(proposal.number, proposal.configuration, plan.variant.name, plan.target, plan.workloads)
         self._pipeline.build(job)
 
     def _handle(self, event: Event) -> None:
         match event:
             case Built(candidate):
-                if self._ledger.built(candidate):
+                if not self._ledger.built(candidate):
+                    return
+                if self._plan.build_only:
+                    self._ledger.left_at_that(candidate)
+                else:
                     self._pipeline.enqueue(candidate)
             case Measured(worker, candidate, measurement):
                 self._reporter.worker(worker.name, f"{self._pipeline.builds_running} builds running")

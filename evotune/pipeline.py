@@ -45,7 +45,7 @@ class Pipeline:
     """Jobs in, events out; first come, first measured in the order of their numbers."""
 
     def __init__(self, cluster: Cluster, workers: Sequence[Worker], variant: str, seeds: tuple[int, ...]) -> None:
-        """`seeds` are those of the inputs that every trial is checked on."""
+        """`seeds` are those of the inputs that every trial is checked on. Without workers it only builds."""
         self._cluster, self._variant, self._seeds = cluster, variant, seeds
         self._idle = list(workers)
         self._building: dict[Any, BuildJob] = {}

@@ -23,7 +23,10 @@ class Reporter(Protocol):
     """Told by the search what happens; called from one thread."""
 
     def started(self, search_id: int, budget: int, workers: tuple[str, ...], baseline_note: str) -> None:
-        """The search begins: `budget` is what this run may build, after a resume what is left of the search's own."""
+        """The search begins: `budget` is what this run may build, after a resume what is left of the search's own.
+
+        No `workers`: nothing is measured.
+        """
 
     def worker(self, name: str, activity: str) -> None:
         """The worker `name` turns to `activity`, such as `building trial 12`."""
@@ -58,7 +61,7 @@ class PlainReporter:
 
     def started(self, search_id: int, budget: int, workers: tuple[str, ...], baseline_note: str) -> None:
         """See Reporter."""
-        self._tally = Tally(budget)
+        self._tally = Tally(budget, build_only=not workers)
         self.note(f"search {search_id}: {_plan(budget, workers)}; {baseline_note}")
 
     def worker(self, name: str, activity: str) -> None:
@@ -98,7 +101,7 @@ class LiveReporter:
 
     def started(self, search_id: int, budget: int, workers: tuple[str, ...], baseline_note: str) -> None:
         """See Reporter."""
-        self._tally = Tally(budget)
+        self._tally = Tally(budget, build_only=not workers)
         self._workers = dict.fromkeys(workers, "starting")
         self._title = f"search {search_id}: {baseline_note}"
         self._live.start()
@@ -139,6 +142,8 @@ class LiveReporter:
         return row
 
     def _best_lines(self) -> tuple[Text, ...]:
+        if self._tally.build_only:
+            return ()
         if self._best is None:
             return (Text("best: none yet"),)
         return Text(f"best: {_long(self._best)}", style="bold"), Text(f"      {assignments(self._best.configuration)}")
@@ -151,6 +156,8 @@ class LiveReporter:
 
 
 def _plan(budget: int, workers: tuple[str, ...]) -> str:
+    if not workers:
+        return f"{budget} configurations to build"
     return f"{budget} configurations to try with {', '.join(workers)}"
 
 
@@ -163,7 +170,8 @@ def _position(tally: Tally) -> str:
 
 def _outcomes(tally: Tally) -> str:
     failed = f"{tally.failed.total()} failed"
-    return f"{tally.passed} passed, {failed}" + (f" ({counts(tally.failed)})" if tally.failed else "")
+    standing = f"{tally.built} built" if tally.build_only else f"{tally.passed} passed"
+    return f"{standing}, {failed}" + (f" ({counts(tally.failed)})" if tally.failed else "")
 
 
 def _short(best: BestSoFar) -> str:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from evotune.build_only import BuildFigures
     from evotune_db.records import LeaderboardEntry, SearchState
 
 DEFAULT_KERNEL = "attention_fwd"
 DEFAULT_TARGET = "auto"
 DEFAULT_BUDGET = 200
 DEFAULT_SAMPLER = "evolution"
+# The samplers that need no timings, the default of --build-only first.
+BUILD_ONLY_SAMPLERS = ("random", "qmc")
 DEFAULT_SEED = 0
 
 
@@ -21,8 +24,9 @@ class SearchRequest:
     """What `evotune search` was asked for.
 
     `kernel` is a built-in name or a folder; `space` a built-in name or a YAML file, None for the target's own; no
-    `workloads` means the kernel's first. `time_limit` is in seconds. With `resume`, the id of a stored search, the
-    kernel and the budget may be None: as they were. Its other settings stay as they were, and hold their defaults here.
+    `workloads` means the kernel's first. `time_limit` is in seconds. `sampler` None is the default. `build_only`:
+    nothing is measured. With `resume`, the id of a stored search, the kernel and the budget may be None: as they were.
+    Its other settings stay as they were, and hold their defaults here.
     """
 
     db: str
@@ -32,10 +36,11 @@ class SearchRequest:
     workloads: tuple[str, ...] = ()
     budget: int | None = DEFAULT_BUDGET
     time_limit: float | None = None
-    sampler: str = DEFAULT_SAMPLER
+    sampler: str | None = None
     seed: int = DEFAULT_SEED
     ray_address: str | None = None
     resume: int | None = None
+    build_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class SearchResult:
     """What a search came to: `failed_by_gate` counts trials by the gate that ended them; `db` is the database's URL.
 
     `built` counts the configurations whose build was attempted, over all runs of the search; `seconds` is this run's.
+    `builds` is what a search that only builds came to.
     """
 
     search_id: int
@@ -53,3 +59,4 @@ class SearchResult:
     best: LeaderboardEntry | None
     seconds: float
     db: str
+    builds: BuildFigures | None = None

@@ -25,6 +25,9 @@ def resumed_plan(stored: StoredSearch, request: SearchRequest) -> Plan:
             budget=request.budget or record.budget,
             sampler=record.sampler,
             seed=record.seed,
+            ray_address=request.ray_address,
+            # Searches that are older than this option have no word about it.
+            build_only=bool(record.options.get("build_only")),
         )
     )
     if plan.package.source_hash != record.kernel.source_hash:

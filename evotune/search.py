@@ -1,4 +1,4 @@
-"""One search from request to result: plan, connect, loop, confirm, summarise."""
+"""One search from request to result: plan, connect, loop, confirm, summarise; or only build."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from ray.exceptions import RayError
 
+from evotune.build_only import build_figures
 from evotune.confirmation import Confirmation
 from evotune.errors import UserError
 from evotune.interrupt import Interrupt
@@ -15,6 +16,7 @@ from evotune.ledger import Ledger
 from evotune.loop import SearchLoop
 from evotune.pipeline import Pipeline
 from evotune.plan import Plan, enumerate_valid, make_plan, search_record
+from evotune.preflight import check_this_machine
 from evotune.progress import Reporter
 from evotune.request import SearchRequest, SearchResult
 from evotune.resume import resumed_plan
@@ -22,13 +24,12 @@ from evotune.seeds import search_seeds
 from evotune.space import ValidSet
 from evotune.study import Study
 from evotune_db import Database
+from evotune_db.progress import FINISHED
 from evotune_db.records import LeaderboardFilter, SearchState, StoredSearch
 from evotune_workers.alone import Alone
 from evotune_workers.cluster import Cluster, ClusterError, Worker
 from evotune_workers.compilers.build import ToolchainError
-from evotune_workers.compilers.cpp import compiler_version
-from evotune_workers.device import cpu_device
-from evotune_workers.kernel_folder import cache_folder, check_cache
+from evotune_workers.device import Device
 from evotune_workers.sandbox import ChildBroke
 
 
@@ -41,27 +42,34 @@ def run_search(request: SearchRequest, reporter: Reporter) -> SearchResult:
     with Database.open(request.db) as database:
         stored = database.load_search(request.resume) if request.resume is not None else None
         plan = resumed_plan(stored, request) if stored else make_plan(request)
-        if request.ray_address is None:
-            _check_this_machine(plan)
-        search_id, state = _search(request, plan, stored, database, reporter)
-        return _result(database, search_id, state, time.monotonic() - started, request.db)
+        if plan.note is not None:
+            reporter.note(plan.note)
+        checked = check_this_machine(plan) if request.ray_address is None else None
+        search_id, state = _search(request, plan, checked, stored, database, reporter)
+        return _result(plan, database, search_id, state, time.monotonic() - started, request.db)
 
 
 def _search(
-    request: SearchRequest, plan: Plan, stored: StoredSearch | None, database: Database, reporter: Reporter
+    request: SearchRequest,
+    plan: Plan,
+    checked: ValidSet | None,
+    stored: StoredSearch | None,
+    database: Database,
+    reporter: Reporter,
 ) -> tuple[int, SearchState]:
     cluster = _connect(plan, request)
     try:
         with Interrupt(request.time_limit) as interrupt:
-            workers = _workers(cluster)
-            valid = enumerate_valid(plan, workers[0].device)
+            workers = () if plan.build_only else _workers(cluster, plan.target)
+            device = _device(plan, workers)
+            valid = _valid(plan, device, checked)
             search_id = _open_search(request, plan, valid, stored, database)
-            _announce(reporter, search_id, plan, stored, workers, valid)
-            pipeline = Pipeline(cluster, workers, plan.space.variant, search_seeds(plan.seed))
+            _announce(reporter, search_id, plan, stored, workers, device, valid)
+            pipeline = Pipeline(cluster, workers, plan.variant.name, search_seeds(plan.seed))
             ledger = Ledger(database, search_id, Study(valid, plan.sampler, plan.seed), reporter, plan.space.limits)
             loop = SearchLoop(plan, pipeline, ledger, reporter, interrupt, batch=cluster.cores)
             state = _run(loop, stored, database, search_id)
-            if not interrupt.pressed:
+            if workers and not interrupt.pressed:
                 with _confirming_lab(plan, request, cluster, workers[0]) as lab:
                     _confirm(Confirmation(plan, lab, workers[0], database, reporter, interrupt), search_id)
             return search_id, state
@@ -77,25 +85,28 @@ def _connect(plan: Plan, request: SearchRequest) -> Cluster:
         raise UserError(f"{error}; check --ray-address, or leave it out for a local Ray") from error
 
 
-def _check_this_machine(plan: Plan) -> None:
-    """Says what is wrong with the budget, the constraints, the cache or the compiler before Ray is started."""
-    enumerate_valid(plan, cpu_device())
+def _workers(cluster: Cluster, target: str) -> tuple[Worker, ...]:
     try:
-        check_cache()
-        compiler_version()
-    except OSError as error:
-        raise UserError(
-            f"the cache folder must be writable, got {cache_folder()}: {error.strerror}; set EVOTUNE_CACHE to another"
-        ) from error
-    except ToolchainError as error:
-        raise UserError(str(error)) from error
-
-
-def _workers(cluster: Cluster) -> tuple[Worker, ...]:
-    try:
-        return cluster.cpu_workers()
+        return cluster.workers(target)
+    except ClusterError as error:
+        raise UserError(f"{error}: pass another --target, or --build-only to compile without measuring") from error
     except RayError as error:
         raise UserError(f"a measuring worker must start, got: {_last_line(error)}") from error
+
+
+def _device(plan: Plan, workers: tuple[Worker, ...]) -> Device:
+    """Whose limits count: that of the workers, else the plan's."""
+    if workers:
+        return workers[0].device
+    assert plan.device is not None, "a search that only builds knows its device from the start"
+    return plan.device
+
+
+def _valid(plan: Plan, device: Device, checked: ValidSet | None) -> ValidSet:
+    """What was enumerated before Ray was started, if the device that measures has the limits that it was done for."""
+    if checked is not None and plan.device is not None and plan.device.limits == device.limits:
+        return checked
+    return enumerate_valid(plan, device)
 
 
 @contextlib.contextmanager
@@ -140,10 +151,12 @@ def _announce(
     plan: Plan,
     stored: StoredSearch | None,
     workers: tuple[Worker, ...],
+    device: Device,
     valid: ValidSet,
 ) -> None:
-    done = sum(trial.state in ("passed", "failed") for trial in stored.trials) if stored else 0
-    what = f"{plan.kernel.name} ({', '.join(plan.workloads)}) on {workers[0].device.name}"
+    done = sum(trial.state in FINISHED for trial in stored.trials) if stored else 0
+    where = f"for {plan.target}, limits of {device.name}" if plan.build_only else f"on {device.name}"
+    what = f"{plan.kernel.name} ({', '.join(plan.workloads)}) {where}"
     names = tuple(worker.name for worker in workers)
     reporter.started(search_id, plan.budget - done, names, f"{what}, {len(valid)} valid configurations")
 
@@ -161,7 +174,9 @@ def _run(loop: SearchLoop, stored: StoredSearch | None, database: Database, sear
     return state
 
 
-def _result(database: Database, search_id: int, state: SearchState, seconds: float, db: str) -> SearchResult:
+def _result(
+    plan: Plan, database: Database, search_id: int, state: SearchState, seconds: float, db: str
+) -> SearchResult:
     trials = database.load_search(search_id).trials
     failed: dict[str, int] = {}
     for trial in trials:
@@ -171,10 +186,11 @@ def _result(database: Database, search_id: int, state: SearchState, seconds: flo
     return SearchResult(
         search_id=search_id,
         state=state,
-        built=sum(trial.state in ("passed", "failed") for trial in trials),
+        built=sum(trial.state in FINISHED for trial in trials),
         passed=sum(trial.state == "passed" for trial in trials),
         failed_by_gate=failed,
         best=best[0] if best else None,
         seconds=seconds,
         db=db,
+        builds=build_figures(plan, database, search_id) if plan.build_only else None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from evotune import database_url, plain
+from evotune import build_summary, database_url, plain
 from evotune.request import DEFAULT_KERNEL, SearchRequest, SearchResult
 from evotune.terminal import assignments, counts, duration, microseconds, speedup
 from evotune.views import proof
@@ -18,11 +18,15 @@ INTERRUPTED = 130
 
 
 def exit_code(result: SearchResult, request: SearchRequest) -> int:
-    """0 when a trial passed, 1 when none did, 130 when the user interrupted; reaching a time limit is not that."""
+    """0 when a trial passed (or built, where nothing is measured), 1 when none did, 130 when the user interrupted.
+
+    Reaching a time limit is no interruption.
+    """
     out_of_time = request.time_limit is not None and result.seconds >= request.time_limit
     if result.state == "interrupted" and not out_of_time:
         return INTERRUPTED
-    return 0 if result.passed else NOTHING_PASSED
+    stand = result.passed if result.builds is None else result.builds.built
+    return 0 if stand else NOTHING_PASSED
 
 
 def as_json(result: SearchResult) -> dict[str, Any]:
@@ -31,8 +35,16 @@ def as_json(result: SearchResult) -> dict[str, Any]:
 
 
 def as_text(result: SearchResult, request: SearchRequest) -> str:
-    """The winner and its configuration, what failed where, and the commands to see it, export it and go on."""
-    lines = [_outcome(result), *_winner(result.best), "", *_commands(result, request)]
+    """The winner and its configuration, what failed where, and the commands to see it, export it and go on.
+
+    Of a search that only builds: what it built, and the commands to look into that.
+    """
+    if result.builds is not None:
+        lines = [_outcome(result), *build_summary.table(result.builds), "", *build_summary.commands(result)]
+    else:
+        lines = [_outcome(result), *_winner(result.best), "", *_commands(result)]
+    if result.state == "interrupted":
+        lines.append(f"go on:      {resume_command(result, request)}")
     return "\n".join(lines)
 
 
@@ -51,6 +63,8 @@ def _outcome(result: SearchResult) -> str:
     failed = sum(result.failed_by_gate.values())
     where = f" ({counts(result.failed_by_gate)})" if failed else ""
     end = f"search {result.search_id} {result.state} after {duration(result.seconds)}"
+    if result.builds is not None:
+        return f"{end}: {result.builds.built} of {result.built} built, {failed} failed{where}"
     return f"{end}: {result.built} built, {result.passed} passed, {failed} failed{where}"
 
 
@@ -65,7 +79,7 @@ def _winner(best: LeaderboardEntry | None) -> list[str]:
     ]
 
 
-def _commands(result: SearchResult, request: SearchRequest) -> list[str]:
+def _commands(result: SearchResult) -> list[str]:
     db = database_url.option(result.db)
     commands = []
     if result.best is not None:
@@ -73,6 +87,4 @@ def _commands(result: SearchResult, request: SearchRequest) -> list[str]:
         commands.append(f"see it:     evotune show {result.best.trial}{db}")
         commands.append(f"export it:  evotune export --trial {result.best.trial} --out {out}{db}")
     commands.append(f"see others: evotune leaderboard --search {result.search_id}{db}")
-    if result.state == "interrupted":
-        commands.append(f"go on:      {resume_command(result, request)}")
     return commands

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class TrialLine:
-    """A finished trial as the terminal shows it.
+    """A finished trial as the terminal shows it; `built` is as far as a search without measuring takes one.
 
     `trial` is its id in the database, `number` its place in the search. `speedup` is None unless it was timed;
     `censored` when timing stopped early because it was clearly slower than the best. `proposal_seconds` is what the
@@ -19,7 +19,7 @@ class TrialLine:
 
     number: int
     trial: int
-    state: Literal["passed", "failed"]
+    state: Literal["passed", "failed", "built"]
     failed_gate: str | None
     reason: str | None
     speedup: float | None
@@ -45,11 +45,13 @@ class BestSoFar:
 class Tally:
     """Counts of finished trials out of a budget."""
 
-    def __init__(self, budget: int) -> None:
-        """`budget` is the number of trials that this run of the search may finish."""
+    def __init__(self, budget: int, build_only: bool = False) -> None:
+        """`budget` is the number of trials that this run may finish; `build_only`: none of them is measured."""
         self.budget = budget
+        self.build_only = build_only
         self.finished = 0
         self.passed = 0
+        self.built = 0
         self.failed: Counter[str] = Counter()
         self.elapsed_seconds = 0.0
 
@@ -59,6 +61,8 @@ class Tally:
         self.elapsed_seconds = max(self.elapsed_seconds, line.elapsed_seconds)
         if line.state == "passed":
             self.passed += 1
+        elif line.state == "built":
+            self.built += 1
         else:
             self.failed[line.failed_gate or "unknown gate"] += 1
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, RenderableType
 from rich.table import Table
 
+from evotune.findings_view import findings
 from evotune.terminal import assignments, duration, microseconds, speedup
 from evotune.views import proof, table
 
@@ -18,7 +19,7 @@ TIME = "%Y-%m-%d %H:%M:%S"
 
 
 def print_trial(details: TrialDetails, target: Console) -> None:
-    """Prints the trial's outcome, its place, configuration, builds with their logs, gates and timings."""
+    """Prints the trial's outcome, place, configuration, builds with their logs, gates, timings and other findings."""
     for part in _parts(details):
         target.print(part)
 
@@ -36,11 +37,12 @@ def _parts(details: TrialDetails) -> Iterator[RenderableType]:
         yield _timings(details.timings)
     for timing in details.timings:
         yield f"conditions of {timing.workload}, {timing.phase}, {timing.mode}: {assignments(timing.conditions)}"
+    yield from findings(details)
 
 
 def _outcome(details: TrialDetails) -> str:
     trial = details.trial
-    text = f"trial {trial.id}: {trial.state}"
+    text = f"trial {trial.id}: {trial.state}" + (", not run" if trial.state == "built" else "")
     return text + (f" at the gate {trial.failed_gate}: {trial.reason}" if trial.failed_gate else "")
 
 

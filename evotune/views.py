@@ -58,6 +58,11 @@ def table(*columns: str, title: str | None = None) -> Table:
     return result
 
 
+def percent(value: float) -> str:
+    """A percentage, such as `41.5%`."""
+    return f"{value:.1f}%"
+
+
 def proof(entry: LeaderboardEntry) -> str:
     """How well an entry is proven beyond its own measurement."""
     held = [name for name, holds in (("confirmed", entry.confirmed), ("certified", entry.certified)) if holds]
@@ -76,7 +81,9 @@ def _print_leaderboard(hint: str, entries: Sequence[LeaderboardEntry], target: C
 
 
 def _leaderboard_table(title: str, entries: Sequence[LeaderboardEntry]) -> Table:
-    result = table(">rank", ">trial", ">median", "speed-up", ">baseline", "", "proof", "configuration", title=title)
+    counters = (">tensor pipe", ">occupancy") if any(map(_counters, entries)) else ()
+    columns = (">rank", ">trial", ">median", "speed-up", ">baseline", "", "proof", *counters, "configuration")
+    result = table(*columns, title=title)
     for entry in entries:
         result.add_row(
             str(entry.rank),
@@ -86,9 +93,18 @@ def _leaderboard_table(title: str, entries: Sequence[LeaderboardEntry]) -> Table
             microseconds(entry.baseline_us),
             entry.baseline,
             proof(entry),
+            *(_counters(entry) or ("",) * len(counters)),
             assignments(entry.configuration),
         )
     return result
+
+
+def _counters(entry: LeaderboardEntry) -> tuple[str, ...]:
+    """The entry's hardware counters, nothing when none was read."""
+    values = (entry.tensor_active_pct, entry.achieved_occupancy_pct)
+    if values == (None, None):
+        return ()
+    return tuple("" if value is None else percent(value) for value in values)
 
 
 def _print_searches(searches: Sequence[SearchSummary], target: Console) -> None:
@@ -103,6 +119,8 @@ def _print_searches(searches: Sequence[SearchSummary], target: Console) -> None:
 
 
 def _search_cells(search: SearchSummary) -> list[str]:
+    only_built = search.built - search.passed - search.failed
+    more = f", {only_built} built" if only_built else ""
     best = "none" if search.best_speedup is None else f"{search.best_speedup:.2f}x (trial {search.best_trial})"
     return [
         str(search.id),
@@ -114,6 +132,6 @@ def _search_cells(search: SearchSummary) -> list[str]:
         search.state,
         search.started.strftime(TIME),
         f"{search.built}/{search.budget}",
-        f"{search.passed} passed, {search.failed} failed",
+        f"{search.passed} passed, {search.failed} failed{more}",
         best,
     ]

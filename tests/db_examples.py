@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Literal
 
 from evotune_db import Database
+from evotune_db.findings import (
+    CHECK_TOOLS,
+    CertificationRecord,
+    CheckRecord,
+    CheckTool,
+    DiagnosisRecord,
+    ProfileRecord,
+    Stage,
+)
 from evotune_db.records import (
     BuildRecord,
     DeviceRecord,
@@ -16,6 +27,7 @@ from evotune_db.records import (
     TimingRecord,
 )
 
+MADE = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 DEVICE = DeviceRecord("GPU-11aa", "Test L4", "cuda", {"multiprocessors": 58, "driver": "550.1", "limits": {"l2": 48}})
 SEARCH = SearchRecord(
     kernel=KernelRecord("attention_fwd", "a" * 64),
@@ -88,6 +100,35 @@ def failed() -> OutcomeRecord:
     return OutcomeRecord(
         "failed", "numerics", "max error nan", device=DEVICE, builds=(build(),), gates=(gate(passed=False),)
     )
+
+
+def built() -> OutcomeRecord:
+    """Of a search that compiles and does no more."""
+    return OutcomeRecord("built", builds=(build(),), gates=(gate("build"), gate("resources")))
+
+
+def certification(failing: CheckTool | None = None, build_key: str = "build") -> CertificationRecord:
+    """Of 100 equal runs, and as many findings as one tool has."""
+    checks = tuple(check(tool, 2 if tool == failing else 0) for tool in CHECK_TOOLS)
+    return CertificationRecord(build_key, DEVICE, MADE, failing is None, 100, 0, checks)
+
+
+def check(tool: CheckTool, findings: int = 0) -> CheckRecord:
+    return CheckRecord(tool, findings == 0, findings, f"{findings} errors", f"log of {tool}", 2.5)
+
+
+def profile(occupancy: float | None = 31.25, workload: str = "mission", build_key: str = "build") -> ProfileRecord:
+    counters = {"sm__warps_active": {"unit": "%", "value": str(occupancy)}}
+    return ProfileRecord(
+        build_key, DEVICE, workload, MADE, 5.4, 41.5, 99.5, 12.0, 33.0, occupancy, 128, metrics=counters
+    )
+
+
+def diagnosis(stage: Stage = "softmax", wrong: int = 3, workload: str = "mission") -> DiagnosisRecord:
+    right = DiagnosisRecord(workload, stage, True, 1e-4, 1e-5, 1e-3, 0, None, "...\n...")
+    if wrong == 0:
+        return right
+    return replace(right, passed=False, max_error=0.25, wrong=wrong, first_wrong=(0, 3, 48, 16), tile_map="..X\n.XX")
 
 
 def propose(database: Database, search: int, number: int) -> int:

@@ -14,6 +14,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 # SQLite numbers rows by itself only where the type reads exactly INTEGER, which holds 64 bits there.
 Id = BigInteger().with_variant(Integer(), "sqlite")
 Json = JSON().with_variant(JSONB(), "postgresql")
+# None is NULL, and not JSON's null.
+NullableJson = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -8,9 +8,10 @@ from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from evotune_db import outcomes, progress, queries, ranking
+from evotune_db import examinations, outcomes, progress, queries, ranking
 from evotune_db.engine import Engines, open_engines
 from evotune_db.errors import as_database_errors
+from evotune_db.findings import CertificationRecord, DiagnosisRecord, ProfileRecord
 from evotune_db.records import (
     BuildRecord,
     DeviceRecord,
@@ -108,6 +109,28 @@ class Database:
         failed at the gate `confirm`, with every trial that shares its binary, and its entries go.
         """
         self._write(outcomes.record_confirmation, trial_id, device, gates, timings, passed, reason, builds)
+
+    def record_certification(
+        self, trial_id: int, certification: CertificationRecord, builds: Sequence[BuildRecord] = ()
+    ) -> tuple[str, ...]:
+        """Records a passed trial's certification, whether or not it passed; returns the workloads that it counts for.
+
+        Those are the trial's leaderboard entries whose timing is of the very build that was checked. The latest
+        certification of a build counts. `builds`: those checked that the database does not have yet.
+        """
+        return self._write(examinations.record_certification, trial_id, certification, builds)
+
+    def record_profile(self, trial_id: int, profile: ProfileRecord, builds: Sequence[BuildRecord] = ()) -> None:
+        """Records hardware counters of a trial's build. `builds`: as above."""
+        self._write(examinations.record_profile, trial_id, profile, builds)
+
+    def record_diagnosis(self, trial_id: int, stages: Sequence[DiagnosisRecord]) -> None:
+        """Records where a trial goes wrong, in the place of an earlier diagnosis of the same workloads."""
+        self._write(examinations.record_diagnosis, trial_id, stages)
+
+    def withdraw(self, trial_id: int, reason: str) -> None:
+        """Fails a passed trial at the gate `certify`, with every trial that shares its binary; its entries go."""
+        self._write(outcomes.withdraw, trial_id, reason)
 
     def leaderboard(self, wanted: LeaderboardFilter) -> list[LeaderboardEntry]:
         """Entries that fit, by kernel, target, device, workload and rank; `wanted.top` counts within each group.

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 from sqlalchemy import Connection, Engine, inspect, select, table, text
 from sqlalchemy.sql import column
 
 from evotune_db.errors import DatabaseError
 from evotune_db.schema import metadata
 
-HEAD = "0002"
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0003"
 VERSION_TABLE = "alembic_version"
 # Any number that others on the same server are unlikely to lock: "evotune" in ASCII.
 ADVISORY_LOCK = int.from_bytes(b"evotune", "big")
@@ -22,7 +29,7 @@ def migrate(read: Engine, write: Engine, shown: str) -> None:
     with read.connect() as connection:
         if revision(connection, shown) == HEAD:
             return
-    with write.begin() as connection:
+    with write.connect() as connection, foreign_keys_off(connection), connection.begin():
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         found = revision(connection, shown)
@@ -44,14 +51,36 @@ def revision(connection: Connection, shown: str) -> str | None:
     return None
 
 
-def _upgrade(connection: Connection, found: str | None, shown: str) -> None:
-    from alembic import command
+@contextmanager
+def foreign_keys_off(connection: Connection) -> Iterator[None]:
+    """Outside a transaction, on SQLite, which takes the drop of a table to be rebuilt for the deletion of its rows."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    cursor = connection.connection.cursor()
+    cursor.execute("PRAGMA foreign_keys = OFF")
+    try:
+        yield
+    finally:
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+
+def configuration(connection: Connection) -> Config:
+    """What Alembic's commands need to work on this connection, in its transaction."""
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", "evotune_db:migrations")
     config.attributes["connection"] = connection
+    return config
+
+
+def _upgrade(connection: Connection, found: str | None, shown: str) -> None:
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    config = configuration(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if found is not None and found not in known:
         raise DatabaseError(

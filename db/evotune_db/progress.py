@@ -13,7 +13,7 @@ from evotune_db.rows import search_values
 from evotune_db.schema import kernel, search, space, trial
 from evotune_db.statements import insert_if_new, insert_row, now, only, update_row
 
-FINISHED = ("passed", "failed")
+FINISHED = ("passed", "failed", "built")
 
 
 def start_search(connection: Connection, record: SearchRecord) -> int:
@@ -71,8 +71,8 @@ def require_unfinished(connection: Connection, trial_id: int) -> int:
     row = only(connection, query, "trial", trial_id)
     if row.state in FINISHED:
         raise DatabaseError(
-            f"a trial has one outcome, trial {trial_id} has {row.state} already; is search {row.search_id} running in "
-            "another process?"
+            f"a trial has one outcome, trial {trial_id} has one already ({row.state}); is search {row.search_id} "
+            "running in another process?"
         )
     return int(row.search_id)
 

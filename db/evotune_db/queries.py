@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Select, and_, exists, func, select
 
+from evotune_db.findings_of import certifications_of, diagnoses_of, profiles_of
+from evotune_db.progress import FINISHED
 from evotune_db.ranking import ORDER, ranked
 from evotune_db.records import LeaderboardFilter, SearchSummary, StoredSearch, TrialDetails
 from evotune_db.rows import (
@@ -42,7 +44,7 @@ def searches(connection: Connection) -> list[SearchSummary]:
     counts = (
         select(
             trial.c.search_id,
-            func.count().filter(state.in_(("passed", "failed"))).label("built"),
+            func.count().filter(state.in_(FINISHED)).label("built"),
             func.count().filter(state == "passed").label("passed"),
             func.count().filter(state == "failed").label("failed"),
         )
@@ -84,6 +86,9 @@ def trial_details(connection: Connection, trial_id: int) -> TrialDetails:
         gates=tuple(map(gate_record, connection.execute(_gates_of(trial_id)))),
         timings=tuple(map(timing_record, connection.execute(_timings_of(trial_id)))),
         leaderboard=tuple(ranked(connection, LeaderboardFilter(trial=trial_id))),
+        certifications=certifications_of(connection, trial_id),
+        profiles=profiles_of(connection, trial_id),
+        diagnoses=diagnoses_of(connection, trial_id),
     )
 
 

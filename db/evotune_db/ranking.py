@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, func, or_, select
 
+from evotune_db.finding_tables import profile
 from evotune_db.records import LeaderboardEntry, LeaderboardFilter
 from evotune_db.schema import device, leaderboard, timing, trial
 
@@ -13,6 +14,7 @@ ORDER = (leaderboard.c.confirmed.desc(), leaderboard.c.speedup.desc(), leaderboa
 SHOWN = (
     *(timing.c[name] for name in ("median_us", "speedup", "speedup_low", "speedup_high", "baseline", "baseline_us")),
     *(leaderboard.c[name] for name in ("kernel", "target", "device", "workload", "confirmed", "certified")),
+    *(profile.c[name] for name in ("tensor_active_pct", "achieved_occupancy_pct")),
 )
 
 
@@ -29,6 +31,7 @@ def ranked(connection: Connection, wanted: LeaderboardFilter) -> list[Leaderboar
         .join_from(ranks, leaderboard, _same_entry(ranks.c.trial_id, ranks.c.workload))
         .join(trial, leaderboard.c.trial_id == trial.c.id)
         .join(timing, leaderboard.c.timing_id == timing.c.id)
+        .outerjoin(profile, profile.c.id == _latest_profile())
         .order_by(*GROUP, ranks.c.rank)
     )
     if wanted.trial is not None:
@@ -45,6 +48,13 @@ def _conditions(wanted: LeaderboardFilter) -> list[ColumnElement[bool]]:
         fits = or_(*(column.icontains(wanted.device, autoescape=True) for column in (device.c.name, device.c.uuid)))
         conditions.append(leaderboard.c.device_id.in_(select(device.c.id).where(fits)))
     return conditions
+
+
+def _latest_profile() -> ScalarSelect[int]:
+    """The entry's build at the entry's workload, profiled last."""
+    made = profile.alias()
+    same = (made.c[name] == leaderboard.c[name] for name in ("trial_id", "build_id", "workload"))
+    return select(func.max(made.c.id)).where(*same).correlate(leaderboard).scalar_subquery()
 
 
 def _same_entry(trial_id: ColumnElement[int], workload: ColumnElement[str]) -> ColumnElement[bool]:

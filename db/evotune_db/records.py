@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-TrialState = Literal["proposed", "building", "measuring", "passed", "failed"]
+from evotune_db.findings import CertificationRecord, DiagnosisRecord, ProfileRecord
+
+TrialState = Literal["proposed", "building", "measuring", "passed", "failed", "built"]
 SearchState = Literal["running", "finished", "interrupted"]
 Json = Mapping[str, Any]
 
@@ -130,9 +132,12 @@ class TimingRecord:
 
 @dataclass(frozen=True)
 class OutcomeRecord:
-    """What a trial came to. `same_binary_as` names the trial whose identical binary was measured instead."""
+    """What a trial came to. `same_binary_as` names the trial whose identical binary was measured instead.
 
-    state: Literal["passed", "failed"]
+    `built`: compiled in a search that does no more, and never run; it has builds and their gates, and no device.
+    """
+
+    state: Literal["passed", "failed", "built"]
     failed_gate: str | None = None
     reason: str | None = None
     objective: float | None = None
@@ -173,7 +178,10 @@ class StoredSearch:
 
 @dataclass(frozen=True)
 class SearchSummary:
-    """A row of `evotune searches`. `best_speedup` and `best_trial` come from the leaderboard."""
+    """A row of `evotune searches`. `best_speedup` and `best_trial` come from the leaderboard.
+
+    `built` counts the trials with an outcome: passed, failed, and those that are built and never run.
+    """
 
     id: int
     kernel: str
@@ -196,7 +204,8 @@ class SearchSummary:
 class LeaderboardEntry:
     """A ranked trial; the field names are the keys of its JSON form.
 
-    `rank` counts within one kernel, target, device and workload.
+    `rank` counts within one kernel, target, device and workload. `certified`: the latest certification of the build
+    that was timed passed. The last two are of that build's latest profile at this workload, None without one.
     """
 
     rank: int
@@ -214,6 +223,8 @@ class LeaderboardEntry:
     baseline_us: float
     confirmed: bool
     certified: bool
+    tensor_active_pct: float | None = None
+    achieved_occupancy_pct: float | None = None
 
 
 @dataclass(frozen=True)
@@ -231,7 +242,7 @@ class LeaderboardFilter:
 
 @dataclass(frozen=True)
 class TrialDetails:
-    """Everything recorded of one trial."""
+    """Everything recorded of one trial, each kind in the order in which it was recorded."""
 
     trial: StoredTrial
     search: int
@@ -244,3 +255,6 @@ class TrialDetails:
     gates: tuple[GateRecord, ...]
     timings: tuple[TimingRecord, ...]
     leaderboard: tuple[LeaderboardEntry, ...]
+    certifications: tuple[CertificationRecord, ...] = ()
+    profiles: tuple[ProfileRecord, ...] = ()
+    diagnoses: tuple[DiagnosisRecord, ...] = ()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Row
 
 from evotune_db.column_types import to_json
+from evotune_db.findings import CertificationRecord, CheckRecord, DiagnosisRecord, ProfileRecord
 from evotune_db.records import (
     BuildRecord,
     DeviceRecord,
@@ -28,6 +30,10 @@ BUILD_FIELDS = tuple(field.name for field in fields(BuildRecord))
 GATE_FIELDS = tuple(field.name for field in fields(GateRecord))
 TIMING_FIELDS = tuple(field.name for field in fields(TimingRecord) if field.name != "build_key")
 TRIAL_FIELDS = tuple(field.name for field in fields(StoredTrial) if field.name != "censored")
+CERTIFICATION_FIELDS = ("made", "passed", "runs", "different_runs")
+CHECK_FIELDS = tuple(field.name for field in fields(CheckRecord))
+PROFILE_FIELDS = tuple(field.name for field in fields(ProfileRecord) if field.name not in ("build_key", "device"))
+DIAGNOSIS_FIELDS = tuple(field.name for field in fields(DiagnosisRecord))
 
 
 def values(record: object, names: tuple[str, ...]) -> Values:
@@ -87,3 +93,25 @@ def timing_record(row: AnyRow) -> TimingRecord:
 def stored_trial(row: AnyRow) -> StoredTrial:
     """From a row of `trial` with whether its timing was censored."""
     return StoredTrial(censored=bool(row.censored), **{name: getattr(row, name) for name in TRIAL_FIELDS})
+
+
+def certification_record(row: AnyRow, checks: Iterable[AnyRow]) -> CertificationRecord:
+    """From a row of `certification` with the `key` of its build and its device, and the rows of its checks."""
+    return CertificationRecord(
+        build_key=row.key,
+        device=device_record(row),
+        checks=tuple(CheckRecord(**{name: getattr(check, name) for name in CHECK_FIELDS}) for check in checks),
+        **{name: getattr(row, name) for name in CERTIFICATION_FIELDS},
+    )
+
+
+def profile_record(row: AnyRow) -> ProfileRecord:
+    """From a row of `profile` with the `key` of its build and its device."""
+    stored = {name: getattr(row, name) for name in PROFILE_FIELDS}
+    return ProfileRecord(build_key=row.key, device=device_record(row), **stored)
+
+
+def diagnosis_record(row: AnyRow) -> DiagnosisRecord:
+    """From a row of `diagnosis`."""
+    stored = {name: getattr(row, name) for name in DIAGNOSIS_FIELDS}
+    return DiagnosisRecord(**{**stored, "first_wrong": None if row.first_wrong is None else tuple(row.first_wrong)})

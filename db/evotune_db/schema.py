@@ -1,8 +1,9 @@
-"""The tables as they are now. Migrations lead here; a test compares what they build with what stands below.
+"""The tables as they are now, with those of finding_tables.py. Migrations lead here, which a test checks.
 
 What makes a result trustworthy is enforced by the database itself. A leaderboard entry repeats the columns that it was
-admitted for, and four composite foreign keys tie them to their rows, so no entry can exist whose trial did not pass or
-shares another's binary, whose timing is censored, warm or another trial's, or whose figures differ from its timing's.
+admitted for, and composite foreign keys tie them to their rows, so no entry can exist whose trial did not pass or
+shares another's binary, whose timing is censored, warm or another trial's, or whose figures differ from its timing's;
+and none counts as certified without a certification that passed of this trial and of the very build that was timed.
 """
 
 from __future__ import annotations
@@ -16,22 +17,28 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
 )
 
 from evotune_db.column_types import Finite, ForeignText, Id, Json, UtcDateTime
+from evotune_db.finding_tables import certification
+from evotune_db.metadata import metadata
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(referred_table_name)s_%(column_0_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-    }
-)
+__all__ = [
+    "build",
+    "device",
+    "gate_result",
+    "kernel",
+    "leaderboard",
+    "metadata",
+    "search",
+    "space",
+    "timing",
+    "trial",
+    "trial_build",
+]
 
 kernel = Table(
     "kernel",
@@ -130,9 +137,11 @@ trial = Table(
     UniqueConstraint("search_id", "number"),
     UniqueConstraint("search_id", "configuration_key"),
     UniqueConstraint("id", "search_id", "state", "own_binary"),
-    CheckConstraint("state IN ('proposed', 'building', 'measuring', 'passed', 'failed')", name="state"),
+    CheckConstraint("state IN ('proposed', 'building', 'measuring', 'passed', 'failed', 'built')", name="state"),
     CheckConstraint("(state = 'failed') = (failed_gate IS NOT NULL)", name="failed_gate"),
-    CheckConstraint("(state IN ('passed', 'failed')) = (finished IS NOT NULL)", name="finished"),
+    CheckConstraint("(state IN ('passed', 'failed', 'built')) = (finished IS NOT NULL)", name="finished"),
+    # Built for a target and never run, so on no device.
+    CheckConstraint("state <> 'built' OR device_id IS NULL", name="built"),
     CheckConstraint("objective IS NULL OR state = 'passed'", name="objective"),
     CheckConstraint("own_binary = (same_binary_as IS NULL)", name="own_binary"),
     CheckConstraint("same_binary_as <> id", name="same_binary_as"),
@@ -206,6 +215,8 @@ timing = Table(
         name="figures",
     ),
     Index("ix_timing_trial_id", "trial_id"),
+    # What a leaderboard entry's build refers to.
+    Index("ix_timing_build", "id", "build_id", unique=True),
 )
 
 leaderboard = Table(
@@ -226,6 +237,8 @@ leaderboard = Table(
     Column("speedup", Double, nullable=False),
     Column("confirmed", Boolean, nullable=False),
     Column("certified", Boolean, nullable=False),
+    Column("build_id", Id, nullable=False),
+    Column("certification_id", Id),
     ForeignKeyConstraint(
         ["trial_id", "search_id", "trial_state", "own_binary"],
         ["trial.id", "trial.search_id", "trial.state", "trial.own_binary"],
@@ -236,10 +249,16 @@ leaderboard = Table(
     ),
     ForeignKeyConstraint(["search_id", "kernel", "target"], ["search.id", "search.kernel", "search.target"]),
     ForeignKeyConstraint(["device_id", "device"], ["device.id", "device.name"]),
+    ForeignKeyConstraint(["build_id", "timing_id"], ["timing.build_id", "timing.id"]),
+    ForeignKeyConstraint(
+        ["certification_id", "trial_id", "build_id", "certified"],
+        [certification.c[name] for name in ("id", "trial_id", "build_id", "passed")],
+    ),
     CheckConstraint("trial_state = 'passed'", name="passed"),
     CheckConstraint("own_binary", name="own_binary"),
     CheckConstraint("timing_complete", name="complete"),
     CheckConstraint("confirmed = (timing_phase = 'confirm')", name="confirmed"),
+    CheckConstraint("certification_id IS NOT NULL OR NOT certified", name="certified"),
 )
 # The order of the ranking, so that it needs no sort; see ranking.py.
 Index(

@@ -17,7 +17,7 @@ from evotune.space.expressions import parse_expression
 from evotune.space.parameter import Parameter, infer_kind
 from evotune.space.rules import Constraint
 from evotune.space.schema import SPACE
-from evotune.space.space import Space
+from evotune.space.space import Default, Space
 from evotune.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ def parse_space(text: str, path: str) -> Space:
         name=Path(path).stem,
         kernel=document.content["kernel"],
         variant=document.content["variant"],
+        target=document.content.get("target"),
         parameters=parameters,
         constraints=document.constraints(parameters),
         limits=document.content.get("limits", {}),
-        default=document.default(parameters),
-        default_place=document.place(["default"]),
+        defaults=document.defaults(parameters),
         path=path,
         text=text,
     )
@@ -175,10 +175,15 @@ class _Document:
                 raise SpaceError(f"{place}: {error}") from error
         return tuple(found)
 
-    def default(self, parameters: Sequence[Parameter]) -> Mapping[str, Any] | None:
-        """The default, checked against the parameters; whether it is valid depends on the device."""
-        default: Mapping[str, Any] | None = self.content.get("default")
-        broken = misfit(parameters, default) if default is not None else None
-        if broken is not None:
-            raise SpaceError(f"{self.place(['default'])}: the default must be valid: {broken}")
-        return default
+    def defaults(self, parameters: Sequence[Parameter]) -> tuple[Default, ...]:
+        """The defaults, checked against the parameters; whether one is valid depends on device and workload."""
+        written = self.content.get("default", [])
+        if isinstance(written, list):
+            defaults = [Default(each, self.place(["default", i])) for i, each in enumerate(written)]
+        else:
+            defaults = [Default(written, self.place(["default"]))]
+        for default in defaults:
+            broken = misfit(parameters, default.configuration)
+            if broken is not None:
+                raise SpaceError(f"{default.place}: the default must be valid: {broken}")
+        return tuple(defaults)

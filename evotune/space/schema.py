@@ -31,6 +31,16 @@ _DETAILED: dict[str, Any] = {
         "kind": {"enum": list(KINDS), "description": f"one of {', '.join(KINDS)}"},
     },
 }
+_DEFAULT: dict[str, Any] = {
+    "type": "object",
+    "description": "a mapping with a value for every parameter, or a list of such mappings",
+}
+_DEFAULTS: dict[str, Any] = {
+    "type": "array",
+    "minItems": 1,
+    "description": "a list of mappings with a value for every parameter; add one",
+    "items": _DEFAULT,
+}
 SPACE: dict[str, Any] = {
     "type": "object",
     "required": ["kernel", "variant", "parameters"],
@@ -39,6 +49,11 @@ SPACE: dict[str, Any] = {
     "properties": {
         "kernel": {"type": "string", "minLength": 1, "description": "the name of a kernel, such as attention_fwd"},
         "variant": {"type": "string", "minLength": 1, "description": "the name of a variant, such as cpu"},
+        "target": {
+            "type": "string",
+            "pattern": "^(cpu|sm_[0-9]{2,3}[af]?)$",
+            "description": "the target that it was written for, such as cpu or sm_89",
+        },
         "parameters": {
             "type": "object",
             "minProperties": 1,
@@ -58,6 +73,6 @@ SPACE: dict[str, Any] = {
                 name: {"type": "integer", "minimum": 0, "description": "a whole number >= 0"} for name in RESOURCES
             },
         },
-        "default": {"type": "object", "description": "a mapping with a value for every parameter"},
+        "default": {"if": {"type": "array"}, "then": _DEFAULTS, "else": _DEFAULT},
     },
 }

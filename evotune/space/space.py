@@ -16,33 +16,48 @@ from evotune_workers.kernel import Value
 
 
 @dataclass(frozen=True)
+class Default:
+    """A configuration to begin with and where it is written, as file:line."""
+
+    configuration: Mapping[str, Value]
+    place: str
+
+
+@dataclass(frozen=True)
 class Space:
     """A space as written. `text` is the YAML as read, `path` where from (as error texts name it).
 
-    `limits` are upper bounds on fields of the build's resource report; `default` is the configuration to begin with.
+    `target` is the one that it was written for, which makes a built-in space the target's own; None if it does not say.
+    `limits` are upper bounds on fields of the build's resource report. A search begins with the first of `defaults`
+    that is valid on its device for its workloads.
     """
 
     name: str
     kernel: str
     variant: str
+    target: str | None
     parameters: tuple[Parameter, ...]
     constraints: tuple[Constraint, ...]
     limits: Mapping[str, int]
-    default: Mapping[str, Value] | None
-    default_place: str
+    defaults: tuple[Default, ...]
     path: str
     text: str
 
     @property
+    def default(self) -> Mapping[str, Value] | None:
+        """The first default, if there is one."""
+        return self.defaults[0].configuration if self.defaults else None
+
+    @property
     def space_hash(self) -> str:
-        """SHA-256 over what the space means: comments, layout and the file's name do not count."""
+        """SHA-256 over what the space means: comments, layout, the file's name and its target do not count."""
         meaning = {
             "kernel": self.kernel,
             "variant": self.variant,
             "parameters": [[parameter.name, parameter.kind, list(parameter.values)] for parameter in self.parameters],
             "constraints": sorted(constraint.expression.text for constraint in self.constraints),
             "limits": dict(self.limits),
-            "default": None if self.default is None else dict(self.default),
+            "default": self._meaning_of_defaults(),
         }
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
@@ -51,15 +66,26 @@ class Space:
 
         `derived` gives a configuration's derived quantities; it is called only if some constraint uses one, and only
         for configurations that satisfy the constraints on parameters alone. Raises SpaceError for an unknown name, a
-        default that is not valid, and a set that is empty (with what removes how many) or too large.
+        space none of whose defaults is valid, and a set that is empty (with what removes how many) or too large.
         """
         rules = Rules(
             frozenset(parameter.name for parameter in self.parameters), self.constraints, dict(device), derived
         )
         valid = ValidSet(self.parameters, enumerate_codes(self.parameters, rules, self.path), rules=rules)
-        if self.default is None:
-            return valid
-        broken = valid.explain(self.default)
-        if broken is not None:
-            raise SpaceError(f"{self.default_place}: the default must be valid: {broken}; change it")
-        return replace(valid, default=valid.index(self.default))
+        return replace(valid, default=self._first_valid_default(valid))
+
+    def _first_valid_default(self, valid: ValidSet) -> int | None:
+        reasons = []
+        for default in self.defaults:
+            broken = valid.explain(default.configuration)
+            if broken is None:
+                return valid.index(default.configuration)
+            reasons.append(f"{default.place}: the default must be valid: {broken}; change it or add another")
+        if reasons:
+            raise SpaceError(reasons[0])
+        return None
+
+    def _meaning_of_defaults(self) -> object:
+        """As written: one default means the same with and without a list around it."""
+        defaults = [dict(default.configuration) for default in self.defaults]
+        return defaults if len(defaults) > 1 else next(iter(defaults), None)

@@ -71,7 +71,9 @@ def measure(folder: Path, configuration: Configuration) -> Measured:
     """A real build, in a record whose figures are made up."""
     kernel = load_kernel(folder)
     workload = named_workload(kernel, WORKLOAD)
-    request = BuildRequest(folder, kernel.variant("cpu"), "cpu", kernel.macros(configuration, workload))
+    request = BuildRequest(
+        folder, kernel.variant("cpu"), "cpu", kernel.macros(kernel.variant("cpu"), configuration, workload)
+    )
     build = compile_cpp(request)
     assert build.failure is None, build.log
     record = BuildRecord(

@@ -25,14 +25,14 @@ from evotune_workers.gates.errors import errors_beside, judge_errors
 from evotune_workers.gates.gate import BenchFacts, Finding
 from evotune_workers.kernel import Configuration, Inputs, Value, Workload
 from evotune_workers.kernel_folder import load_kernel, named_workload
-from evotune_workers.runtimes.cpu import CpuProgram
+from evotune_workers.runtimes.cpu import CpuProgram, CpuRuntime
 from evotune_workers.runtimes.guarded import GuardedTensor
 from evotune_workers.runtimes.openmp import share_torch_runtime
 
 FOLDER = kernel_folder("attention_fwd")
 KERNEL = load_kernel(FOLDER)
 MISSION, CAUSAL, WIDE, FP32 = (named_workload(KERNEL, name) for name in ("mission", "causal", "wide", "mission_fp32"))
-EXAMPLES = Examples(KERNEL, "cpu")
+EXAMPLES = Examples(KERNEL, "cpu", CpuRuntime())
 # Which argument the scale is.
 SCALE = 8
 SHARED_OPENMP = share_torch_runtime()
@@ -85,7 +85,9 @@ class Program:
     ) -> torch.Tensor:
         """One launch with every buffer between inaccessible pages; `scale` is the workload's own unless given."""
         output = KERNEL.empty_output(workload).fill_(float("nan"))
-        workspace = torch.full((KERNEL.workspace_bytes(self.configuration, workload),), 0xFF, dtype=torch.uint8)
+        workspace = torch.full(
+            (KERNEL.variant("cpu").workspace_bytes(self.configuration, workload),), 0xFF, dtype=torch.uint8
+        )
         guarded = [GuardedTensor(tensor, at_end=at_end) for tensor in (*inputs, output, workspace)]
         q, k, v, out, scratch = (buffer.tensor for buffer in guarded)
         arguments = list(KERNEL.arguments(workload, (q, k, v), out, scratch))
@@ -104,7 +106,9 @@ class Program:
 
 
 def request(configuration: Configuration, workload: Workload = MISSION) -> BuildRequest:
-    return BuildRequest(FOLDER, KERNEL.variant("cpu"), "cpu", KERNEL.macros(configuration, workload))
+    return BuildRequest(
+        FOLDER, KERNEL.variant("cpu"), "cpu", KERNEL.macros(KERNEL.variant("cpu"), configuration, workload)
+    )
 
 
 def build(folder: Path, configuration: Configuration, workload: Workload = MISSION) -> Program:
@@ -206,17 +210,21 @@ def test_every_parameter_changes_the_code(tmp_path: Path) -> None:
 def test_the_binary_says_what_it_was_built_with_and_how_much_workspace_it_needs(tmp_path: Path) -> None:
     for packing in PACKINGS:
         program = build(tmp_path, {**PLAIN, **packing})
-        macros = KERNEL.macros(program.configuration, MISSION)
+        macros = KERNEL.macros(KERNEL.variant("cpu"), program.configuration, MISSION)
         assert program.program.identity() == {name: macro_text(value) for name, value in macros.items()}
         for tail in KERNEL.tails(MISSION, program.configuration):
             arguments = KERNEL.arguments(tail, (), torch.empty(0), torch.empty(0))
             sizes = [ctypes.c_int64(int(size)) for size in arguments[2:5]]
             told = program.library.attention_fwd_workspace_bytes(*sizes)
-            assert told == KERNEL.workspace_bytes(program.configuration, tail)
+            assert told == KERNEL.variant("cpu").workspace_bytes(program.configuration, tail)
 
 
 def test_a_missing_parameter_and_an_unknown_packing_do_not_compile() -> None:
-    macros = {name: value for name, value in KERNEL.macros(PLAIN, MISSION).items() if name != "FUSED_MAX"}
+    macros = {
+        name: value
+        for name, value in KERNEL.macros(KERNEL.variant("cpu"), PLAIN, MISSION).items()
+        if name != "FUSED_MAX"
+    }
     missing = compile_cpp(replace(request(PLAIN), macros=macros))
     assert missing.failure is not None and "every parameter" in missing.failure
     unknown = compile_cpp(request({**PLAIN, "key_packing": "page"}))
@@ -225,7 +233,9 @@ def test_a_missing_parameter_and_an_unknown_packing_do_not_compile() -> None:
 
 def test_configurations_drawn_from_the_space_compile_and_are_right(tmp_path: Path) -> None:
     space = load_space(space_file("attention_fwd", "cpu"))
-    valid = space.enumerate(cpu_device().limits, lambda configuration: KERNEL.derived(configuration, MISSION))
+    valid = space.enumerate(
+        cpu_device().limits, lambda configuration: KERNEL.variant("cpu").derived(configuration, MISSION)
+    )
     for number in random.Random(5).sample(range(len(valid)), 3):
         program = build(tmp_path, valid.configuration(number))
         assert program.reason(MISSION, "peaky") is None, valid.key(number)
@@ -238,6 +248,6 @@ def test_configurations_drawn_from_the_space_compile_and_are_right(tmp_path: Pat
 def test_machines_with_narrower_vectors_are_served(tmp_path: Path, architecture: str, workload: Workload) -> None:
     flags = [flag if flag != "-march=native" else f"-march={architecture}" for flag in FLAGS]
     path = tmp_path / "narrow.so"
-    macros = macro_flags(KERNEL.macros(PLAIN, workload))
+    macros = macro_flags(KERNEL.macros(KERNEL.variant("cpu"), PLAIN, workload))
     subprocess.run([compiler_name(), *flags, *macros, str(FOLDER / "cpu.cpp"), "-o", str(path)], check=True)
     assert Program(PLAIN, path).reason(workload, "normal") is None

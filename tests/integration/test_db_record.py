@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -25,34 +22,10 @@ from evotune_db.records import (
 )
 from tests.db_examples import DEVICE, SEARCH, build, failed, gate, passed, propose, record, timing
 from tests.db_writer import start_writer
-from tests.integration.db_server import Server, find_programs, running_server
+from tests.integration.db_server import Server
 
+pytest_plugins = ["tests.integration.db_fixtures"]
 ANY = LeaderboardFilter()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """A PostgreSQL server; a machine without one skips its tests, CI must have one."""
-    programs = find_programs()
-    if programs is None and os.environ.get("CI") != "true":
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    assert programs is not None, "CI must have PostgreSQL: apt-get install postgresql"
-    with running_server(programs) as running:
-        yield running
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return str(tmp_path / "evotune.db")
-    running: Server = request.getfixturevalue("server")
-    return running.new_database()
-
-
-@pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    with Database.open(url) as opened:
-        yield opened
 
 
 def order(entries: list[LeaderboardEntry]) -> list[tuple[int, int]]:

@@ -38,6 +38,7 @@ def test_an_honest_configuration_passes_every_gate_and_is_timed_cold_and_warm(be
         ("overrun", "memory", "SIGSEGV"),
         ("wrong", "numerics", "max error must be <="),
         ("racy", "repeatability", "same bits"),
+        ("greedy", "launch", "a workspace of"),
     ],
 )
 def test_a_faulty_configuration_fails_at_its_gate_with_a_reason(

@@ -171,7 +171,7 @@ def wait_for_trials(database: Path, wanted: int, process: subprocess.Popen[str])
     while time.monotonic() < deadline:
         assert process.poll() is None, process.stdout.read() if process.stdout else ""
         if database.exists():
-            query = "SELECT count(*) FROM trial WHERE state IN ('passed', 'failed')"
+            query = "SELECT count(*) FROM trial WHERE state IN ('passed', 'failed', 'built')"
             ran = subprocess.run(["sqlite3", str(database), query], capture_output=True, text=True)
             if ran.returncode == 0 and int(ran.stdout or 0) >= wanted:
                 return

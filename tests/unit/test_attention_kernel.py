@@ -113,9 +113,10 @@ def test_every_baseline_runs_at_every_workload(workload: Workload) -> None:
         torch.testing.assert_close(output.double(), reference, rtol=0, atol=5e-3)
 
 
-def test_a_target_without_baselines_is_refused() -> None:
-    with pytest.raises(ValueError, match="target must be cpu"):
-        KERNEL.baselines(MISSION, "sm_89")
+def test_every_sdpa_backend_is_a_baseline_on_a_gpu_and_flash_is_pinned() -> None:
+    names = [baseline.name for baseline in KERNEL.baselines(MISSION, "sm_89")]
+    assert names == ["sdpa_flash", "sdpa_cudnn", "sdpa_efficient", "sdpa_math"]
+    assert KERNEL.pinned_baseline(MISSION, "sm_89").name == "sdpa_flash"
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
@@ -146,7 +147,9 @@ def test_tails_surround_the_tiles_and_share_the_build() -> None:
     assert {heads for heads, *_ in sizes} == {1, 3, 8, 61}
     assert (3, 49, 129, True) in sizes and (8, 47, 127, False) in sizes and (1, 1, 1, False) in sizes
     assert any(queries > keys for _, queries, keys, _ in sizes) and any(q < k for _, q, k, _ in sizes)
-    assert all(KERNEL.build_macros(tail) == KERNEL.build_macros(MISSION) for tail in tails)
+    assert all(
+        KERNEL.variant("cpu").build_macros(tail) == KERNEL.variant("cpu").build_macros(MISSION) for tail in tails
+    )
     assert sum(KERNEL.cost(tail).flops for tail in tails) < 2 * KERNEL.cost(MISSION).flops
 
 
@@ -161,10 +164,10 @@ def test_errors_are_judged_by_head_unless_a_head_is_tiny() -> None:
 
 
 def test_derived_quantities_follow_the_configuration() -> None:
-    derived = KERNEL.derived(CONFIGURATION, MISSION)
+    derived = KERNEL.variant("cpu").derived(CONFIGURATION, MISSION)
     query_and_output, keys_and_values, scores = 2 * 48 * 64 * 4, 128 * 64 * (4 + 2), 48 * (128 + 16) * 4
     assert derived == {"shared_memory": query_and_output + keys_and_values + scores, "threads": 2}
-    by_rows = KERNEL.derived({**CONFIGURATION, "loop_order": "rows"}, MISSION)
+    by_rows = KERNEL.variant("cpu").derived({**CONFIGURATION, "loop_order": "rows"}, MISSION)
     assert derived["shared_memory"] - by_rows["shared_memory"] == (48 - 6) * (128 + 16) * 4
 
 
@@ -176,6 +179,6 @@ def test_the_cpu_space_has_many_valid_configurations_on_any_machine(
 ) -> None:
     device = {**vectors, "cores": cores, "l1_bytes": 32 << 10, "l2_bytes": 256 << 10, "l3_bytes": 8 << 20}
     space = load_space(space_file("attention_fwd", "cpu"))
-    valid = space.enumerate(device, lambda configuration: KERNEL.derived(configuration, MISSION))
+    valid = space.enumerate(device, lambda configuration: KERNEL.variant("cpu").derived(configuration, MISSION))
     assert len(valid) >= at_least
     assert all(valid.configuration(i)["threads"] <= cores for i in range(0, len(valid), 101))  # type: ignore[operator]  # an int

@@ -48,6 +48,7 @@ SEARCH = SearchRecord(
 LEADERBOARD_KEYS = [
     *("rank", "trial", "kernel", "target", "device", "workload", "configuration", "median_us"),
     *("speedup", "speedup_low", "speedup_high", "baseline", "baseline_us", "confirmed", "certified"),
+    *("tensor_active_pct", "achieved_occupancy_pct"),
 ]
 
 
@@ -131,6 +132,7 @@ def environment() -> dict[str, str]:
         ("search --seed 1.5", "'--seed': must be a whole number, got 1.5"),
         ("search one two", "two"),
         ("search --resume 3 --seed 4 --space cpu", "got --space, --seed too"),
+        ("search --resume 3 --build-only", "got --build-only too; leave --build-only out"),
         ("leaderboard --format tabel", "must be one of table, json, csv, got tabel; did you mean 'table'?"),
         ("show", "TRIAL"),
         ("show best", "'TRIAL': must be a whole number, got best"),
@@ -335,18 +337,18 @@ def result(request: SearchRequest, state: SearchState, best: LeaderboardEntry | 
 def test_a_search_without_options_asks_for_the_documented_defaults(searched: list[SearchRequest]) -> None:
     assert run(["search"]) == 0
     assert searched == [
-        SearchRequest("./evotune.db", "attention_fwd", None, "auto", (), 200, None, "evolution", 0, None, None)
+        SearchRequest("./evotune.db", "attention_fwd", None, "auto", (), 200, None, None, 0, None, None)
     ]
 
 
 def test_every_option_of_a_search_reaches_the_request(searched: list[SearchRequest]) -> None:
     line = (
         "search ./mine --space narrow.yaml --target cpu --workload a --workload b --budget 7 --time-limit 60"
-        " --sampler tpe --seed 5 --db other.db --ray-address auto"
+        " --sampler tpe --seed 5 --db other.db --ray-address auto --build-only"
     )
     assert run(line.split()) == 0
     assert searched == [
-        SearchRequest("other.db", "./mine", "narrow.yaml", "cpu", ("a", "b"), 7, 60.0, "tpe", 5, "auto", None)
+        SearchRequest("other.db", "./mine", "narrow.yaml", "cpu", ("a", "b"), 7, 60.0, "tpe", 5, "auto", None, True)
     ]
 
 

@@ -132,7 +132,9 @@ def test_a_search_or_a_trial_that_is_not_there(database: Database) -> None:
 def test_a_second_outcome_is_refused_and_the_first_kept(database: Database) -> None:
     trial = record(database, database.start_search(SEARCH), 0, failed())
     before = database.trial(trial)
-    with pytest.raises(DatabaseError, match=f"trial {trial} has failed already; is search 1 running in another"):
+    with pytest.raises(
+        DatabaseError, match=rf"trial {trial} has one already \(failed\); is search 1 running in another"
+    ):
         database.record_outcome(trial, passed())
     with pytest.raises(DatabaseError, match="has one outcome"):
         database.mark(trial, "measuring")

@@ -61,6 +61,7 @@ def forge(raw: sqlite3.Connection, trial: int, timing: int, **changed: object) -
         "speedup": "timing.speedup",
         "confirmed": "0",
         "certified": "0",
+        "build_id": "timing.build_id",
         **{name: repr(value) for name, value in changed.items()},
     }
     source = f"trial, timing WHERE trial.id = {trial} AND timing.id = {timing}"

@@ -16,9 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from evotune_db import Database, DatabaseError, migration
-from evotune_db.records import LeaderboardFilter
 from evotune_db.schema import metadata
-from tests.db_examples import SEARCH, passed, record
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +36,8 @@ def definitions(file: Path) -> dict[str, list[str]]:
 
 
 def clauses(sql: str) -> list[str]:
-    return sorted(re.sub(r"\s+", " ", line).strip().rstrip(",") for line in sql.splitlines())
+    # SQLite quotes the name of a table that was renamed.
+    return sorted(re.sub(r"\s+", " ", line).strip().rstrip(",").replace('"', "") for line in sql.splitlines())
 
 
 def test_the_migrations_build_what_the_schema_says(migrated: Path, tmp_path: Path) -> None:
@@ -52,23 +51,6 @@ def test_the_revision_that_code_expects_is_the_newest_migration() -> None:
     config = Config()
     config.set_main_option("script_location", "evotune_db:migrations")
     assert ScriptDirectory.from_config(config).get_heads() == [migration.HEAD]
-
-
-def test_an_older_database_is_upgraded_and_keeps_what_it_holds(tmp_path: Path) -> None:
-    file = tmp_path / "evotune.db"
-    with Database.open(str(file)) as database:
-        record(database, database.start_search(SEARCH), 0, passed())
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        triggers = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
-        for trigger in triggers:
-            connection.execute(f"DROP TRIGGER {trigger}")
-        connection.execute("UPDATE alembic_version SET version_num = '0001'")
-    with Database.open(str(file)) as database:
-        assert len(database.leaderboard(LeaderboardFilter())) == 1
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (migration.HEAD,)
-        with pytest.raises(sqlite3.IntegrityError):
-            connection.execute("DELETE FROM trial")
 
 
 def test_a_newer_database_is_refused_and_left_alone(migrated: Path, tmp_path: Path) -> None:

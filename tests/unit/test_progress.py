@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -52,6 +53,26 @@ def test_a_log_has_a_line_every_ten_trials_and_one_for_each_new_best() -> None:
     assert [text.split()[0] for text in rest] == ["10/25", "20/25", "25/25"]
     assert "30 a minute, 30 s left" in rest[0]
     assert "9 passed, 1 failed (build 1); best 1.42x [1.40, 1.44] (trial 12)" in rest[0]
+
+
+def test_a_search_that_only_builds_counts_what_is_built() -> None:
+    stream = io.StringIO()
+    reporter = PlainReporter(console(stream))
+    reporter.started(3, 2, (), "attention_fwd for sm_89")
+    reporter.trial_finished(line(1, "build"))
+    reporter.trial_finished(replace(line(2), state="built"))
+    first, last = stream.getvalue().splitlines()
+    assert first == "search 3: 2 configurations to build; attention_fwd for sm_89"
+    assert last.endswith("1 built, 1 failed (build 1)")
+
+
+def test_a_live_display_of_builds_has_no_place_for_a_best() -> None:
+    stream = io.StringIO()
+    reporter = LiveReporter(Console(file=stream, force_terminal=True, width=120))
+    reporter.started(3, 2, (), "attention_fwd for sm_89")
+    reporter.trial_finished(replace(line(1), state="built"))
+    reporter.stopped()
+    assert "1 built, 0 failed" in stream.getvalue() and "best" not in stream.getvalue()
 
 
 def test_the_live_display_shows_budget_best_gates_and_workers() -> None:

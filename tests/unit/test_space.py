@@ -20,7 +20,8 @@ from evotune.space.reading import parse_space
 from evotune_workers.kernel import Configuration
 
 DEVICE = {"l2_bytes": 65536, "cores": 2}
-TEXT = """\
+DEFAULT = "{tile_m: 48, tile_n: 64, kv_warps: 0, persistent: false, key_packing: tile}"
+TEXT = f"""\
 kernel: attention_fwd
 variant: cpu
 parameters:
@@ -28,13 +29,13 @@ parameters:
   tile_n: [64, 128]
   kv_warps: [0, 1, 2]
   persistent: [true, false]
-  key_packing: {values: [tile, head], kind: categorical}
+  key_packing: {{values: [tile, head], kind: categorical}}
 constraints:
   - "kv_warps == 0 or tile_n % kv_warps == 0"
   - "tile_m <= 32 or not persistent"
   - "shared_memory <= device.l2_bytes"
-limits: {spill_stores: 0}
-default: {tile_m: 48, tile_n: 64, kv_warps: 0, persistent: false, key_packing: tile}
+limits: {{spill_stores: 0}}
+default: {DEFAULT}
 """
 
 
@@ -71,6 +72,9 @@ def test_the_hash_is_about_meaning_and_not_about_layout(write: Callable[[str], P
     space = load_space(write(TEXT))
     assert load_space(write("# a comment\n" + TEXT)).space_hash == space.space_hash
     assert load_space(write(TEXT.replace("48, 16, 32", "16, 32, 48"))).space_hash == space.space_hash
+    assert load_space(write(TEXT + "target: cpu\n")).space_hash == space.space_hash
+    assert load_space(write(TEXT.replace(DEFAULT, f"[{DEFAULT}]"))).space_hash == space.space_hash
+    assert load_space(write(TEXT.replace(DEFAULT, f"[{DEFAULT}, {DEFAULT}]"))).space_hash != space.space_hash
     assert load_space(write(TEXT.replace("spill_stores: 0", "spill_stores: 4"))).space_hash != space.space_hash
 
 
@@ -111,6 +115,7 @@ def test_derived_quantities_are_computed_only_for_survivors_and_only_when_used(w
         ("kernel: attention_fwd\n", "", 1, "add kernel"),
         ("variant: cpu", "variant: 7", 2, "got 7"),
         ("variant: cpu", "variant: cpu\nvariant: sm80", 3, "once"),
+        ("variant: cpu", "variant: cpu\ntarget: sm89", 3, "such as cpu or sm_89, got 'sm89'"),
         ("  tile_n: [64, 128]", "  tile_n: []", 5, "a list of values"),
         ("  tile_n: [64, 128]", "  tile_n: 64", 5, "a list of values"),
         ("  tile_n: [64, 128]", "  tile_n: [64, 128, 64]", 5, "64 more than once"),
@@ -133,6 +138,9 @@ def test_derived_quantities_are_computed_only_for_survivors_and_only_when_used(w
         ("tile_m: 48, tile_n: 64, kv", "tile_m: 49, tile_n: 64, kv", 14, "one of 16, 32, 48, got 49"),
         ("tile_m: 48, tile_n: 64, kv", "tile_n: 64, kv", 14, "none for tile_m"),
         ("tile_m: 48, tile_n: 64, kv", "tilem: 48, tile_n: 64, kv", 14, "did you mean 'tile_m'"),
+        (DEFAULT, "[]", 14, "add one"),
+        (DEFAULT, "7", 14, "a mapping with a value for every parameter, or a list of such mappings, got 7"),
+        (DEFAULT, f"\n  - {DEFAULT}\n  - {{tile_m: 16}}", 16, "none for tile_n"),
     ],
 )
 def test_a_mistake_is_reported_with_its_line(
@@ -177,6 +185,14 @@ def test_what_depends_on_the_device_is_reported_when_enumerating(
         space.enumerate(DEVICE, derived)
     assert f"cpu.yaml:{line}: " in str(error.value)
     assert says in str(error.value)
+
+
+def test_a_search_begins_with_the_first_default_that_is_valid(write: Callable[[str], Path]) -> None:
+    too_large = DEFAULT.replace("64", "128")
+    valid = load_space(write(TEXT.replace(DEFAULT, f"\n  - {too_large}\n  - {DEFAULT}"))).enumerate(DEVICE, derived)
+    assert valid.default is not None and valid.configuration(valid.default)["tile_n"] == 64
+    with pytest.raises(SpaceError, match=r"cpu.yaml:15: the default must be valid: .* got shared_memory = 98304"):
+        load_space(write(TEXT.replace(DEFAULT, f"\n  - {too_large}\n  - {too_large}"))).enumerate(DEVICE, derived)
 
 
 def test_an_empty_valid_set_says_what_removes_how_many(write: Callable[[str], Path]) -> None:

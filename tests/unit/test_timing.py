@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from evotune_workers.stopwatch import Block
-from evotune_workers.timing import LEAST_BLOCKS, MOST_BLOCKS, race, summarise
+from evotune_workers.stopwatch import Block, Conditions
+from evotune_workers.timing import LEAST_BLOCKS, MOST_BLOCKS, NO_SAMPLES, plausible_opponents, race, summarise
 
 
 class Machine:
@@ -27,7 +27,7 @@ class Machine:
         for side in sides:
             first, second = drift * self.means[side] * (1 + self.noise * self.rng.standard_normal(2))
             times[side] = (first, second)
-        return Block(times, next(self.disturbed), ())
+        return Block(times, (), Conditions(disturbed=next(self.disturbed)))
 
 
 def test_drift_that_both_sides_share_cancels_in_the_ratio() -> None:
@@ -67,3 +67,17 @@ def test_blocks_that_other_work_disturbed_do_not_count() -> None:
     samples, _ = race(["candidate"], ["sdpa"], Machine(disturbed=0.3, candidate=100.0, sdpa=150.0).blocks, None)
     assert len(samples.kept) < MOST_BLOCKS / 3
     assert samples.too_disturbed
+
+
+def test_blocks_at_another_clock_than_usual_do_not_count() -> None:
+    steady = Block({"candidate": (1.0, 1.0)}, (), Conditions(clock_mhz=1980.0))
+    slow = Block({"candidate": (9.0, 9.0)}, (), Conditions(clock_mhz=1890.0))
+    samples = NO_SAMPLES.joined([steady] * 9 + [slow])
+    assert samples.dropped == 1 and samples.median_us("candidate") == 1.0 and not samples.too_disturbed
+    assert samples.joined([slow] * 2).too_disturbed
+
+
+def test_a_baseline_that_a_first_estimate_shows_to_be_hopeless_is_not_timed() -> None:
+    estimates = {"cudnn": 9.0, "flash": 10.0, "math": 60.0}
+    assert plausible_opponents(tuple(estimates), estimates) == ("cudnn", "flash")
+    assert plausible_opponents(("fp16", "fp32"), {}) == ("fp16", "fp32")

@@ -10,9 +10,9 @@ import torch
 from .examples import Example, Examples
 from .gates.errors import errors_beside
 from .gates.gate import Errors
-from .kernel import Configuration, Inputs, Kernel, StructureCase, Workload
+from .kernel import Configuration, Geometry, Inputs, Kernel, StructureCase, Workload
 from .kernel_folder import named_workload
-from .runtimes.cpu import CpuProgram, LaunchError
+from .runtimes.runtime import LaunchError, Runtime
 
 # A scratch buffer's content is arbitrary at every call: all ones bits are NaN in every float format.
 WORKSPACE_FILL = 0xFF
@@ -30,17 +30,20 @@ class BenchSpec:
 
 
 class Bench:
-    """A build with everything needed to launch it on the kernel's own inputs."""
+    """A build with everything needed to launch it on the kernel's own inputs. Tensors lie on the runtime's device."""
 
-    def __init__(self, kernel: Kernel, examples: Examples, spec: BenchSpec) -> None:
+    def __init__(self, kernel: Kernel, runtime: Runtime, examples: Examples, spec: BenchSpec) -> None:
         """Loads the build; raises what the runtime raises when it cannot be loaded."""
+        self.runtime = runtime
         self.kernel = kernel
         self.configuration = spec.configuration
         self.workload = named_workload(kernel, spec.workload)
         self.distributions = kernel.distributions
         self.seeds = spec.seeds
         self.tails = kernel.tails(self.workload, spec.configuration)
-        self.program = CpuProgram(spec.library, kernel.variant(spec.variant).entry)
+        self._variant = kernel.variant(spec.variant)
+        self.program = runtime.load(spec.library, self._variant.entry)
+        self._geometries: dict[Workload, Geometry | None] = {}
         self._examples = examples
 
     def example(self, workload: Workload, distribution: str, seed: int) -> Example:
@@ -57,23 +60,49 @@ class Bench:
 
     def new_workspace(self, workload: Workload) -> torch.Tensor:
         """Fresh scratch memory (bytes) filled with NaN patterns."""
-        size = self.kernel.workspace_bytes(self.configuration, workload)
-        return torch.full((size,), WORKSPACE_FILL, dtype=torch.uint8)
+        size = self._variant.workspace_bytes(self.configuration, workload)
+        try:
+            return torch.full((size,), WORKSPACE_FILL, dtype=torch.uint8, device=self.runtime.device)
+        except RuntimeError as error:
+            raise MemoryError(f"a workspace of {size} bytes cannot be had") from error
+
+    def new_output(self, workload: Workload) -> torch.Tensor:
+        """An output that holds NaN everywhere."""
+        return torch.full_like(self.kernel.empty_output(workload), float("nan"), device=self.runtime.device)
+
+    def inputs(self, workload: Workload, distribution: str, seed: int) -> Inputs:
+        """The kernel's inputs, on the device."""
+        return tuple(tensor.to(self.runtime.device) for tensor in self.kernel.inputs(workload, distribution, seed))
 
     def launch(self, workload: Workload, inputs: Inputs) -> torch.Tensor:
         """One launch into a fresh output that held NaN everywhere before."""
-        output = self.kernel.empty_output(workload).fill_(float("nan"))
+        output = self.new_output(workload)
         self.launch_into(workload, inputs, output, self.new_workspace(workload))
         return output
 
     def launch_into(self, workload: Workload, inputs: Inputs, output: torch.Tensor, workspace: torch.Tensor) -> None:
         """One launch into memory that the caller owns; raises LaunchError on a status other than success."""
-        self.program.launch(self.kernel.arguments(workload, inputs, output, workspace))
+        self.program.launch(self.kernel.arguments(workload, inputs, output, workspace), self.geometry(workload))
+
+    def geometry(self, workload: Workload) -> Geometry | None:
+        """How it is launched at a workload; raises LaunchError when a multiprocessor cannot hold a block."""
+        if workload not in self._geometries:
+            geometry = self._variant.geometry(self.configuration, workload, resident_blocks=1)
+            if geometry is not None:
+                resident = self.program.resident_blocks(geometry)
+                geometry = self._variant.geometry(self.configuration, workload, resident)
+            self._geometries[workload] = geometry
+        return self._geometries[workload]
+
+    def prepare(self) -> float:
+        """Makes what the first launch is compared with; returns how long the baseline takes (microseconds)."""
+        return self.example(self.workload, self.distributions[0], self.seeds[0]).baseline_us
 
     def try_launch(self, inputs: Inputs) -> str:
         """Launches at the workload; "success", or what went wrong."""
         try:
             self.launch(self.workload, inputs)
+            self.runtime.synchronise()
         except LaunchError as error:
             return str(error)
         return "success"

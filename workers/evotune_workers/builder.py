@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .compilers.build import Build, BuildRequest
-from .compilers.cpp import compile_cpp
+from .compilers.select import compiler_for
 from .jobs import Candidate, WorkloadBuild
-from .kernel import Configuration, Kernel, Value
+from .kernel import Configuration, Value
 from .kernel_folder import load_kernel, named_workload
-
-COMPILERS: Mapping[str, Callable[[BuildRequest], Build]] = {"cpu": compile_cpp}
 
 
 @dataclass(frozen=True)
@@ -29,17 +26,13 @@ class BuildJob:
 def build_candidate(kernel_folder: Path, job: BuildJob) -> Candidate:
     """A build for each workload; workloads with the same macros share one. Raises ToolchainError without a compiler."""
     kernel = load_kernel(kernel_folder)
+    variant, compiler = kernel.variant(job.variant), compiler_for(job.target)
     made: dict[tuple[tuple[str, Value], ...], Build] = {}
     builds = []
     for name in job.workloads:
-        macros = _macros(kernel, job, name)
+        macros = dict(kernel.macros(variant, job.configuration, named_workload(kernel, name)))
         key = tuple(sorted(macros.items()))
         if key not in made:
-            request = BuildRequest(kernel_folder, kernel.variant(job.variant), job.target, macros)
-            made[key] = COMPILERS[job.target](request)
+            made[key] = compiler.compile(BuildRequest(kernel_folder, variant, job.target, macros))
         builds.append(WorkloadBuild(name, macros, made[key]))
     return Candidate(job.number, job.configuration, tuple(builds))
-
-
-def _macros(kernel: Kernel, job: BuildJob, workload: str) -> dict[str, Value]:
-    return dict(kernel.macros(job.configuration, named_workload(kernel, workload)))

@@ -12,26 +12,29 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
-from .allocator import keep_freed_memory
+import torch
+
 from .bench import Bench
 from .examples import Examples
 from .gates import RUNNING_GATES
 from .kernel_folder import load_kernel
-from .messages import Answer, Broke, Load, OpenStopwatch, Refused, Reply, Request, RunBlocks, RunGate, Start
-from .runtimes.cpu import LaunchError
-from .runtimes.openmp import share_torch_runtime
+from .messages import Answer, Broke, Load, OpenStopwatch, Prepare, Refused, Reply, Request, RunBlocks, RunGate, Start
+from .runtimes.runtime import LaunchError
+from .runtimes.select import make_runtime
 from .stopwatch import Stopwatch
+
+STICKY_ERROR_EXIT = 70
 
 
 class Child:
     """The state between requests: one kernel, the loaded builds, the stopwatch."""
 
     def __init__(self, start: Start) -> None:
-        """Loads the kernel's Python and makes torch's OpenMP runtime the one that builds bind to."""
-        self.conditions = {"openmp": share_torch_runtime(), "freed_memory_kept": keep_freed_memory()}
+        """Loads the kernel's Python and makes the device ready."""
+        self.runtime = make_runtime(start.target)
         self._kernel = load_kernel(start.kernel_folder)
         self._target = start.target
-        self._examples = Examples(self._kernel, start.target)
+        self._examples = Examples(self._kernel, start.target, self.runtime)
         self._benches: dict[str, Bench] = {}
         self._stopwatch: Stopwatch | None = None
 
@@ -41,14 +44,16 @@ class Child:
             case Load(specs):
                 self._unload()
                 for side, spec in specs.items():
-                    self._benches[side] = Bench(self._kernel, self._examples, spec)
+                    self._benches[side] = Bench(self._kernel, self.runtime, self._examples, spec)
                 return None
+            case Prepare(side):
+                return self._benches[side].prepare()
             case RunGate(gate, side):
                 return tuple(_gate(gate).measure(self._benches[side]))
             case OpenStopwatch(mode, cache_bytes):
                 workload = next(iter(self._benches.values())).workload
                 baselines = self._kernel.baselines(workload, self._target)
-                self._stopwatch = Stopwatch(self._benches, baselines, mode, cache_bytes)
+                self._stopwatch = self.runtime.stopwatch(self._benches, baselines, mode, cache_bytes)
                 return self._stopwatch.facts()
             case RunBlocks(count, sides):
                 assert self._stopwatch is not None
@@ -69,7 +74,7 @@ def main() -> None:
     threading.Thread(target=_die_with_parent, args=(parent,), daemon=True).start()
     start = connection.recv()
     child = Child(start)
-    connection.send(Answer(child.conditions))
+    connection.send(Answer(child.runtime.conditions))
     while True:
         try:
             request = connection.recv()
@@ -80,15 +85,24 @@ def main() -> None:
 
 def _reply(child: Child, request: Request) -> Reply:
     try:
-        return Answer(child.serve(request))
-    except (LaunchError, MemoryError) as error:
-        return Refused(f"{type(error).__name__}: {error}")
-    except (OSError, AttributeError) as error:
-        if isinstance(request, Load):
+        answer = Answer(child.serve(request))
+        child.runtime.synchronise()
+        return answer
+    except Exception as error:
+        _end_if_broken(child)
+        if isinstance(error, LaunchError | MemoryError | torch.OutOfMemoryError):
+            return Refused(f"{type(error).__name__}: {error}")
+        if isinstance(error, OSError | AttributeError) and isinstance(request, Load):
             return Refused(f"the build must load: {error}")
         return Broke(traceback.format_exc())
-    except Exception:
-        return Broke(traceback.format_exc())
+
+
+def _end_if_broken(child: Child) -> None:
+    """After a sticky error of the device nothing can be trusted any more: the parent starts a fresh child."""
+    reason = child.runtime.broken()
+    if reason is not None:
+        print(reason, file=sys.stderr, flush=True)
+        os._exit(STICKY_ERROR_EXIT)
 
 
 def _gate(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -14,7 +15,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from .builder import BuildJob, build_candidate
-from .device import Device, cpu_device
+from .device import Device, cpu_device, local_devices
 from .jobs import Candidate, ConfirmJob, MeasureJob, Measurement
 from .kernel_folder import KernelPackage, unpack_kernel
 from .measurer import Measurer
@@ -23,6 +24,7 @@ from .quiet import building, measuring
 # Builds and results are small; Ray's default would take 30 % of the machine's memory.
 OBJECT_STORE_BYTES = 256 << 20
 CONNECT_SECONDS = 5.0
+ACTOR_START_SECONDS = 120.0
 
 
 class ClusterError(RuntimeError):
@@ -52,14 +54,35 @@ class Cluster:
         """How many builds can run at once."""
         return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
-    def cpu_workers(self) -> tuple[Worker, ...]:
-        """One measuring actor on every live node, named after it."""
-        # The package goes by value: an actor that Ray restarts must not depend on an object that may be gone.
+    def workers(self, target: str) -> tuple[Worker, ...]:
+        """A measuring actor for every device of that target: each live node's CPU, or each of its GPUs.
+
+        Raises ClusterError when there is none, or when other work holds the GPUs.
+        """
         nodes = [node for node in ray.nodes() if node["Alive"]]
-        actors = [_MeasuringActor.options(**_on(node["NodeID"])).remote(self._kernel) for node in nodes]
-        devices = ray.get([actor.describe.remote() for actor in actors])
-        names = [f"cpu of {node['NodeManagerHostname']}" for node in nodes]
-        return tuple(Worker(*row) for row in zip(names, devices, actors, strict=True))
+        started = [each for node in nodes for each in self._start_on(node, target)]
+        try:
+            devices = ray.get([actor.describe.remote() for _, actor in started], timeout=ACTOR_START_SECONDS)
+        except ray.exceptions.GetTimeoutError as error:
+            rule = f"a measuring worker must start within {ACTOR_START_SECONDS:.0f} s"
+            raise ClusterError(f"{rule}: other work may hold the GPUs") from error
+        found = [Worker(name, device, actor) for (name, actor), device in zip(started, devices, strict=True)]
+        for worker in found:
+            if worker.device.target != target:
+                ray.kill(worker.actor)
+        fitting = tuple(worker for worker in found if worker.device.target == target)
+        if not fitting:
+            others = ", ".join(sorted({worker.device.target for worker in found})) or "none with a GPU"
+            raise ClusterError(f"a node must have a device for the target {target}, found {others}")
+        return fitting
+
+    def _start_on(self, node: dict[str, Any], target: str) -> list[tuple[str, Any]]:
+        """Names and actors. The package goes by value: a restarted actor must not depend on an object that is gone."""
+        host, where = node["NodeManagerHostname"], _on(node["NodeID"])
+        if target == "cpu":
+            return [(f"cpu of {host}", _CpuActor.options(**where).remote(self._kernel))]
+        count = int(node["Resources"].get("GPU", 0))
+        return [(f"gpu {place} of {host}", _CudaActor.options(**where).remote(self._kernel)) for place in range(count)]
 
     def build(self, job: BuildJob) -> Any:
         """A future of a Candidate."""
@@ -120,8 +143,26 @@ def _on(node: str) -> dict[str, Any]:
 
 
 def _build_task(package: KernelPackage, job: BuildJob) -> Candidate:
-    with building():
+    """On a CPU target builds and measurements take turns; a GPU is not disturbed by a compiler."""
+    with building() if job.target == "cpu" else contextlib.nullcontext():
         return build_candidate(unpack_kernel(package), job)
+
+
+class _CudaMeasuringActor:
+    """Owns a GPU: Ray shows it no other. It never touches CUDA itself; its child does."""
+
+    def __init__(self, package: KernelPackage) -> None:
+        self._device = local_devices()[0]
+        self._measurer = Measurer(unpack_kernel(package), self._device)
+
+    def describe(self) -> Device:
+        return self._device
+
+    def measure(self, job: MeasureJob) -> Measurement:
+        return self._measurer.measure(job)
+
+    def confirm(self, job: ConfirmJob) -> tuple[Measurement, ...]:
+        return self._measurer.confirm(job)
 
 
 class _CpuMeasuringActor:
@@ -149,4 +190,5 @@ class _CpuMeasuringActor:
 
 # A CPU task holds one core; the actor holds none, since it shares the node with builds by the lock above.
 _build = ray.remote(num_cpus=1, max_retries=2)(_build_task)
-_MeasuringActor = ray.remote(num_cpus=0, max_restarts=-1)(_CpuMeasuringActor)
+_CpuActor = ray.remote(num_cpus=0, max_restarts=-1)(_CpuMeasuringActor)
+_CudaActor = ray.remote(num_cpus=0, num_gpus=1, max_restarts=-1)(_CudaMeasuringActor)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 # Floating-point operations per cycle and core by instruction set: two fused multiply-adds (2 operations each) over the
 # widest vectors of 32-bit values; 16-bit dot products double that, AMX does 1024 multiply-adds a cycle (Intel's
@@ -21,6 +25,11 @@ OPERATIONS_PER_CYCLE = (
     ("avx2", 32),
     ("asimd", 32),
 )
+# Dense FP16 operations per cycle and multiprocessor with FP32 accumulation, by compute capability: data-sheet rate over
+# multiprocessors and boost clock (A100 312e12, A10 125e12, L4 121e12, H100 SXM 989e12). Where none is known, the most.
+TENSOR_OPERATIONS_PER_CYCLE = {80: 2048, 86: 1024, 87: 1024, 89: 1024, 90: 4096}
+MOST_TENSOR_OPERATIONS = 16384
+PROBE_LIMIT_SECONDS = 60
 # No CPU sold runs faster; used where a virtual machine does not tell its clock, so that the floor errs on the low side.
 HIGHEST_CLOCK_HZ = 6.2e9
 
@@ -65,6 +74,43 @@ def cpu_device() -> Device:
         facts={"machine": platform.machine(), "system": platform.platform(), "cores": cores, "flags": " ".join(flags)},
         peak_flops=cores * _operations_per_cycle(flags) * _highest_clock_hz(),
         cache_bytes=max(caches.values()),
+    )
+
+
+def local_devices() -> tuple[Device, ...]:
+    """This machine's CUDA devices, as far as CUDA_VISIBLE_DEVICES allows; none without cuda-core and nvidia-ml-py.
+
+    Asks another process, so that this one stays free of CUDA. Raises RuntimeError when a GPU is there and cannot be
+    asked.
+    """
+    command = [sys.executable, "-m", "evotune_workers.cuda_probe"]
+    environment = {**os.environ, "PYTHONPATH": import_path()}
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_LIMIT_SECONDS, env=environment)
+    if ran.returncode != 0:
+        raise RuntimeError(
+            f"the machine's GPUs must answer, got: {(ran.stderr.strip().splitlines() or ['nothing'])[-1]}"
+        )
+    return tuple(_cuda_device(json.loads(line)) for line in ran.stdout.splitlines() if line.startswith("{"))
+
+
+def import_path() -> str:
+    """PYTHONPATH for a child that must import this very package, wherever this process found it."""
+    root = str(Path(__file__).resolve().parent.parent)
+    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def _cuda_device(description: Mapping[str, Any]) -> Device:
+    limits, capability = description["limits"], description["capability"]
+    operations = limits["multiprocessors"] * TENSOR_OPERATIONS_PER_CYCLE.get(capability, MOST_TENSOR_OPERATIONS)
+    return Device(
+        uuid=description["uuid"],
+        name=description["name"],
+        kind="cuda",
+        target=f"sm_{capability}",
+        limits=limits,
+        facts=description["facts"],
+        peak_flops=operations * description["clock_hz"],
+        cache_bytes=limits["l2_bytes"],
     )
 
 

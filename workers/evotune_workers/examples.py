@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from .gates.errors import group_errors
 from .gates.gate import Errors
 from .kernel import Inputs, Kernel, StructureCase, Workload
+from .runtimes.runtime import Runtime
 
 # Enough for every seed and distribution of a few workloads, and for the tails of the last configurations.
 KEPT_EXAMPLES = 256
+# Of buffer sets: one cold and one warm on a CPU; on a GPU, where graphs hold them, those of four workloads.
+KEPT_COLLECTIONS = {"cpu": 2, "cuda": 8}
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,13 @@ class Example:
 class Examples:
     """The examples of one kernel on one target, least recently used ones forgotten."""
 
-    def __init__(self, kernel: Kernel, target: str) -> None:
+    def __init__(self, kernel: Kernel, target: str, runtime: Runtime) -> None:
         """Nothing is computed before it is asked for."""
-        self._kernel, self._target = kernel, target
+        self._kernel, self._target, self._runtime = kernel, target, runtime
         self.example = functools.lru_cache(KEPT_EXAMPLES)(self._example)
-        self.structure = functools.lru_cache(8)(kernel.structure)
-        # Hundreds of megabytes each, and the same for every configuration: one cold and one warm collection are kept.
-        self.buffer_sets = functools.lru_cache(2)(self._buffer_sets)
+        self.structure = functools.lru_cache(8)(self._structure)
+        # Hundreds of megabytes each, and the same for every configuration.
+        self.buffer_sets = functools.lru_cache(KEPT_COLLECTIONS[runtime.device.type])(self._buffer_sets)
 
     structure: functools._lru_cache_wrapper[tuple[StructureCase, ...]]
 
@@ -50,13 +53,24 @@ class Examples:
         rounds = max(1, math.ceil(least_bytes / (set_bytes * len(contents))))
         return [tuple(tensor.clone() for tensor in inputs) for _ in range(rounds) for inputs in contents]
 
+    def _structure(self, workload: Workload) -> tuple[StructureCase, ...]:
+        return tuple(
+            replace(case, inputs=self._on_device(case.inputs), expected=case.expected.to(self._runtime.device))
+            for case in self._kernel.structure(workload)
+        )
+
+    def _on_device(self, inputs: Inputs) -> Inputs:
+        return tuple(tensor.to(self._runtime.device) for tensor in inputs)
+
     def _example(self, workload: Workload, distribution: str, seed: int) -> Example:
-        inputs = self._kernel.inputs(workload, distribution, seed)
+        inputs = self._on_device(self._kernel.inputs(workload, distribution, seed))
         reference = self._kernel.reference(workload, inputs)
         baseline = self._kernel.pinned_baseline(workload, self._target)
         output = baseline.run(inputs)
+        self._runtime.synchronise()
         started = time.perf_counter_ns()
         baseline.run(inputs)
+        self._runtime.synchronise()
         baseline_us = (time.perf_counter_ns() - started) / 1e3
         groups = self._kernel.error_groups(workload)
         baseline_max, baseline_rms = group_errors(output, reference, groups)

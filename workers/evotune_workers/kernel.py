@@ -33,16 +33,53 @@ class Workload:
 
 
 @dataclass(frozen=True)
-class Variant:
-    """One source of a kernel for one class of target.
+class Geometry:
+    """How a CUDA variant is launched: blocks in x, y and z, threads of a block, dynamic shared memory of a block."""
 
-    `sources[0]` is what the compiler is given; the others are headers, which count towards the build's hash.
-    `entry` is the `extern "C"` function that is launched.
+    grid: tuple[int, int, int]
+    threads: int
+    shared_bytes: int
+
+
+class Variant(abc.ABC):
+    """One source of a kernel for one class of target, with what follows from a configuration of it.
+
+    `name` says what it is for: "cpu", or "sm80" for CUDA devices of compute capability 8.0 and later. `sources[0]` is
+    what the compiler is given; the others are headers, which count towards the build's hash. `entry` is the
+    `extern "C"` function that is launched. Every method is a pure function of its arguments.
     """
 
-    name: str
-    sources: tuple[str, ...]
-    entry: str
+    name: ClassVar[str]
+    sources: ClassVar[tuple[str, ...]]
+    entry: ClassVar[str]
+
+    def serves(self, target: str) -> bool:
+        """Whether builds for that target come from this variant: "sm80" serves "sm_80", "sm_89", "sm_90"."""
+        least, wanted = _capability(self.name), _capability(target)
+        return self.name == target if least is None or wanted is None else least <= wanted
+
+    def supports(self, workload: Workload) -> bool:
+        """Whether it can run that workload."""
+        return True
+
+    @abc.abstractmethod
+    def build_macros(self, workload: Workload) -> Mapping[str, Value]:
+        """Macros beyond the parameters that a build for this workload is fixed to (head size, dtype).
+
+        Workloads with equal build macros share a build.
+        """
+
+    @abc.abstractmethod
+    def derived(self, configuration: Configuration, workload: Workload) -> Mapping[str, int]:
+        """Quantities of a configuration that constraints may use, such as `shared_memory` (bytes) and `threads`."""
+
+    @abc.abstractmethod
+    def workspace_bytes(self, configuration: Configuration, workload: Workload) -> int:
+        """Scratch memory that one call needs; its content is arbitrary at every call."""
+
+    def geometry(self, configuration: Configuration, workload: Workload, resident_blocks: int) -> Geometry | None:
+        """How it is launched on a device that holds `resident_blocks` at once; None for a CPU, which is called."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -88,7 +125,8 @@ class StructureCase:
 class Kernel(abc.ABC):
     """One kernel: its sources, workloads, inputs, reference, baselines and the quantities that constraints may use.
 
-    Every method is a pure function of its arguments. Tensors are made on the CPU; the runtime moves them to the device.
+    Every method is a pure function of its arguments. Inputs are made on the CPU and moved to the device by the
+    runtime; what takes tensors (`reference`, `arguments`, a baseline's `run`) works where they are.
     """
 
     name: ClassVar[str]
@@ -126,21 +164,6 @@ class Kernel(abc.ABC):
         """Least floating-point operations and bytes of one call."""
 
     @abc.abstractmethod
-    def build_macros(self, workload: Workload) -> Mapping[str, Value]:
-        """Macros beyond the parameters that a build for this workload is fixed to (head size, dtype).
-
-        Workloads with equal build macros share a build.
-        """
-
-    @abc.abstractmethod
-    def derived(self, configuration: Configuration, workload: Workload) -> Mapping[str, int]:
-        """Quantities of a configuration that constraints may use, such as `shared_memory` (bytes) and `threads`."""
-
-    @abc.abstractmethod
-    def workspace_bytes(self, configuration: Configuration, workload: Workload) -> int:
-        """Scratch memory that one call needs; its content is arbitrary at every call."""
-
-    @abc.abstractmethod
     def arguments(
         self, workload: Workload, inputs: Inputs, output: torch.Tensor, workspace: torch.Tensor
     ) -> tuple[torch.Tensor | np.generic, ...]:
@@ -158,10 +181,10 @@ class Kernel(abc.ABC):
     def repeatability(self, workload: Workload) -> Workload:
         """The workload, of the same build, that the `repeatability` gate launches 100 times."""
 
-    def macros(self, configuration: Configuration, workload: Workload) -> Mapping[str, Value]:
+    def macros(self, variant: Variant, configuration: Configuration, workload: Workload) -> Mapping[str, Value]:
         """Every macro of a build: a parameter `tile_m` is seen by the sources as `TILE_M`."""
         parameters = {name.upper(): value for name, value in configuration.items()}
-        return {**parameters, **self.build_macros(workload)}
+        return {**parameters, **variant.build_macros(workload)}
 
     def variant(self, name: str) -> Variant:
         """The variant of that name; ValueError names those that exist."""
@@ -170,3 +193,17 @@ class Kernel(abc.ABC):
                 return variant
         known = ", ".join(variant.name for variant in self.variants)
         raise ValueError(f"variant must be one of {known}, got {name}")
+
+    def variant_for(self, target: str) -> Variant:
+        """The variant that builds for a target, the most recent one where several do; ValueError when none does."""
+        serving = [variant for variant in self.variants if variant.serves(target)]
+        if not serving:
+            known = ", ".join(variant.name for variant in self.variants)
+            raise ValueError(f"target must be served by one of the variants {known}, got {target}")
+        return max(serving, key=lambda variant: _capability(variant.name) or 0)
+
+
+def _capability(name: str) -> int | None:
+    """The number in "sm80" and "sm_80"; None for other names."""
+    digits = name.removeprefix("sm").removeprefix("_")
+    return int(digits) if name.startswith("sm") and digits.isdigit() else None

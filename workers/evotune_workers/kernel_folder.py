@@ -108,8 +108,11 @@ def check_cache() -> None:
 
 
 def _import(path: Path) -> ModuleType:
+    """As a package, so that `from .inputs import ...` finds the folder's other files; read afresh at every call."""
     name = f"evotune_kernel_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    for loaded in [module for module in sys.modules if module.startswith(f"{name}.")]:
+        del sys.modules[loaded]
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=[str(path.parent)])
     if spec is None or spec.loader is None:
         raise KernelError(f"a kernel.py must be importable Python, got {path}")
     module = importlib.util.module_from_spec(spec)

@@ -143,7 +143,8 @@ class Measurer:
         for place in range(len(candidates[0].builds)):
             sides = {name: (candidate, candidate.builds[place]) for name, candidate in names.items()}
             with self._session.loaded(sides, job.variant, job.seeds):
-                keeper = Timekeeper(self._session, {name: built for name, (_, built) in sides.items()})
+                builds = {name: built for name, (_, built) in sides.items()}
+                keeper = Timekeeper(self._session, builds, meet_all=True)
                 for name, timed in _most_cautious([keeper.cold_and_warm(None) for _ in range(CONFIRM_RUNS)]).items():
                     timings[names[name].number] += timed
         return {number: replace(checked[number], timings=timed) for number, timed in timings.items()}

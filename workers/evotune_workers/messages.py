@@ -25,6 +25,13 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Prepare:
+    """Make ready whatever the loaded build of that side is compared with; answered with the baseline's microseconds."""
+
+    side: str
+
+
+@dataclass(frozen=True)
 class RunGate:
     """Measure the gate of that name on the loaded build of that side."""
 
@@ -48,7 +55,7 @@ class RunBlocks:
     sides: tuple[str, ...]
 
 
-Request = Start | Load | RunGate | OpenStopwatch | RunBlocks
+Request = Start | Load | Prepare | RunGate | OpenStopwatch | RunBlocks
 
 
 @dataclass(frozen=True)

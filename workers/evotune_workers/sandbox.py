@@ -16,9 +16,9 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
+from .device import import_path
 from .messages import Answer, Broke, Refused, Reply, Request, Start
 
 # Importing torch on a loaded machine takes seconds; beyond this the environment is at fault.
@@ -97,7 +97,7 @@ class Sandbox:
             stdout=self._stderr,
             stderr=self._stderr,
             pass_fds=(theirs.fileno(), lifeline),
-            env={**os.environ, **self._environment, "PYTHONPATH": _import_path()},
+            env={**os.environ, **self._environment, "PYTHONPATH": import_path()},
             start_new_session=True,
         )
         theirs.close()
@@ -140,9 +140,3 @@ def _value(reply: Reply) -> Any:
             raise BuildRefused(reason)
         case Broke(traceback):
             raise ChildBroke(traceback)
-
-
-def _import_path() -> str:
-    """The child imports this very package, wherever the parent found it."""
-    root = str(Path(__file__).resolve().parent.parent)
-    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])

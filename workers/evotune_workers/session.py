@@ -16,7 +16,7 @@ from .device import Device
 from .gates.gate import BenchFacts, Gate, GateResult
 from .jobs import Candidate, WorkloadBuild
 from .kernel_folder import load_kernel, named_workload
-from .messages import Load, Request, RunGate, Start
+from .messages import Load, Prepare, Request, RunGate, Start
 from .sandbox import BuildRefused, ChildDied, ChildTimeout, Sandbox
 from .timing import cpu_environment
 
@@ -51,8 +51,9 @@ class Session:
         """Starts nothing yet; raises KernelError when the kernel does not load."""
         self.kernel = load_kernel(kernel_folder)
         self.device = device
-        self._environment = cpu_environment(device.limits["cores"])
+        self._environment = cpu_environment(device.limits["cores"]) if device.kind == "cpu" else {}
         self._sandbox = Sandbox(Start(kernel_folder, device.target), self._environment)
+        self._baseline_us: dict[str, float] = {}
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -70,12 +71,13 @@ class Session:
                 library.write_bytes(built.build.binary)
                 specs[side] = BenchSpec(candidate.configuration, built.workload, variant, library, seeds)
             self.ask("launch", Load(specs), LOAD_LIMIT_SECONDS)
+            self._baseline_us = {side: self.ask("launch", Prepare(side), LOAD_LIMIT_SECONDS) for side in specs}
             yield
 
     def run_gate(self, gate: Gate, side: str, built: WorkloadBuild) -> tuple[GateResult, ...]:
         """The gate's results, all passed; raises GateFailed otherwise."""
         started = time.perf_counter()
-        findings = self.ask(gate.name, RunGate(gate.name, side), gate.time_limit_seconds)
+        findings = self.ask(gate.name, RunGate(gate.name, side), gate.limit_seconds(self._baseline_us[side]))
         if not findings:
             raise refuse(gate.name, "the gate must return figures, got none", built.workload)
         facts = self.facts(built)

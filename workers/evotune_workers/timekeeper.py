@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Literal
 
 from .gates.errors import judge_errors
 from .gates.gate import Finding
 from .jobs import WorkloadBuild
 from .messages import OpenStopwatch, RunBlocks
 from .session import GateFailed, Session, refuse
-from .stopwatch import Block, StopwatchFacts
-from .timing import NO_SAMPLES, WARM_BLOCKS, Samples, Timing, as_conditions, race, summarise
-
-Mode = Literal["cold", "warm"]
+from .stopwatch import Block, Mode, StopwatchFacts
+from .timing import NO_SAMPLES, WARM_BLOCKS, Samples, Timing, as_conditions, plausible_opponents, race, summarise
 
 LIMIT_SECONDS = 120.0
 # After each attempt that the machine's other work spoilt.
@@ -28,9 +25,9 @@ class NoResult(GateFailed):
 class Timekeeper:
     """Times loaded builds at one workload beside the kernel's baselines. `sides` names the candidates' builds."""
 
-    def __init__(self, session: Session, sides: dict[str, WorkloadBuild]) -> None:
-        """The builds must be loaded in the session under these names."""
-        self._session, self._sides = session, sides
+    def __init__(self, session: Session, sides: dict[str, WorkloadBuild], *, meet_all: bool = False) -> None:
+        """The builds must be loaded in the session under these names; `meet_all`: no baseline is left out."""
+        self._session, self._sides, self._meet_all = session, sides, meet_all
         self._workload = next(iter(sides.values())).workload
 
     def cold_and_warm(self, incumbent: float | None) -> dict[str, tuple[Timing, ...]]:
@@ -39,12 +36,12 @@ class Timekeeper:
         Raises GateFailed when a timed output was wrong, NoResult when the machine was too busy.
         """
         watch = self._open("cold")
-        samples, censored = self._quiet_race(tuple(self._sides), self._baselines(watch), incumbent)
+        samples, censored = self._quiet_race(tuple(self._sides), self._opponents(watch), incumbent)
         cold = self._judged(watch, samples, censored)
         if censored:
             return {side: (timing,) for side, timing in cold.items()}
         watch = self._open("warm")
-        samples = NO_SAMPLES.joined(self._run_blocks(WARM_BLOCKS, watch.sides))
+        samples = NO_SAMPLES.joined(self._run_blocks(WARM_BLOCKS, (*self._sides, *self._opponents(watch))))
         if samples.too_disturbed or not samples.kept:
             return {side: (timing,) for side, timing in cold.items()}
         warm = self._judged(watch, samples, censored=False)
@@ -65,6 +62,11 @@ class Timekeeper:
     def _baselines(self, watch: StopwatchFacts) -> tuple[str, ...]:
         return tuple(side for side in watch.sides if side not in self._sides)
 
+    def _opponents(self, watch: StopwatchFacts) -> tuple[str, ...]:
+        """Finalists meet every baseline that runs here; in a search those that may be the fastest."""
+        baselines = self._baselines(watch)
+        return baselines if self._meet_all else plausible_opponents(baselines, watch.estimates_us)
+
     def _quiet_race(
         self, candidates: Sequence[str], baselines: Sequence[str], incumbent: float | None
     ) -> tuple[Samples, bool]:
@@ -84,9 +86,8 @@ class Timekeeper:
         self._judge_quiet(samples)
         for side, built in self._sides.items():
             self._judge_outputs(side, built, watch, samples)
-        disturbed = max(block.disturbed for block in samples.kept)
-        conditions = as_conditions(watch, **self._session.conditions, disturbed=disturbed)
-        baselines, mode = self._baselines(watch), watch.mode
+        conditions = as_conditions(watch, **self._session.conditions)
+        baselines, mode = self._opponents(watch), watch.mode
         return {
             side: summarise(samples, side, baselines, self._workload, mode, censored, conditions)
             for side in self._sides
@@ -104,6 +105,6 @@ class Timekeeper:
 
     def _judge_quiet(self, samples: Samples) -> None:
         if samples.too_disturbed or not samples.kept:
-            measured = samples.dropped + len(samples.kept)
-            reason = f"{samples.dropped} of {measured} blocks were disturbed by other work on the machine: no result"
+            dropped, measured = samples.dropped, len(samples.blocks)
+            reason = f"{dropped} of {measured} blocks met other work on the machine, or another clock: no result"
             raise NoResult(refuse("timing", reason, self._workload).results)

@@ -7,6 +7,7 @@ statistic is the median over blocks of baseline / candidate, with a bootstrap in
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -26,11 +27,15 @@ WARM_BLOCKS = 10
 # A block whose threads waited for a core for more than this share of its time is dropped. The daemons of an otherwise
 # idle Ray node cost about 0.03 to 0.05; one busy thread beside the measurement costs 0.3 and more.
 DISTURBED_SHARE = 0.15
+# The design's: blocks whose clock is further than this off the median are dropped.
+CLOCK_MARGIN = 0.04
 MOST_DROPPED_SHARE = 0.20
 # "Well above the incumbent": even the fast end of the interval is this much slower than the incumbent's slow end.
 CENSOR_MARGIN = 0.03
 # Baselines slower than the fastest by more than this after the first look are timed no further.
 OPPONENT_MARGIN = 1.10
+# Baselines slower than this by a first estimate (of one sample each) cannot be the opponent.
+HOPELESS_MARGIN = 1.50
 
 
 @dataclass(frozen=True)
@@ -57,11 +62,26 @@ class Timing:
 
 @dataclass(frozen=True)
 class Samples:
-    """The undisturbed blocks so far, how many were dropped, and whether an output was wrong."""
+    """The blocks so far; figures come from those that count."""
 
-    kept: tuple[Block, ...]
-    dropped: int
-    wrong: frozenset[str]
+    blocks: tuple[Block, ...] = ()
+
+    @functools.cached_property
+    def kept(self) -> tuple[Block, ...]:
+        """Blocks of a device left alone: no threads waiting for cores, and a clock close to the median of them all."""
+        clocks = [block.conditions.clock_mhz for block in self.blocks if block.conditions.clock_mhz is not None]
+        usual = float(np.median(clocks)) if clocks else None
+        return tuple(block for block in self.blocks if _undisturbed(block, usual))
+
+    @property
+    def dropped(self) -> int:
+        """Blocks that do not count."""
+        return len(self.blocks) - len(self.kept)
+
+    @property
+    def wrong(self) -> frozenset[str]:
+        """Sides with a timed output of other bits than before."""
+        return frozenset().union(*(block.wrong for block in self.blocks))
 
     def times(self, side: str) -> list[tuple[float, float]]:
         """The pairs of that side, of the blocks in which it was timed."""
@@ -81,18 +101,22 @@ class Samples:
         return median_interval(pairs, LOOKS)
 
     def joined(self, blocks: Sequence[Block]) -> Samples:
-        """With more blocks, the disturbed ones left out."""
-        kept = [block for block in blocks if block.disturbed <= DISTURBED_SHARE]
-        wrong = self.wrong.union(*(block.wrong for block in blocks))
-        return Samples((*self.kept, *kept), self.dropped + len(blocks) - len(kept), wrong)
+        """With more blocks."""
+        return Samples((*self.blocks, *blocks))
 
     @property
     def too_disturbed(self) -> bool:
         """Whether so many blocks were dropped that there is no result."""
-        return self.dropped > MOST_DROPPED_SHARE * (self.dropped + len(self.kept))
+        return self.dropped > MOST_DROPPED_SHARE * len(self.blocks)
 
 
-NO_SAMPLES = Samples((), 0, frozenset())
+def _undisturbed(block: Block, usual_clock: float | None) -> bool:
+    clock = block.conditions.clock_mhz
+    steady = clock is None or usual_clock is None or abs(clock - usual_clock) <= CLOCK_MARGIN * usual_clock
+    return steady and block.conditions.disturbed <= DISTURBED_SHARE
+
+
+NO_SAMPLES = Samples()
 
 
 def race(
@@ -108,7 +132,7 @@ def race(
     """
     sides = (*candidates, *baselines)
     samples = NO_SAMPLES
-    while len(samples.kept) + samples.dropped < MOST_BLOCKS and samples.dropped <= MOST_DROPPED_SHARE * MOST_BLOCKS:
+    while len(samples.blocks) < MOST_BLOCKS and samples.dropped <= MOST_DROPPED_SHARE * MOST_BLOCKS:
         samples = samples.joined(run_blocks(BLOCKS_PER_LOOK, sides))
         if len(samples.kept) < BLOCKS_PER_LOOK:
             continue
@@ -120,6 +144,14 @@ def race(
         if len(samples.kept) >= LEAST_BLOCKS and all(i.half_width <= HALF_WIDTH for i in intervals):
             break
     return samples, False
+
+
+def plausible_opponents(baselines: Sequence[str], estimates_us: Mapping[str, float]) -> tuple[str, ...]:
+    """The baselines worth timing; all of them where there is no estimate."""
+    if not estimates_us:
+        return tuple(baselines)
+    bound = HOPELESS_MARGIN * min(estimates_us.values())
+    return tuple(baseline for baseline in baselines if estimates_us[baseline] <= bound)
 
 
 def fastest(samples: Samples, baselines: Sequence[str]) -> str:
@@ -146,7 +178,7 @@ def summarise(
     opponent = fastest(samples, baselines)
     speedup = samples.speedup(candidate, opponent)
     p50, p90, p99 = np.percentile(np.asarray(samples.times(candidate)), [50, 90, 99])
-    others = {baseline: samples.median_us(baseline) for baseline in baselines}
+    others = {**conditions.get("estimates_us", {}), **{name: samples.median_us(name) for name in baselines}}
     return Timing(
         workload=workload,
         mode=mode,
@@ -163,8 +195,20 @@ def summarise(
         dropped_blocks=samples.dropped,
         censored=censored,
         samples={side: samples.times(side) for side in (candidate, *baselines)},
-        conditions={**conditions, "baselines_us": others},
+        conditions={**conditions, "baselines_us": others, **_device_conditions(samples)},
     )
+
+
+def _device_conditions(samples: Samples) -> dict[str, Any]:
+    """What the device was like while the blocks that count were measured."""
+    conditions = [block.conditions for block in samples.kept]
+    found: dict[str, Any] = {"disturbed": max(each.disturbed for each in conditions)}
+    for name in ("clock_mhz", "power_w"):
+        values = [value for each in conditions if (value := getattr(each, name)) is not None]
+        if values:
+            found[name] = values
+    throttled = sorted({reason for each in conditions for reason in each.throttled})
+    return {**found, "throttled": throttled} if throttled else found
 
 
 def cpu_environment(cores: int) -> dict[str, str]:

@@ -6,7 +6,7 @@
 #define RECORD(name) #name "=" EXPAND(name) ";"
 #define EXPAND(value) STRING(value)
 
-enum class Fault { none, segfault, abort, hang, wrong, unwritten, overrun, racy, status, compile_error };
+enum class Fault { none, segfault, abort, hang, wrong, unwritten, overrun, racy, status, greedy, compile_error };
 constexpr Fault fault = Fault::FAULT;
 
 static_assert(fault != Fault::compile_error, "asked not to compile");

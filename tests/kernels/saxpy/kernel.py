@@ -12,6 +12,7 @@ from evotune_workers.kernel import (
     Baseline,
     Configuration,
     Cost,
+    Geometry,
     Inputs,
     Kernel,
     StructureCase,
@@ -28,11 +29,44 @@ class SaxpyWorkload(Workload):
     length: int
 
 
-class Saxpy(Kernel):
+class SaxpyCpu(Variant):
     """Parameters: `unroll`, `threads` (unused by the code: another value gives the same binary) and `fault`."""
 
+    name = "cpu"
+    sources = ("cpu.cpp",)
+    entry = "saxpy"
+
+    def build_macros(self, workload: Workload) -> Mapping[str, Value]:
+        """None: one build serves all lengths."""
+        return {}
+
+    def derived(self, configuration: Configuration, workload: Workload) -> Mapping[str, int]:
+        """The bytes of an unrolled step."""
+        return {"step_bytes": 4 * int(configuration["unroll"])}
+
+    def workspace_bytes(self, configuration: Configuration, workload: Workload) -> int:
+        """A few bytes, so that the guarded workspace is exercised; more than any machine has if it is `greedy`."""
+        return 1 << 50 if configuration["fault"] == "greedy" else 64
+
+
+class SaxpyCuda(SaxpyCpu):
+    """Parameters: `unroll`, `threads` of a block, and `fault`."""
+
+    name = "sm80"
+    sources = ("sm80.cu",)
+
+    def geometry(self, configuration: Configuration, workload: Workload, resident_blocks: int) -> Geometry:
+        """A thread for each `unroll` elements."""
+        threads = int(configuration["threads"])
+        blocks = -(-_length(workload) // (threads * int(configuration["unroll"])))
+        return Geometry((blocks, 1, 1), threads, shared_bytes=0)
+
+
+class Saxpy(Kernel):
+    """2 x + y; its variants say what their parameters do."""
+
     name = "saxpy"
-    variants = (Variant("cpu", ("cpu.cpp",), "saxpy"),)
+    variants = (SaxpyCpu(), SaxpyCuda())
     workloads = (SaxpyWorkload("small", "float32", 4096), SaxpyWorkload("larger", "float32", 65536))
     distributions = ("normal", "uniform")
 
@@ -66,18 +100,6 @@ class Saxpy(Kernel):
     def cost(self, workload: Workload) -> Cost:
         """A multiply-add for each element."""
         return Cost(2.0 * _length(workload), 12.0 * _length(workload))
-
-    def build_macros(self, workload: Workload) -> Mapping[str, Value]:
-        """None: one build serves all lengths."""
-        return {}
-
-    def derived(self, configuration: Configuration, workload: Workload) -> Mapping[str, int]:
-        """The bytes of an unrolled step."""
-        return {"step_bytes": 4 * int(configuration["unroll"])}
-
-    def workspace_bytes(self, configuration: Configuration, workload: Workload) -> int:
-        """A few bytes, so that the guarded workspace is exercised."""
-        return 64
 
     def arguments(
         self, workload: Workload, inputs: Inputs, output: torch.Tensor, workspace: torch.Tensor

@@ -62,6 +62,10 @@ class Gate(abc.ABC):
     name: ClassVar[str]
     time_limit_seconds: ClassVar[float]
 
+    def limit_seconds(self, baseline_us: float) -> float:
+        """The time limit where a call of the pinned baseline takes `baseline_us`."""
+        return self.time_limit_seconds
+
     @abc.abstractmethod
     def measure(self, bench: Bench) -> Iterator[Finding]:
         """Runs in the child: launches the build and yields figures, without judging them."""

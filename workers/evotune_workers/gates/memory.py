@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..kernel import Workload
-from ..runtimes.guarded import GuardedTensor
 from .gate import BenchFacts, Finding, Gate, GateResult
 
 if TYPE_CHECKING:
@@ -16,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class MemoryGate(Gate):
-    """Runs with every buffer flush against an inaccessible page: behind it, then before it.
+    """Runs with every buffer flush against memory that may not be touched: behind it, then before it.
 
-    An access past a guarded edge is a SIGSEGV, which ends the child and is reported as this gate's failure.
+    An access past a guarded edge (SIGSEGV, illegal address) ends the child and is reported as this gate's failure.
     """
 
     name = "memory"
@@ -32,9 +31,8 @@ class MemoryGate(Gate):
 
     def _guarded_launch(self, bench: Bench, workload: Workload, at_end: bool) -> Finding:
         inputs = bench.example(workload, bench.distributions[0], bench.seeds[0]).inputs
-        output = bench.kernel.empty_output(workload)
-        output.fill_(float("nan"))
-        guarded = [GuardedTensor(tensor, at_end=at_end) for tensor in (*inputs, output, bench.new_workspace(workload))]
+        tensors = (*inputs, bench.new_output(workload), bench.new_workspace(workload))
+        guarded = [bench.runtime.guard(tensor, at_end=at_end) for tensor in tensors]
         bench.launch_into(workload, tuple(g.tensor for g in guarded[:-2]), guarded[-2].tensor, guarded[-1].tensor)
         written = guarded[-2].tensor
         figures = {

@@ -26,9 +26,9 @@ class RepeatabilityGate(Gate):
         """How many launches gave other bits than the first on the same input."""
         workload = bench.kernel.repeatability(bench.workload)
         distribution = bench.distributions[0]
-        pair = [bench.kernel.inputs(workload, distribution, seed) for seed in bench.seeds[:2]]
+        pair = [bench.inputs(workload, distribution, seed) for seed in bench.seeds[:2]]
         workspace = bench.new_workspace(workload)
-        outputs = [bench.kernel.empty_output(workload).fill_(float("nan")) for _ in range(LAUNCHES)]
+        outputs = [bench.new_output(workload) for _ in range(LAUNCHES)]
         for number, output in enumerate(outputs):
             bench.launch_into(workload, pair[number % 2], output, workspace)
         different = [n for n, output in enumerate(outputs) if not torch.equal(_bits(output), _bits(outputs[n % 2]))]

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from ..compilers.build import IDENTITY_BYTES, IDENTITY_MARK
+from ..allocator import keep_freed_memory
+from ..compilers.build import IDENTITY_BYTES
+from ..kernel import Baseline, Geometry
+from ..stopwatch import Mode
+from .guarded import GuardedTensor
+from .openmp import share_torch_runtime
+from .runtime import Argument, CallTimes, LaunchError, Program, Runtime, parse_identity
 
+if TYPE_CHECKING:
+    from ..bench import Bench
+    from .stopwatch_cpu import CpuStopwatch
+
+CALLS = 5
 CTYPES: dict[np.dtype[Any], type[ctypes._SimpleCData[Any]]] = {
     np.dtype(np.int32): ctypes.c_int32,
     np.dtype(np.int64): ctypes.c_int64,
@@ -21,12 +33,50 @@ CTYPES: dict[np.dtype[Any], type[ctypes._SimpleCData[Any]]] = {
 }
 
 
-class LaunchError(RuntimeError):
-    """A launch that reported a status other than success."""
+class CpuRuntime(Runtime):
+    """All of this process's cores."""
+
+    def __init__(self) -> None:
+        """Makes torch's OpenMP runtime the one that builds bind to."""
+        self.device = torch.device("cpu")
+        self.conditions = {"openmp": share_torch_runtime(), "freed_memory_kept": keep_freed_memory()}
+
+    def load(self, path: Path, entry: str) -> CpuProgram:
+        """A shared library."""
+        return CpuProgram(path, entry)
+
+    def guard(self, like: torch.Tensor, *, at_end: bool) -> GuardedTensor:
+        """Between two inaccessible pages."""
+        return GuardedTensor(like, at_end=at_end)
+
+    def synchronise(self) -> None:
+        """A call has ended when it returns."""
+
+    def call_times(self, call: Callable[[], torch.Tensor]) -> CallTimes:
+        """A CPU has one clock."""
+        times = []
+        for _ in range(CALLS):
+            started = time.perf_counter_ns()
+            call()
+            times.append((time.perf_counter_ns() - started) / 1e3)
+        mean = sum(times) / len(times)
+        return CallTimes(min(times), mean, mean)
+
+    def stopwatch(
+        self, benches: Mapping[str, Bench], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
+    ) -> CpuStopwatch:
+        """By the wall clock."""
+        from .stopwatch_cpu import CpuStopwatch
+
+        return CpuStopwatch(benches, baselines, mode, cache_bytes)
+
+    def broken(self) -> str | None:
+        """What breaks a CPU process ends it."""
+        return None
 
 
-class CpuProgram:
-    """A loaded CPU build; `launch` is synchronous. Not usable after `close`."""
+class CpuProgram(Program):
+    """A loaded CPU build; `launch` is synchronous."""
 
     def __init__(self, path: Path, entry: str) -> None:
         """Loads the library; OSError when it cannot be, AttributeError when it lacks the entry function."""
@@ -35,28 +85,29 @@ class CpuProgram:
         self._entry.restype = ctypes.c_int
 
     def identity(self) -> dict[str, str]:
-        """The configuration that the binary says it was built with, by macro name; empty when it says nothing."""
+        """Read from the library's `evotune_configuration`."""
         try:
-            record = (ctypes.c_char * IDENTITY_BYTES).in_dll(self._library, "evotune_configuration").value
+            record = (ctypes.c_char * IDENTITY_BYTES).in_dll(self._library, "evotune_configuration").raw
         except ValueError:
             return {}
-        if not record.startswith(IDENTITY_MARK):
-            return {}
-        pairs = record[len(IDENTITY_MARK) :].decode(errors="replace").split(";")
-        return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+        return parse_identity(record)
 
-    def launch(self, arguments: Sequence[torch.Tensor | np.generic]) -> None:
+    def resident_blocks(self, geometry: Geometry) -> int:
+        """A CPU variant launches its own threads."""
+        return 1
+
+    def launch(self, arguments: Sequence[Argument], geometry: Geometry | None = None) -> None:
         """Calls the entry function; LaunchError when it returns anything but 0."""
         status = self._entry(*[_argument(argument) for argument in arguments])
         if status != 0:
             raise LaunchError(f"the entry function must return 0, got {status}")
 
     def close(self) -> None:
-        """Unloads the library, so that the next build of the same kernel starts from nothing."""
+        """Unloads the library."""
         _ctypes.dlclose(self._library._handle)
 
 
-def _argument(value: torch.Tensor | np.generic) -> ctypes.c_void_p | ctypes._SimpleCData[Any]:
+def _argument(value: Argument) -> ctypes.c_void_p | ctypes._SimpleCData[Any]:
     if isinstance(value, torch.Tensor):
         return ctypes.c_void_p(value.data_ptr())
     return CTYPES[value.dtype](value.item())

@@ -1,0 +1,73 @@
+"""What the tests that need a GPU share: the machine's first GPU and a measurer on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evotune.locate import kernel_folder, space_file
+from evotune.space import Space, load_space
+from evotune_workers.builder import BuildJob, build_candidate
+from evotune_workers.device import Device, local_devices
+from evotune_workers.jobs import Candidate, MeasureJob, Measurement
+from evotune_workers.kernel import Configuration
+from evotune_workers.measurer import Measurer
+
+SAXPY = Path(__file__).parent.parent / "kernels" / "saxpy"
+ATTENTION = kernel_folder("attention_fwd")
+SEEDS = (1, 2, 3)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing that an earlier run built is reused, and nothing is left behind."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVOTUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def gpu() -> Device:
+    """The first GPU of this machine."""
+    devices = local_devices()
+    assert devices, "these tests need an NVIDIA GPU, cuda-core and nvidia-ml-py"
+    return devices[0]
+
+
+@pytest.fixture(scope="session")
+def attention_space(gpu: Device) -> Space:
+    """The built-in space closest to the GPU."""
+    return load_space(space_file("attention_fwd", "h200" if gpu.target == "sm_90" else "l4"))
+
+
+class GpuBench:
+    """Builds and measures configurations of one kernel's CUDA variant."""
+
+    def __init__(self, folder: Path, device: Device) -> None:
+        self.folder, self.device = folder, device
+        self.measurer = Measurer(folder, device)
+
+    def build(self, configuration: Configuration, workload: str) -> Candidate:
+        job = BuildJob(0, configuration, "sm80", self.device.target, (workload,))
+        return build_candidate(self.folder, job)
+
+    def measure(self, candidate: Candidate, seeds: tuple[int, ...] = SEEDS) -> Measurement:
+        return self.measurer.measure(MeasureJob(candidate, "sm80", seeds, {}))
+
+
+@pytest.fixture(scope="module")
+def saxpy(gpu: Device) -> Iterator[GpuBench]:
+    """One measurer for a module, as a search has one for all its trials."""
+    made = GpuBench(SAXPY, gpu)
+    yield made
+    made.measurer.close()
+
+
+@pytest.fixture(scope="module")
+def attention(gpu: Device) -> Iterator[GpuBench]:
+    """The attention kernel."""
+    made = GpuBench(ATTENTION, gpu)
+    yield made
+    made.measurer.close()

@@ -1,0 +1,53 @@
+"""Fixtures of tests that run on SQLite and on PostgreSQL alike; a module takes them by `pytest_plugins`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from evotune_db import Database
+from tests.integration.db_server import Server, find_programs, running_server
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server; a machine without one skips its tests, CI must have one."""
+    programs = find_programs()
+    if programs is None and os.environ.get("CI") != "true":
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    assert programs is not None, "CI must have PostgreSQL: apt-get install postgresql"
+    with running_server(programs) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database that does not exist yet."""
+    if request.param == "sqlite":
+        return str(tmp_path / "evotune.db")
+    running: Server = request.getfixturevalue("server")
+    return running.new_database()
+
+
+@pytest.fixture(scope="session")
+def migrated_database(server: Server) -> str:
+    """The name of one on PostgreSQL with all tables and no rows: copying it takes less time than migrating another."""
+    url = server.new_database()
+    Database.open(url).close()
+    return str(make_url(url).database)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """One without rows."""
+    if request.param == "sqlite":
+        url = str(tmp_path / "evotune.db")
+    else:
+        running: Server = request.getfixturevalue("server")
+        url = running.new_database(like=request.getfixturevalue("migrated_database"))
+    with Database.open(url) as opened:
+        yield opened

@@ -1,0 +1,1 @@
+"""Certifying a build: sanitizers and hardware counters, by NVIDIA's own tools."""

@@ -1,0 +1,98 @@
+"""The program that NVIDIA's tools watch: launches one build on a kernel's inputs and nothing else on the device.
+
+Run as `python -m evotune_workers.certify.target JOB`, JOB a pickled Watched. Inputs are copied from the host, output
+and workspace start uninitialised, every launch gets buffers of its own: whatever a tool finds is the build's doing.
+Prints how often it launched and how many outputs had other bits than the first on the same inputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from cuda.bindings import driver
+from cuda.core import Device
+
+from ..kernel import Configuration, Kernel, Variant, Workload
+from ..kernel_folder import load_kernel, named_workload
+from ..runtimes.cuda import CudaProgram
+from ..runtimes.guarded_cuda import checked
+from ..runtimes.runtime import Argument
+from .sanitizer import launch_note
+from .watched import Watched
+
+
+def main() -> None:
+    """Launches, compares and reports; an error of the driver ends it with a traceback."""
+    watched: Watched = pickle.loads(Path(sys.argv[1]).read_bytes())
+    kernel = load_kernel(watched.kernel_folder)
+    variant, workload = kernel.variant(watched.variant), named_workload(kernel, watched.workload)
+    device = Device(0)
+    device.set_current()
+    stream = device.create_stream()
+    program = CudaProgram(watched.cubin.read_bytes(), variant.entry, device, lambda: int(stream.handle))
+    launcher = Launcher(kernel, variant, program, watched.configuration)
+    outputs = [
+        launcher.launch(workload, watched.seeds[number % len(watched.seeds)]) for number in range(watched.launches)
+    ]
+    small = kernel.tails(workload, watched.configuration) if watched.tails else ()
+    for tail in small:
+        launcher.launch(tail, watched.seeds[0])
+    different = sum(output != outputs[number % len(watched.seeds)] for number, output in enumerate(outputs))
+    print(f"evotune different {different} of {len(outputs)}")
+    print(launch_note(variant.entry, len(outputs) + len(small)))
+
+
+class Launcher:
+    """Launches a program on inputs copied from the host."""
+
+    def __init__(self, kernel: Kernel, variant: Variant, program: CudaProgram, configuration: Configuration) -> None:
+        """For one configuration of a variant."""
+        self._kernel, self._variant, self._program = kernel, variant, program
+        self._configuration = configuration
+
+    def launch(self, workload: Workload, seed: int) -> str:
+        """Once, in buffers of its own; returns a digest of the output's bits."""
+        kernel, variant, configuration = self._kernel, self._variant, self._configuration
+        inputs = kernel.inputs(workload, kernel.distributions[0], seed)
+        output = kernel.empty_output(workload)
+        workspace = torch.empty(variant.workspace_bytes(configuration, workload), dtype=torch.uint8)
+        first = variant.geometry(configuration, workload, resident_blocks=1)
+        assert first is not None, "only CUDA variants are certified"
+        geometry = variant.geometry(configuration, workload, self._program.resident_blocks(first))
+        copies = {id(tensor): _allocate(tensor) for tensor in (*inputs, output, workspace)}
+        for tensor in inputs:
+            checked(driver.cuMemcpyHtoD(copies[id(tensor)], tensor.data_ptr(), _size(tensor)))
+        arguments = kernel.arguments(workload, inputs, output, workspace)
+        self._program.launch(_on_device(arguments, copies), geometry)
+        checked(driver.cuCtxSynchronize())
+        checked(driver.cuMemcpyDtoH(output.data_ptr(), copies[id(output)], _size(output)))
+        for pointer in copies.values():
+            checked(driver.cuMemFree(pointer))
+        return hashlib.sha256(output.view(torch.uint8).numpy().tobytes()).hexdigest()
+
+
+def _allocate(tensor: torch.Tensor) -> Any:
+    return checked(driver.cuMemAlloc(max(1, _size(tensor))))
+
+
+def _size(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _on_device(arguments: Sequence[Argument], copies: dict[int, Any]) -> list[np.generic]:
+    """Tensors become the addresses of their copies; scalars stay."""
+    return [
+        np.uint64(int(copies[id(argument)])) if isinstance(argument, torch.Tensor) else argument
+        for argument in arguments
+    ]
+
+
+if __name__ == "__main__":
+    main()

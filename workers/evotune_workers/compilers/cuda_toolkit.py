@@ -1,0 +1,96 @@
+"""Finding nvcc: on PATH, in the places where a CUDA toolkit usually is, or among NVIDIA's packages from PyPI."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from .build import ToolchainError
+from .process import run_group
+
+FOLDER_VARIABLES = ("CUDA_HOME", "CUDA_PATH")
+USUAL_FOLDER = Path("/usr/local/cuda")
+# From CUDA 13 on it has nvcc itself; the package of CUDA 12, which has another name, does not.
+PACKAGE = "nvidia-cuda-nvcc"
+REMEDY = "install g++ and pip install 'evotune[cuda]', or put the bin folder of a CUDA toolkit on PATH"
+# Both also take options from the environment, before and after those of the command line.
+OPTION_VARIABLES = ("NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS")
+TIME_LIMIT_SECONDS = 60.0
+# Needs the host compiler and its C++ headers, as any kernel does.
+SMALLEST_SOURCE = '#include <cstdint>\nextern "C" __global__ void empty(uint8_t*) {}\n'
+
+
+@dataclass(frozen=True)
+class Toolkit:
+    """`nvcc` by path, and where it was `found`. It needs nothing else to be said: it finds its toolkit from there."""
+
+    nvcc: Path
+    found: str
+
+
+def find_nvcc() -> Toolkit:
+    """The first nvcc of PATH, `$CUDA_HOME`, `$CUDA_PATH`, /usr/local/cuda and PyPI; ToolchainError without one."""
+    for found, nvcc in _places():
+        if nvcc.is_file() and os.access(nvcc, os.X_OK):
+            return Toolkit(nvcc, found)
+    looked = ", ".join(("PATH", *FOLDER_VARIABLES, str(USUAL_FOLDER)))
+    raise ToolchainError(f"CUDA targets need nvcc, got none in {looked} or the package {PACKAGE}: {REMEDY}")
+
+
+@functools.cache
+def toolkit_version(toolkit: Toolkit) -> str:
+    """Release and build of its nvcc, such as `nvcc 13.0.88 (cuda_13.0.r13.0/compiler.36424714_0)`."""
+    ran = run_group([str(toolkit.nvcc), "--version"], Path.cwd(), TIME_LIMIT_SECONDS)
+    release = re.search(r"\brelease \S+, V(\S+)", ran.output)
+    build = re.search(r"^Build (\S+)$", ran.output, re.MULTILINE)
+    if ran.returncode != 0 or release is None or build is None:
+        raise ToolchainError(f"{toolkit.nvcc} --version must tell release and build, got: {ran.output.strip()[:200]!r}")
+    return f"nvcc {release.group(1)} ({build.group(1)})"
+
+
+def options_of_environment() -> str:
+    """Options that nvcc takes from the environment: they decide a build as much as those that it is given."""
+    return "".join(f" {name}={os.environ[name]}" for name in OPTION_VARIABLES if os.environ.get(name))
+
+
+@functools.cache
+def check_toolkit(toolkit: Toolkit, target: str) -> None:
+    """Compiles an empty kernel; ToolchainError tells what is wrong: no host compiler, an architecture it cannot do."""
+    with tempfile.TemporaryDirectory(prefix="evotune-build-") as folder:
+        source = Path(folder) / "empty.cu"
+        source.write_text(SMALLEST_SOURCE)
+        command = nvcc_command(toolkit, Path(folder), ("-cubin", f"-arch={target}"), source.name)
+        ran = run_group(command, Path(folder), TIME_LIMIT_SECONDS)
+    if ran.returncode != 0:
+        said = " ".join(ran.output.split())[:300]
+        raise ToolchainError(f"{toolkit.nvcc} must compile an empty kernel for {target}, got {said!r}: {REMEDY}")
+
+
+def nvcc_command(toolkit: Toolkit, folder: Path, flags: tuple[str, ...], source: str) -> tuple[str, ...]:
+    """Compiles `source` to kernel.cubin in `folder`, where intermediate files go too: a killed nvcc leaves its own."""
+    output = str(folder / "kernel.cubin")
+    return ("/usr/bin/env", f"TMPDIR={folder}", str(toolkit.nvcc), *flags, "-o", output, source)
+
+
+def _places() -> Iterator[tuple[str, Path]]:
+    on_path = shutil.which("nvcc")
+    if on_path is not None:
+        yield "PATH", Path(on_path)
+    for variable in FOLDER_VARIABLES:
+        if os.environ.get(variable):
+            yield variable, Path(os.environ[variable]) / "bin" / "nvcc"
+    yield str(USUAL_FOLDER), USUAL_FOLDER / "bin" / "nvcc"
+    try:
+        files = metadata.files(PACKAGE) or []
+    except metadata.PackageNotFoundError:
+        return
+    for file in files:
+        if file.name == "nvcc":
+            yield f"the package {PACKAGE}", Path(str(file.locate()))

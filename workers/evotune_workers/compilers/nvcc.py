@@ -1,0 +1,82 @@
+"""The compiler of CUDA targets: nvcc, one cubin, and the resource report that ptxas prints."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from pathlib import Path
+
+from .build import Build, BuildRequest, build_key, hash_binary, macro_flags
+from .cache import cached
+from .cuda_toolkit import (
+    Toolkit,
+    check_toolkit,
+    find_nvcc,
+    nvcc_command,
+    options_of_environment,
+    toolkit_version,
+)
+from .process import Ran, run_group
+from .ptxas import read_report
+
+# No -lineinfo: it writes the sources' paths into the cubin, and equal code must be an equal binary.
+FLAGS = ("-cubin", "-std=c++17", "-O3", "-Xptxas=-v")
+# Design: a build that takes longer than 120 s is a failed one.
+TIME_LIMIT_SECONDS = 120.0
+# As the front end, the host's preprocessor, ptxas and nvcc itself write it: "error: ", "error #20-D: ", "fatal   : ".
+COMPLAINT = re.compile(r"\b(?:error|fatal)(?: #\S+)?\s*:")
+
+
+def compile_nvcc(request: BuildRequest) -> Build:
+    """Builds for `sm_NN`; what the compiler refuses is a failed Build. Raises ToolchainError without a working nvcc."""
+    toolkit = find_nvcc()
+    flags = (*FLAGS, f"-arch={request.target}", *macro_flags(request.macros))
+    key = build_key(request, flags, compiler_version())
+    return cached(key, lambda: _compile(request, toolkit, key, flags))
+
+
+def compiler_version() -> str:
+    """nvcc's release and build, with the options that it takes from the environment."""
+    return toolkit_version(find_nvcc()) + options_of_environment()
+
+
+def _compile(request: BuildRequest, toolkit: Toolkit, key: str, flags: tuple[str, ...]) -> Build:
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="evotune-build-") as folder:
+        command = nvcc_command(toolkit, Path(folder), flags, request.variant.sources[0])
+        # In the sources' folder, so that neither the log nor the cubin (`__FILE__`) has a path of this machine. What is
+        # left: nvcc makes the names of functions of internal linkage, where they are not inlined, from the whole path.
+        ran = run_group(command, request.folder, TIME_LIMIT_SECONDS)
+        log = ran.output.replace(f"{folder}/", "")
+        failure = _failure(ran, log, toolkit, request.target)
+        binary, resources = None, None
+        if failure is None:
+            try:
+                resources = read_report(log, request.variant.entry)
+                binary = (Path(folder) / "kernel.cubin").read_bytes()
+            except (ValueError, OSError) as error:
+                failure = f"every field of the resource report must be found: {error}"
+    return Build(
+        key=key,
+        target=request.target,
+        flags=flags,
+        compiler=compiler_version(),
+        seconds=time.perf_counter() - started,
+        log=log,
+        failure=failure,
+        binary=binary,
+        binary_hash=hash_binary(binary) if binary is not None else None,
+        resources=resources,
+    )
+
+
+def _failure(ran: Ran, log: str, toolkit: Toolkit, target: str) -> str | None:
+    if ran.returncode is None:
+        return f"a build must end within {TIME_LIMIT_SECONDS:.0f} s, killed"
+    if ran.returncode == 0:
+        return None
+    # A compiler that cannot build anything is no configuration's fault.
+    check_toolkit(toolkit, target)
+    first = next((line for line in log.splitlines() if COMPLAINT.search(line)), f"compiler exit code {ran.returncode}")
+    return first.strip()[:300]

@@ -1,0 +1,169 @@
+"""The CUDA runtime: a cubin loaded and launched with cuda.core, on torch's current stream."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from cuda.bindings import driver
+from cuda.core import Device, LaunchConfig, ObjectCode, Stream, launch
+
+from ..compilers.build import IDENTITY_BYTES
+from ..kernel import Baseline, Geometry, Workload
+from ..stopwatch import Mode
+from .graph import CallGraph
+from .guarded_cuda import GuardedCudaTensor, checked
+from .runtime import Argument, CallTimes, LaunchError, Program, Runtime, parse_identity
+
+if TYPE_CHECKING:
+    from ..bench import Bench
+    from .stopwatch_cuda import Baselines, CudaStopwatch
+
+# Dynamic shared memory beyond this has to be asked for (CUDA C++ Programming Guide, technical specifications).
+SHARED_BYTES_WITHOUT_ASKING = 48 << 10
+# Of a graph whose two times are compared: what its replay costs the host, about 20 us, is then below half a percent.
+CALLS_US = 5000.0
+REPLAYS = 5
+
+
+class CudaRuntime(Runtime):
+    """The first device that this process sees, on a stream of its own, which can be captured."""
+
+    def __init__(self) -> None:
+        """Makes the device's primary context, which torch uses too, the current one."""
+        self.device = torch.device("cuda", 0)
+        self._core = Device(0)
+        self._core.set_current()
+        torch.cuda.set_stream(torch.cuda.Stream(self.device))
+        supported = checked(driver.cuDriverGetVersion())
+        self.conditions = {
+            "cuda_driver": f"{supported // 1000}.{supported % 1000 // 10}",
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+        }
+        self._baselines: dict[tuple[Workload, Mode], Baselines] = {}
+
+    def load(self, path: Path, entry: str) -> CudaProgram:
+        """A cubin."""
+        return CudaProgram(path.read_bytes(), entry, self._core, lambda: torch.cuda.current_stream().cuda_stream)
+
+    def guard(self, like: torch.Tensor, *, at_end: bool) -> GuardedCudaTensor:
+        """Between two ranges of addresses that nothing is mapped to."""
+        return GuardedCudaTensor(like, at_end=at_end)
+
+    def synchronise(self) -> None:
+        """Waits for the device."""
+        torch.cuda.synchronize(self.device)
+
+    def call_times(self, call: Callable[[], torch.Tensor]) -> CallTimes:
+        """As one CUDA graph, long enough for the cost of its replay not to show."""
+        probe = CallGraph(lambda _: call(), sets=1, rounds=1)
+        rounds = max(1, math.ceil(CALLS_US / max(probe.replay_us(), probe.replay_us())))
+        graph = CallGraph(lambda _: call(), sets=1, rounds=rounds)
+        device = [graph.replay_us() for _ in range(REPLAYS)]
+        wall = [graph.wall_us() for _ in range(REPLAYS)]
+        return CallTimes(min(device), statistics.median(device), statistics.median(wall))
+
+    def stopwatch(
+        self, benches: Mapping[str, Bench], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
+    ) -> CudaStopwatch:
+        """By CUDA graphs; those of the baselines are kept for as long as the buffers are."""
+        from .stopwatch_cuda import Baselines, CudaStopwatch, cold_bytes
+
+        first = next(iter(benches.values()))
+        seeds = first.seeds if mode == "cold" else first.seeds[:1]
+        sets = first.buffer_sets(seeds, cold_bytes(mode, cache_bytes))
+        kept = self._baselines.get((first.workload, mode))
+        if kept is None or kept.sets is not sets:
+            kept = self._baselines[first.workload, mode] = Baselines(baselines, sets)
+        return CudaStopwatch(benches, kept, mode)
+
+    def broken(self) -> str | None:
+        """After an illegal access and the like, every later call fails with the same error."""
+        try:
+            torch.cuda.synchronize(self.device)
+        except RuntimeError as error:
+            return str(error).splitlines()[0]
+        return None
+
+
+class CudaProgram(Program):
+    """A loaded cubin."""
+
+    def __init__(self, cubin: bytes, entry: str, device: Any, stream: Callable[[], int]) -> None:
+        """Loads it for a cuda.core device; `stream` gives the handle of the stream to launch on.
+
+        Raises OSError when the device does not take it, AttributeError when it lacks the entry function.
+        """
+        try:
+            self._code = ObjectCode.from_cubin(cubin)
+            self._handle = self._code.handle
+        except Exception as error:
+            raise OSError(f"the cubin does not load: {error}") from error
+        try:
+            self._kernel = self._code.get_kernel(entry)
+        except Exception as error:
+            raise AttributeError(f"{entry}: {error}") from error
+        self._device = device
+        self._stream_handle, self._streams = stream, dict[int, Any]()
+        self._shared_bytes = SHARED_BYTES_WITHOUT_ASKING
+
+    def identity(self) -> dict[str, str]:
+        """Read from the module's `evotune_configuration`."""
+        error, address, size = driver.cuLibraryGetGlobal(self._handle, b"evotune_configuration")
+        if error != driver.CUresult.CUDA_SUCCESS:
+            return {}
+        record = bytearray(min(int(size), IDENTITY_BYTES))
+        checked(driver.cuMemcpyDtoH(record, address, len(record)))
+        return parse_identity(bytes(record))
+
+    def resident_blocks(self, geometry: Geometry) -> int:
+        """Blocks of a multiprocessor times multiprocessors; LaunchError when not even one fits."""
+        self._ask_for_shared_memory(geometry)
+        of_one = self._kernel.occupancy.max_active_blocks_per_multiprocessor(geometry.threads, geometry.shared_bytes)
+        if of_one < 1:
+            raise LaunchError(
+                f"a multiprocessor must hold a block, it has no room for {geometry.threads} threads"
+                f" with {geometry.shared_bytes} B of shared memory"
+            )
+        return int(of_one) * int(self._device.properties.multiprocessor_count)
+
+    def launch(self, arguments: Sequence[Argument], geometry: Geometry | None) -> None:
+        """Queues it on the stream; LaunchError when the driver refuses."""
+        assert geometry is not None, "a CUDA variant says how it is launched"
+        self._ask_for_shared_memory(geometry)
+        config = LaunchConfig(grid=geometry.grid, block=geometry.threads, shmem_size=geometry.shared_bytes)
+        try:
+            launch(self._stream(), config, self._kernel, *map(_argument, arguments))
+        except RuntimeError as error:
+            raise LaunchError(str(error).splitlines()[0]) from error
+
+    def close(self) -> None:
+        """Unloads the module: cuda.core does so with its last reference."""
+        del self._kernel, self._code, self._handle
+
+    def _ask_for_shared_memory(self, geometry: Geometry) -> None:
+        if geometry.shared_bytes <= self._shared_bytes:
+            return
+        attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+        try:
+            device = checked(driver.cuCtxGetDevice())
+            checked(driver.cuKernelSetAttribute(attribute, geometry.shared_bytes, self._kernel.handle, device))
+        except RuntimeError as error:
+            raise LaunchError(f"{geometry.shared_bytes} B of shared memory a block: {error}") from error
+        self._shared_bytes = geometry.shared_bytes
+
+    def _stream(self) -> Any:
+        handle = self._stream_handle()
+        if handle not in self._streams:
+            self._streams[handle] = Stream.from_handle(handle)
+        return self._streams[handle]
+
+
+def _argument(value: Argument) -> int | np.generic:
+    return value.data_ptr() if isinstance(value, torch.Tensor) else value

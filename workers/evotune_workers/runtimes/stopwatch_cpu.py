@@ -1,0 +1,92 @@
+"""Timing on a CPU: calls one after the other, by the wall clock."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from ..bench import Bench
+from ..disturbance import lost_seconds
+from ..gates.errors import errors_beside
+from ..kernel import Baseline, Inputs
+from ..stopwatch import CACHE_MULTIPLE, SAMPLE_US, WARM_UP_CALLS, Conditions, Mode, Stopwatch, StopwatchFacts
+
+
+class CpuStopwatch(Stopwatch):
+    """Both sides allocate their output inside the timed call, as user code does.
+
+    After every sample (one call, of kernels that take a millisecond) its last output is compared bit by bit with the
+    one that the side gave on these inputs before.
+    """
+
+    def __init__(
+        self, benches: Mapping[str, Bench], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
+    ) -> None:
+        """`benches` are the candidates by side name; all at one workload."""
+        first = next(iter(benches.values()))
+        seeds = first.seeds if mode == "cold" else first.seeds[:1]
+        examples = [first.example(first.workload, first.distributions[0], seed) for seed in seeds]
+        contents = [example.inputs for example in examples]
+        self._mode: Mode = mode
+        self._sets = first.buffer_sets(seeds, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
+        # One scratch buffer for all: its address is not a difference between candidates.
+        workspace = max((bench.new_workspace(bench.workload) for bench in benches.values()), key=len)
+        self._calls = {name: _candidate_call(bench, workspace) for name, bench in benches.items()}
+        self._calls |= {baseline.name: baseline.run for baseline in baselines}
+        self._expected = {name: [call(inputs) for inputs in contents] for name, call in self._calls.items()}
+        self._errors = {
+            name: tuple(errors_beside(out, ex) for out, ex in zip(self._expected[name], examples, strict=True))
+            for name in benches
+        }
+        self._next = 0
+        self._calls_per_sample = self._choose_calls_per_sample()
+
+    def facts(self) -> StopwatchFacts:
+        """How it measures."""
+        return StopwatchFacts(tuple(self._calls), self._mode, len(self._sets), self._calls_per_sample, self._errors)
+
+    def sample(self, side: str) -> tuple[float, bool]:
+        """Wall time per call; whether the last call's output was right."""
+        call, sets, first = self._calls[side], self._sets, self._next
+        output = None
+        started = time.perf_counter_ns()
+        for number in range(first, first + self._calls_per_sample):
+            output = call(sets[number % len(sets)])
+        elapsed_us = (time.perf_counter_ns() - started) / 1e3
+        self._next = first + self._calls_per_sample
+        expected = self._expected[side][(self._next - 1) % len(sets) % len(self._expected[side])]
+        assert output is not None
+        return elapsed_us / self._calls_per_sample, torch.equal(output, expected)
+
+    def begin_block(self) -> tuple[float, float]:
+        """Time lost so far, and now."""
+        return lost_seconds(), time.perf_counter()
+
+    def end_block(self, begun: tuple[float, float]) -> Conditions:
+        """The share of the block that threads waited."""
+        lost, started = begun
+        return Conditions(disturbed=(lost_seconds() - lost) / (time.perf_counter() - started))
+
+    def _choose_calls_per_sample(self) -> int:
+        fastest = math.inf
+        for call in self._calls.values():
+            for number in range(WARM_UP_CALLS):
+                started = time.perf_counter_ns()
+                call(self._sets[number % len(self._sets)])
+                taken = (time.perf_counter_ns() - started) / 1e3
+            fastest = min(fastest, taken)
+        return max(1, math.ceil(SAMPLE_US / fastest))
+
+
+def _candidate_call(bench: Bench, workspace: torch.Tensor) -> Callable[[Inputs], torch.Tensor]:
+    kernel, workload, program = bench.kernel, bench.workload, bench.program
+
+    def call(inputs: Inputs) -> torch.Tensor:
+        output = kernel.empty_output(workload)
+        program.launch(kernel.arguments(workload, inputs, output, workspace), None)
+        return output
+
+    return call

@@ -1,0 +1,143 @@
+"""Timing on a GPU: CUDA graphs of many calls, one event pair around each replay."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..bench import Bench
+from ..gates.errors import errors_beside
+from ..kernel import Baseline, Inputs
+from ..stopwatch import CACHE_MULTIPLE, SAMPLE_US, WARM_UP_CALLS, Conditions, Mode, Stopwatch, StopwatchFacts
+from .graph import CallGraph
+from .telemetry import Telemetry
+
+
+@dataclass(frozen=True)
+class TimedBaseline:
+    """A baseline's graph and a first estimate of its time per call."""
+
+    graph: CallGraph
+    estimate_us: float
+
+
+class Baselines:
+    """The baselines' graphs on one collection of buffers; captured once in a child, used by every configuration.
+
+    Every one has the same number of calls: as many as the fastest makes in a millisecond, each buffer set in turn.
+    """
+
+    def __init__(self, baselines: Sequence[Baseline], sets: Sequence[Inputs]) -> None:
+        """Captures those that can run here; the others are in `unavailable` with the reason."""
+        self.sets = sets
+        self.timed: dict[str, TimedBaseline] = {}
+        self.unavailable: dict[str, str] = {}
+        calls = {baseline.name: baseline.run for baseline in baselines}
+        once = {name: time for name, run in calls.items() if (time := self._try(name, run)) is not None}
+        self.rounds = max(1, math.ceil(SAMPLE_US / min(once.values()) / len(sets)))
+        for name in once:
+            graph = self._graph(calls[name], self.rounds)
+            self.timed[name] = TimedBaseline(graph, graph.replay_us())
+
+    def _try(self, name: str, run: Callable[[Inputs], torch.Tensor]) -> float | None:
+        """Microseconds of a call."""
+        try:
+            for number in range(WARM_UP_CALLS):
+                run(self.sets[number % len(self.sets)])
+            return self._graph(run, rounds=1).replay_us()
+        except RuntimeError as error:
+            self.unavailable[name] = str(error).splitlines()[0]
+            return None
+
+    def _graph(self, run: Callable[[Inputs], torch.Tensor], rounds: int) -> CallGraph:
+        return CallGraph(lambda number: run(self.sets[number]), len(self.sets), rounds)
+
+
+class CudaStopwatch(Stopwatch):
+    """All sides call the same number of times, on the same buffer sets in the same order.
+
+    Before a sample the candidate's outputs are filled with NaN; after it every one is compared bit by bit with what it
+    gave on the same inputs when it was checked. `warm` replays once more before the replay that counts.
+    """
+
+    def __init__(self, benches: Mapping[str, Bench], baselines: Baselines, mode: Mode) -> None:
+        """`benches` are the candidates by side name; all at the workload of the baselines."""
+        first = next(iter(benches.values()))
+        seeds = first.seeds if mode == "cold" else first.seeds[:1]
+        examples = [first.example(first.workload, first.distributions[0], seed) for seed in seeds]
+        self._mode: Mode = mode
+        self._baselines = baselines
+        self._expected = {
+            name: [bench.launch(bench.workload, example.inputs) for example in examples]
+            for name, bench in benches.items()
+        }
+        self._errors = {
+            name: tuple(errors_beside(out, ex) for out, ex in zip(self._expected[name], examples, strict=True))
+            for name in benches
+        }
+        self._candidates = {
+            name: _candidate_graph(bench, baselines.sets, baselines.rounds) for name, bench in benches.items()
+        }
+        self._telemetry = Telemetry(first.runtime.device)
+
+    def facts(self) -> StopwatchFacts:
+        """How it measures."""
+        return StopwatchFacts(
+            (*self._candidates, *self._baselines.timed),
+            self._mode,
+            len(self._baselines.sets),
+            len(self._baselines.sets) * self._baselines.rounds,
+            self._errors,
+            {name: timed.estimate_us for name, timed in self._baselines.timed.items()},
+            self._baselines.unavailable,
+        )
+
+    def sample(self, side: str) -> tuple[float, bool]:
+        """Device time per call; whether every output of the candidate was right (a baseline's are not looked at)."""
+        graph = self._candidates.get(side)
+        if graph is None:
+            return self._replay_us(self._baselines.timed[side].graph), True
+        for output in graph.outputs:
+            output.fill_(float("nan"))
+        time_us = self._replay_us(graph)
+        expected = self._expected[side]
+        right = [_same_bits(output, expected[number % len(expected)]) for number, output in enumerate(graph.outputs)]
+        return time_us, bool(torch.stack(right).all())
+
+    def begin_block(self) -> None:
+        """Nothing: clocks are read at the end, when the device has been at work for milliseconds."""
+
+    def end_block(self, begun: None) -> Conditions:
+        """Clock, power and throttling."""
+        return self._telemetry.read()
+
+    def _replay_us(self, graph: CallGraph) -> float:
+        if self._mode == "warm":
+            graph.replay()
+        return graph.replay_us()
+
+
+def cold_bytes(mode: Mode, cache_bytes: int) -> int:
+    """How much memory the buffer sets must cover together."""
+    return CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0
+
+
+def _candidate_graph(bench: Bench, sets: Sequence[Inputs], rounds: int) -> CallGraph:
+    workload = bench.workload
+    workspace = bench.new_workspace(workload)
+    outputs = [bench.new_output(workload) for _ in sets]
+
+    def call(number: int) -> torch.Tensor:
+        bench.launch_into(workload, sets[number], outputs[number], workspace)
+        return outputs[number]
+
+    call(0)  # whatever happens at a first launch must not be captured
+    return CallGraph(call, len(sets), rounds)
+
+
+def _same_bits(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """A boolean on the device: the comparison of many outputs waits for the device once."""
+    return (one.view(torch.uint8) == other.view(torch.uint8)).all()

@@ -1,0 +1,42 @@
+"""What a GPU was doing: clock, power and reasons for throttling, read through NVML."""
+
+from __future__ import annotations
+
+import functools
+
+import pynvml
+import torch
+
+from ..stopwatch import Conditions
+
+# Reasons that mean the clock is lower than the work asked for (NVML API reference, nvmlClocksEventReasons).
+THROTTLING = {
+    "power cap": pynvml.nvmlClocksEventReasonSwPowerCap,
+    "hardware slowdown": pynvml.nvmlClocksEventReasonHwSlowdown,
+    "software thermal": pynvml.nvmlClocksEventReasonSwThermalSlowdown,
+    "hardware thermal": pynvml.nvmlClocksEventReasonHwThermalSlowdown,
+    "power brake": pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown,
+}
+
+
+class Telemetry:
+    """One GPU, as NVML sees it; a reading takes about 40 us."""
+
+    def __init__(self, device: torch.device) -> None:
+        """Finds the device by its UUID, since NVML does not count as CUDA does; raises pynvml.NVMLError without it."""
+        self._handle = _handle(str(torch.cuda.get_device_properties(device).uuid))
+
+    def read(self) -> Conditions:
+        """Now."""
+        reasons = pynvml.nvmlDeviceGetCurrentClocksEventReasons(self._handle)
+        return Conditions(
+            clock_mhz=float(pynvml.nvmlDeviceGetClockInfo(self._handle, pynvml.NVML_CLOCK_SM)),
+            power_w=pynvml.nvmlDeviceGetPowerUsage(self._handle) / 1e3,
+            throttled=tuple(name for name, bit in THROTTLING.items() if reasons & bit),
+        )
+
+
+@functools.cache
+def _handle(uuid: str) -> object:
+    pynvml.nvmlInit()
+    return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid.removeprefix('GPU-')}")
