@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
 
 from evotune_db import Database
 from tests.integration.db_server import Server, find_programs, running_server
@@ -33,21 +32,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return running.new_database()
 
 
-@pytest.fixture(scope="session")
-def migrated_database(server: Server) -> str:
-    """The name of one on PostgreSQL with all tables and no rows: copying it takes less time than migrating another."""
-    url = server.new_database()
-    Database.open(url).close()
-    return str(make_url(url).database)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
     """One without rows."""
-    if request.param == "sqlite":
-        url = str(tmp_path / "evotune.db")
-    else:
-        running: Server = request.getfixturevalue("server")
-        url = running.new_database(like=request.getfixturevalue("migrated_database"))
     with Database.open(url) as opened:
         yield opened

@@ -1,0 +1,161 @@
+"""The attention kernel at the shapes of the README beside every SDPA backend, on this machine's GPU.
+
+    python benchmarks/attention_h200.py [--workload NAME ...] [--out benchmarks/results/attention_h200.json]
+
+For each shape: builds the configurations of attention_h200.yaml that are valid, puts each through every gate and the
+timing, confirms the three best in a fresh process on new seeds, and writes what the fastest came to, cold and warm,
+with device, versions, date and git commit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from evotune.facts import git_facts, versions
+from evotune.locate import kernel_folder, space_file
+from evotune.space import load_space
+from evotune.space.rules import Rules
+from evotune_workers.builder import BuildJob, build_candidate
+from evotune_workers.device import Device, local_devices
+from evotune_workers.jobs import Candidate, ConfirmJob, MeasureJob
+from evotune_workers.kernel import Configuration
+from evotune_workers.kernel_folder import load_kernel, named_workload
+from evotune_workers.measurer import Measurer
+from evotune_workers.timing import Timing
+
+FOLDER = kernel_folder("attention_fwd")
+KERNEL = load_kernel(FOLDER)
+VARIANT = KERNEL.variant("sm80")
+CONFIGURATIONS = Path(__file__).with_suffix(".yaml")
+SEEDS, NEW_SEEDS = (1, 2, 3), (11, 12, 13)
+FINALISTS = 3
+
+
+def main() -> None:
+    """Measures the shapes one after the other, then prints a table and writes the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    shapes_served = [workload.name for workload in KERNEL.workloads if VARIANT.supports(workload)]
+    parser.add_argument("--workload", nargs="*", default=shapes_served)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "attention_h200.json")
+    options = parser.parse_args()
+    device = local_devices()[0]
+    shapes: dict[str, Any] = {}
+    for name in options.workload:
+        shapes[name] = measure_shape(device, name)
+        print(row(name, shapes[name]), flush=True)
+        write(options.out, device, shapes)
+    ratios = [shape["warm"]["over"]["sdpa_flash"] for shape in shapes.values()]
+    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    print(f"over flash, warm: geometric mean {mean:.3f}, least {min(ratios):.3f}")
+
+
+def measure_shape(device: Device, workload: str) -> dict[str, Any]:
+    """The fastest configuration's figures at a workload, and which gates refused others."""
+    jobs = [
+        BuildJob(number, configuration, "sm80", device.target, (workload,))
+        for number, configuration in enumerate(valid_configurations(device, workload))
+    ]
+    with ProcessPoolExecutor() as pool:
+        candidates = list(pool.map(partial(build_candidate, FOLDER), jobs))
+    measurer = Measurer(FOLDER, device)
+    try:
+        finalists, refused = qualify(measurer, candidates)
+        confirmed = measurer.confirm(ConfirmJob(tuple(finalists), "sm80", NEW_SEEDS))
+    finally:
+        measurer.close()
+    passed = [measurement for measurement in confirmed if measurement.failed_gate is None]
+    best = min(passed, key=lambda measurement: measurement.timings[0].median_us)
+    cold, warm = best.timings
+    return {
+        "configuration": dict(candidates[best.number].configuration),
+        "cold": figures(cold),
+        "warm": figures(warm),
+        "refused": refused,
+    }
+
+
+def valid_configurations(device: Device, workload: str) -> list[Configuration]:
+    """Those of the file that the built-in space allows at this workload."""
+    listed = yaml.safe_load(CONFIGURATIONS.read_text())
+    space = load_space(space_file("attention_fwd", "h200"))
+    shape = named_workload(KERNEL, workload)
+    configurations = [{**listed["common"], **each} for each in listed["configurations"]]
+    names = frozenset(parameter.name for parameter in space.parameters)
+    rules = Rules(names, space.constraints, dict(device.limits), lambda each: VARIANT.derived(each, shape))
+    return [configuration for configuration in configurations if rules.broken_by(configuration) is None]
+
+
+def qualify(measurer: Measurer, candidates: Sequence[Candidate]) -> tuple[list[Candidate], dict[str, int]]:
+    """The fastest that pass every gate, and how many each gate refused."""
+    times: dict[int, float] = {}
+    refused: dict[str, int] = {}
+    best = 0.0
+    for candidate in candidates:
+        incumbents = {candidate.builds[0].workload: best} if best else {}
+        measurement = measurer.measure(MeasureJob(candidate, "sm80", SEEDS, incumbents))
+        if measurement.failed_gate is not None:
+            refused[measurement.failed_gate] = refused.get(measurement.failed_gate, 0) + 1
+            continue
+        times[candidate.number] = measurement.timings[0].median_us
+        best = max(best, measurement.timings[0].speedup_low)
+    fastest = sorted(times, key=lambda number: times[number])[:FINALISTS]
+    return [candidates[number] for number in fastest], refused
+
+
+def figures(timing: Timing) -> dict[str, Any]:
+    """Microseconds and how many times as fast as each backend; medians of blocks in which both were timed."""
+    samples = {side: np.asarray(pairs).sum(axis=1) for side, pairs in timing.samples.items()}
+    ours = samples.pop("candidate", None)
+    if ours is None:
+        ours = next(samples.pop(side) for side in list(samples) if side.startswith("candidate"))
+    over = {side: float(np.median(theirs / ours[: len(theirs)])) for side, theirs in samples.items()}
+    return {
+        "median_us": timing.median_us,
+        "p50_us": timing.p50_us,
+        "p90_us": timing.p90_us,
+        "p99_us": timing.p99_us,
+        "fastest_backend": timing.baseline,
+        "speedup": [timing.speedup, timing.speedup_low, timing.speedup_high],
+        "over": over,
+        "backends_us": timing.conditions["baselines_us"],
+        "unavailable": timing.conditions["unavailable"],
+        "clock_mhz": sorted(set(timing.conditions["clock_mhz"])),
+    }
+
+
+def row(name: str, shape: Mapping[str, Any]) -> str:
+    """One line of the README's table."""
+    warm, cold = shape["warm"], shape["cold"]
+    theirs = warm["backends_us"]
+    return (
+        f"| {name} | {warm['median_us']:.2f} | {cold['median_us']:.2f} | {theirs['sdpa_flash']:.2f} |"
+        f" {theirs['sdpa_cudnn']:.2f} | {warm['over']['sdpa_flash']:.2f}x | {warm['speedup'][0]:.2f}x |"
+        f" {cold['speedup'][0]:.2f}x |"
+    )
+
+
+def write(path: Path, device: Device, shapes: Mapping[str, Any]) -> None:
+    """The results so far, with everything that they depend on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "device": {"name": device.name, **device.facts},
+        "versions": versions(),
+        "git": git_facts(Path(__file__).parent),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    path.write_text(json.dumps({**facts, "shapes": shapes}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
