@@ -55,7 +55,7 @@ def main() -> None:
         shapes[name] = measure_shape(device, name)
         print(row(name, shapes[name]), flush=True)
         write(options.out, device, shapes)
-    ratios = [shape["warm"]["over"]["sdpa_flash"] for shape in shapes.values()]
+    ratios = [shape["warm"]["over"]["sdpa_flash"] for shape in shapes.values() if "warm" in shape]
     mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
     print(f"over flash, warm: geometric mean {mean:.3f}, least {min(ratios):.3f}")
 
@@ -74,7 +74,9 @@ def measure_shape(device: Device, workload: str) -> dict[str, Any]:
         confirmed = measurer.confirm(ConfirmJob(tuple(finalists), "sm80", NEW_SEEDS))
     finally:
         measurer.close()
-    passed = [measurement for measurement in confirmed if measurement.failed_gate is None]
+    passed = [measurement for measurement in confirmed if measurement.timings]
+    if not passed:
+        return {"refused": refused, "reasons": [measurement.reason for measurement in confirmed]}
     best = min(passed, key=lambda measurement: measurement.timings[0].median_us)
     cold, warm = best.timings
     return {
@@ -136,6 +138,8 @@ def figures(timing: Timing) -> dict[str, Any]:
 
 def row(name: str, shape: Mapping[str, Any]) -> str:
     """One line of the README's table."""
+    if "warm" not in shape:
+        return f"| {name} | no result: {shape['refused']}, {shape['reasons']} |"
     warm, cold = shape["warm"], shape["cold"]
     theirs = warm["backends_us"]
     return (

@@ -94,6 +94,7 @@ def _record(
 ) -> None:
     trial, made = selected.entry.trial, datetime.now(UTC)
     [build] = build_records(candidate)
+    wrong = [finding for finding in certification.findings if finding.findings and finding.tool != "resources"]
     checks = tuple(CheckRecord(**vars(finding)) for finding in certification.findings)
     record = CertificationRecord(
         build.key,
@@ -105,6 +106,9 @@ def _record(
         checks,
     )
     database.record_certification(trial, record, (build,))
+    if wrong:
+        # A race or an access out of bounds: whatever it was timed at, it is no correct kernel.
+        database.withdraw(trial, "; ".join(f"{finding.tool}: {finding.summary}" for finding in wrong))
     if isinstance(profile, Profile):
         counters = ProfileRecord(build.key, device, selected.entry.workload, made, **vars(profile))
         database.record_profile(trial, counters, (build,))

@@ -73,7 +73,7 @@ def failure(session: Session, candidate: Candidate) -> str | None:
             for gate in RUNNING_GATES:
                 session.run_gate(gate, "candidate", built)
     except (GateFailed, ChildLost) as failed:
-        session.close()
+        session.renew()
         return str(failed)
     return None
 

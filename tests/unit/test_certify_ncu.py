@@ -1,4 +1,8 @@
-"""Reading the counters that ncu prints, in the form that its CLI guide and users' reports of it show."""
+"""Reading the counters that ncu prints.
+
+The table has the form, names, units and way of writing numbers of real output from an H200; n/a for a counter that a
+chip does not have, and the two error lines, are as users report them.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,11 @@ import pytest
 from evotune_workers.certify import ncu
 from evotune_workers.certify.findings import NoProfile, Profile
 
-HEADER = (
-    *("ID", "Process ID", "Process Name", "Host Name", "Kernel Name", "Context", "Stream", "Block Size", "Grid Size"),
-    *("Device", "CC", "Section Name", "Metric Name", "Metric Unit", "Metric Value"),
-)
+IDENTITY = {
+    **{"ID": "0", "Process ID": "4711", "Process Name": "python3.11", "Host Name": "127.0.0.1"},
+    **{"Kernel Name": "attention_fwd", "Context": "1", "Stream": "7", "Block Size": "(384, 1, 1)"},
+    **{"Grid Size": "(88, 1, 1)", "Device": "0", "CC": "9.0"},
+}
 H200 = {
     "gpu__time_duration.sum": ("ns", "5,408"),
     "sm__pipe_tensor_cycles_active.avg.pct_of_peak_sustained_active": ("%", "41.50"),
@@ -26,11 +31,12 @@ H200 = {
     "sm__warps_active.avg.pct_of_peak_sustained_active": ("%", "18.62"),
     "launch__registers_per_thread": ("register/thread", "128"),
 }
-BEFORE = """==PROF== Connected to process 4711 (/usr/bin/python3.11)
+BEFORE = """==WARNING== Note: Running with unmodified GPU clocks. Results may be inconsistent.
+==PROF== Connected to process 4711 (/usr/bin/python3.11)
 the target's own words
 ==PROF== Profiling "attention_fwd" - 0: 0%....50%....100% - 9 passes
+==PROF== Disconnected from process 4711
 """
-AFTER = "==PROF== Disconnected from process 4711\n"
 FORBIDDEN = (
     "==PROF== Connected to process 4711 (/usr/bin/python3.11)\n"
     "==ERROR== ERR_NVGPUCTRPERM - The user does not have permission to access NVIDIA GPU Performance Counters on the "
@@ -39,20 +45,23 @@ FORBIDDEN = (
 )
 
 
-def printed(counters: dict[str, tuple[str, str]], launch: str = "0", header: tuple[str, ...] = HEADER) -> str:
-    """The table: a row a counter, every field quoted."""
+Counters = dict[str, tuple[str, str]]
+
+
+def printed(counters: Counters, launches: int = 1) -> str:
+    """The table: names, units, and the values of each launch, every field quoted."""
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    writer.writerow(header)
-    launched = (launch, "4711", "python3.11", "127.0.0.1", "attention_fwd", "1", "7", "(384, 1, 1)", "(88, 1, 1)")
-    for name, (unit, value) in counters.items():
-        row = (*launched, "0", "9.0", "Command line profiler metrics", name, unit, value)
-        writer.writerow(row[: len(header)])
+    facts = {"device__attribute_display_name": ("", "NVIDIA H200"), **counters}
+    writer.writerow([*IDENTITY, *facts])
+    writer.writerow([*([""] * len(IDENTITY)), *(unit for unit, _ in facts.values())])
+    for _ in range(launches):
+        writer.writerow([*IDENTITY.values(), *(value for _, value in facts.values())])
     return text.getvalue()
 
 
-def read(counters: dict[str, tuple[str, str]]) -> Profile:
-    profile = ncu.read(BEFORE + printed(counters) + AFTER, 0)
+def read(counters: Counters) -> Profile:
+    profile = ncu.read(f"{BEFORE}{printed(counters)}the target, ending\n", 0)
     assert isinstance(profile, Profile), profile
     return profile
 
@@ -108,15 +117,15 @@ def test_a_counter_that_is_missing_from_the_table_is_none() -> None:
 
 def test_counters_that_this_user_may_not_read_are_no_profile_and_say_what_to_do() -> None:
     for returncode in (0, 9):
-        told = refused(FORBIDDEN + AFTER, returncode)
+        told = refused(FORBIDDEN, returncode)
         assert told.startswith("performance counters must be readable, got ERR_NVGPUCTRPERM: load the driver with")
 
 
 @pytest.mark.parametrize(
     ("log", "returncode", "told"),
     [
-        (BEFORE + AFTER, 0, "ncu must print a table of counters, got none: it says nothing about it"),
-        ("==WARNING== No kernels were profiled.\n", 0, "got none: No kernels were profiled."),
+        (BEFORE, 0, "ncu must print a table of counters, got none: it names no error"),
+        (BEFORE + "==WARNING== No kernels were profiled.\n", 0, "got none: No kernels were profiled."),
         (
             "==ERROR== The application returned an error code (11).\n",
             11,
@@ -124,10 +133,10 @@ def test_counters_that_this_user_may_not_read_are_no_profile_and_say_what_to_do(
         ),
         ("", None, "ncu was killed for running out of time"),
         (printed(H200), 1, "ncu ended with exit code 1"),
-        (printed(H200) + printed(H200, launch="1").split("\n", 1)[1], 0, "ncu must profile one launch, got 2"),
-        (printed(H200, header=HEADER[:-3]), 0, "ncu must print a table"),
-        (printed(H200, header=(*HEADER[:-1], "Value")), 0, "must have the columns ID, Process ID, Metric Name"),
-        (printed(H200) + '"0","4711"\n', 0, "must have the columns"),
+        (printed(H200, launches=2), 0, "ncu must profile one launch, got 2"),
+        (printed(H200, launches=0), 0, "ncu must profile one launch, got 0"),
+        (printed(H200).splitlines()[0], 0, "ncu must profile one launch, got 0"),
+        (printed(H200) + '"1","4711"\n', 0, "must have the same columns, got rows that differ"),
         (printed({"gpu__time_duration.sum": ("ns", "n/a")}), 0, "at least one counter, got n/a for all"),
         (printed({"gpu__time_duration.sum": ("furlong", "3")}), 0, "in one of ns, us, ms, s, nsecond"),
         (printed({"gpu__time_duration.sum": ("", "3")}), 0, "got no unit"),
@@ -153,7 +162,7 @@ def test_the_command_profiles_one_launch_of_the_kernel_with_the_devices_own_cloc
     options = dict(zip(words[2:-3:2], words[3:-3:2], strict=True))
     assert options.pop("--metrics").split(",") == list(ncu.METRICS)
     assert options == {
-        "--page": "details",
+        "--page": "raw",
         "--print-units": "base",
         "--clock-control": "none",
         "--target-processes": "all",

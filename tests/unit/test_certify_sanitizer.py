@@ -1,7 +1,7 @@
 """Reading compute-sanitizer's logs: nothing counts as passed that the tool has not said in so many words.
 
-The reports have the form of the user guide's examples; the two logs of a target that never ran were taken from
-compute-sanitizer 2026.4.0 on a machine without a GPU, as was its exit code 0.
+Reports and totals have the form of real output from an H200; that of a target that never ran was taken on a machine
+without a GPU, where the tool ended with exit code 0. Its other remarks are as its user guide and users quote them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ WRITES = f"""{BANNER}
 ========= Invalid __global__ write of size 4 bytes
 =========     at attention_fwd+0x50
 =========     by thread (0,0,0) in block (0,0,0)
-=========     Access to 0x710fdca00001 is misaligned
+=========Accessto0x7f2df697fffcisoutofbounds
+=========andis1,048,573bytesafterthenearestallocationat0x7f2df6840000ofsize262,144bytes
+=========Savedhostbacktraceuptodriverentrypointatkernellaunchtime
 =========
 {NOTE}
 ========= ERROR SUMMARY: 2752 errors

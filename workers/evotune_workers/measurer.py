@@ -41,7 +41,7 @@ class Measurer:
         try:
             measurement = self._attempt(job)
         except (ChildLost, ChildBroke):
-            self._session.close()
+            self._session.renew()
             measurement = self._second_attempt(job)
         return replace(measurement, seconds=time.perf_counter() - started)
 
@@ -50,7 +50,7 @@ class Measurer:
 
         A finalist that could not be timed, because the machine was busy, has neither a failed gate nor timings.
         """
-        self._session.close()
+        self._session.renew()
         checked = {candidate.number: self._check_again(candidate, job) for candidate in job.candidates}
         honest = [candidate for candidate in job.candidates if checked[candidate.number].failed_gate is None]
         timed = self._time_finalists(honest, checked, job) if honest else {}
@@ -67,14 +67,14 @@ class Measurer:
             return keeper.against(*sides).speedup(*sides)
 
     def close(self) -> None:
-        """Ends the child."""
+        """Ends every process of it."""
         self._session.close()
 
     def _second_attempt(self, job: MeasureJob) -> Measurement:
         try:
             return self._attempt(job)
         except ChildLost as lost:
-            self._session.close()
+            self._session.renew()
             return _failed(job.candidate, lost.results, lost)
 
     def _attempt(self, job: MeasureJob) -> Measurement:
@@ -93,7 +93,7 @@ class Measurer:
             return replace(_failed(job.candidate, (*results, *busy.results), busy), busy=True)
         except GateFailed as failure:
             # Whatever a refused build did to the child's memory must not meet the next one.
-            self._session.close()
+            self._session.renew()
             return _failed(job.candidate, (*results, *failure.results), failure)
         return Measurement(job.candidate.number, tuple(results), tuple(timings), None, None, seconds=0.0)
 
@@ -114,7 +114,7 @@ class Measurer:
                     for gate in CONFIRM_GATES:
                         results += self._session.run_gate(gate, CANDIDATE, built)
         except GateFailed as failure:
-            self._session.close()
+            self._session.renew()
             return _unconfirmed(candidate, (*results, *failure.results), failure)
         return Measurement(candidate.number, tuple(results), (), None, None, seconds=0.0)
 
@@ -127,7 +127,7 @@ class Measurer:
         except NoResult as busy:
             return {each.number: replace(checked[each.number], reason=str(busy)) for each in candidates}
         except GateFailed as failure:
-            self._session.close()
+            self._session.renew()
             if len(candidates) > 1:
                 alone = [self._time_finalists([candidate], checked, job) for candidate in candidates]
                 return {number: measurement for each in alone for number, measurement in each.items()}

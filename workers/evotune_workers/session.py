@@ -52,7 +52,9 @@ class Session:
         self.kernel = load_kernel(kernel_folder)
         self.device = device
         self._environment = cpu_environment(device.limits["cores"]) if device.kind == "cpu" else {}
-        self._sandbox = Sandbox(Start(kernel_folder, device.target), self._environment)
+        # On a CPU a spare would take cores from what is timed.
+        spare = device.kind != "cpu"
+        self._sandbox = Sandbox(Start(kernel_folder, device.target), self._environment, spare=spare)
         self._baseline_us: dict[str, float] = {}
 
     @property
@@ -108,6 +110,10 @@ class Session:
         except BuildRefused as refused:
             raise refuse(gate, str(refused)) from refused
 
-    def close(self) -> None:
+    def renew(self) -> None:
         """Ends the child: the next request gets a fresh one."""
+        self._sandbox.renew()
+
+    def close(self) -> None:
+        """Ends every process of it."""
         self._sandbox.close()

@@ -126,7 +126,8 @@ def _profile(watched: Watched, entry: str, folder: Path, report: Report) -> Prof
     except ToolchainError as error:
         return NoProfile(str(error))
     report("counters")
-    ran, _ = _timed(ncu.command(_target(replace(watched, tails=False), folder), entry, 1, program), folder)
+    command = ncu.command(_target(replace(watched, tails=False), folder), entry, 1, program)
+    ran, _ = _timed(("/usr/bin/env", "LC_ALL=C", *command), folder)
     return ncu.read(ran.output, ran.returncode)
 
 

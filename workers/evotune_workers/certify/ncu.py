@@ -1,7 +1,7 @@
 """Nsight Compute's command line: which counters to read, what to run, and what it prints.
 
-Counters: NVIDIA, Nsight Compute, Profiling Guide, "Metrics Reference"; options and columns: Nsight Compute CLI guide. A
-counter that a chip does not have is printed as n/a; hence several names for one figure.
+Counters: NVIDIA, Nsight Compute, Profiling Guide, "Metrics Reference"; options: Nsight Compute CLI guide; the table: as
+printed on an H200. A counter that a chip does not have is n/a; hence several names for one figure.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping, Sequence
-from itertools import dropwhile
+from itertools import dropwhile, takewhile
 
 from .findings import NoProfile, Profile
 
@@ -35,9 +35,9 @@ MICROSECONDS = {
     **{"nsecond": 1e-3, "usecond": 1.0, "msecond": 1e3, "second": 1e6},
 }
 PERCENT = {"%": 1.0}
-COLUMNS = ("ID", "Process ID", "Metric Name", "Metric Unit", "Metric Value")
 NUMBER = re.compile(r"-?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?")
 NOT_READ = ("", "n/a", "(!) n/a", "nan", "inf")
+COMPLAINTS = ("==ERROR==", "==WARNING== No kernels")
 FORBIDDEN = "ERR_NVGPUCTRPERM"
 HOW_TO_ALLOW = (
     f"performance counters must be readable, got {FORBIDDEN}: load the driver with "
@@ -56,7 +56,7 @@ def command(
     LC_ALL=C, which decides how numbers are written.
     """
     return (
-        *(program, "--csv", "--page", "details", "--print-units", "base", "--metrics", ",".join(METRICS)),
+        *(program, "--csv", "--page", "raw", "--print-units", "base", "--metrics", ",".join(METRICS)),
         *("--clock-control", "none", "--target-processes", "all"),
         *("--kernel-name", kernel_name, "--launch-skip", str(launch_skip), "--launch-count", "1"),
         *target_command,
@@ -77,30 +77,40 @@ def read(log: str, returncode: int | None) -> Profile | NoProfile:
 
 
 def _counters(log: str) -> Counters:
-    """Unit and value of every counter of the one launch; ValueError when it is not one or its table is not whole."""
-    table = list(dropwhile(_is_no_header, (line for line in log.splitlines() if line.startswith('"'))))
-    rows = list(csv.DictReader(table, strict=True))
+    """Unit and value of every counter of the one launch; ValueError when it is not one or its table is not whole.
+
+    The table: a row of names, one of units, and one of values a launch.
+    """
+    table = dropwhile(_is_no_header, log.splitlines())
+    rows = list(csv.reader(takewhile(_is_row, table), strict=True))
     if not rows:
         raise ValueError(f"ncu must print a table of counters, got none: {_complaint(log)}")
-    if not all(set(COLUMNS) <= set(row) and None not in row.values() for row in rows):
-        raise ValueError(f"ncu's table must have the columns {', '.join(COLUMNS)}, got {table[0]}")
-    launches = {(row["Process ID"], row["ID"]) for row in rows}
-    if len(launches) != 1:
-        raise ValueError(f"ncu must profile one launch, got {len(launches)}")
-    return {row["Metric Name"]: {"unit": row["Metric Unit"], "value": row["Metric Value"]} for row in rows}
+    if len({len(row) for row in rows}) != 1:
+        raise ValueError("every row of ncu's table must have the same columns, got rows that differ")
+    if len(rows) != 3:
+        raise ValueError(f"ncu must profile one launch, got {max(len(rows) - 2, 0)}")
+    names, units, values = rows
+    columns = zip(names, units, values, strict=True)
+    return {name: {"unit": unit, "value": value} for name, unit, value in columns if _is_counter(name)}
 
 
 def _is_no_header(line: str) -> bool:
-    return '"Metric Name"' not in line
+    return not line.startswith('"ID",')
+
+
+def _is_row(line: str) -> bool:
+    return line.startswith('"')
+
+
+def _is_counter(name: str) -> bool:
+    """Whether a column holds a counter, and not who was profiled or a fact about the device."""
+    return "__" in name and not name.startswith("device__")
 
 
 def _complaint(log: str) -> str:
-    """The first error or, without one, warning of ncu."""
-    for mark in ("==ERROR==", "==WARNING=="):
-        for line in log.splitlines():
-            if line.startswith(mark):
-                return line.removeprefix(mark).strip()
-    return "it says nothing about it"
+    """The first error of ncu, or its warning that no kernel fits the filter."""
+    lines = (line.split(maxsplit=1)[-1] for line in log.splitlines() if line.startswith(COMPLAINTS))
+    return next(lines, "it names no error")
 
 
 def _profile(counters: Counters) -> Profile:
