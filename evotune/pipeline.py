@@ -1,7 +1,8 @@
 """Work in the cluster's hands: builds and measurements given out, and what comes back.
 
-Builds run on any core; every measuring worker has one job at a time, so that its time limits count work and not
-queueing.
+Builds run on any core. A GPU's worker has the next job waiting while it measures, so that it never waits for the
+sampler; time limits are the worker's own and count work, not queueing. A CPU's worker shares the machine with builds and
+the sampler, and has one job at a time.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from evotune_workers.jobs import Candidate, MeasureJob, Measurement
 
 # A job that Ray lost, or that a busy machine left without a result, is given out this often in all.
 ATTEMPTS = 3
+JOBS_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Pipeline:
     def __init__(self, cluster: Cluster, workers: Sequence[Worker], variant: str, seeds: tuple[int, ...]) -> None:
         """`seeds` are those of the inputs that every trial is checked on. Without workers it only builds."""
         self._cluster, self._variant, self._seeds = cluster, variant, seeds
-        self._idle = list(workers)
+        self._idle = [worker for ahead in range(JOBS_AHEAD) for worker in workers if ahead == 0 or _is_gpu(worker)]
+        self._waited, self._worked = 0.0, 0.0
         self._building: dict[Any, BuildJob] = {}
         self._measuring: dict[Any, tuple[Worker, Candidate]] = {}
         self._queue: list[tuple[int, Candidate]] = []
@@ -57,6 +60,12 @@ class Pipeline:
     def builds_running(self) -> int:
         """How many build tasks are out."""
         return len(self._building)
+
+    @property
+    def idle_share(self) -> float | None:
+        """Share of their time that GPU workers had nothing to do, from each one's first job on; None without any."""
+        total = self._waited + self._worked
+        return self._waited / total if total and self._waited else None
 
     def build(self, job: BuildJob) -> None:
         """Gives out a build."""
@@ -95,6 +104,8 @@ class Pipeline:
         except RayActorError as lost:
             reason = f"its measuring worker was lost {ATTEMPTS} times: {type(lost).__name__}"
             measurement = Measurement(candidate.number, (), (), "launch", reason, seconds=0.0, busy=True)
+        self._waited += measurement.waited
+        self._worked += measurement.seconds
         if measurement.busy and self._may_try_again(candidate.number):
             self.enqueue(candidate)
             return None
@@ -115,3 +126,7 @@ class Pipeline:
     def _may_try_again(self, number: int) -> bool:
         self._attempts[number] = self._attempts.get(number, 0) + 1
         return self._attempts[number] < ATTEMPTS
+
+
+def _is_gpu(worker: Worker) -> bool:
+    return worker.device.kind == "cuda"

@@ -48,7 +48,7 @@ class SearchResult:
     """What a search came to: `failed_by_gate` counts trials by the gate that ended them; `db` is the database's URL.
 
     `built` counts the configurations whose build was attempted, over all runs of the search; `seconds` is this run's.
-    `builds` is what a search that only builds came to.
+    `builds` is what a search that only builds came to, `idle_share` how much of their time GPUs had nothing to do.
     """
 
     search_id: int
@@ -60,3 +60,4 @@ class SearchResult:
     seconds: float
     db: str
     builds: BuildFigures | None = None
+    idle_share: float | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ray.exceptions import RayError
 
@@ -33,6 +34,15 @@ from evotune_workers.device import Device
 from evotune_workers.sandbox import ChildBroke
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a run of a search ended; `idle_share` as in SearchResult."""
+
+    search_id: int
+    state: SearchState
+    idle_share: float | None
+
+
 def run_search(request: SearchRequest, reporter: Reporter) -> SearchResult:
     """Runs a search, or goes on with a stored one; every trial is recorded as it ends.
 
@@ -45,8 +55,8 @@ def run_search(request: SearchRequest, reporter: Reporter) -> SearchResult:
         if plan.note is not None:
             reporter.note(plan.note)
         checked = check_this_machine(plan) if request.ray_address is None else None
-        search_id, state = _search(request, plan, checked, stored, database, reporter)
-        return _result(plan, database, search_id, state, time.monotonic() - started, request.db)
+        ended = _search(request, plan, checked, stored, database, reporter)
+        return _result(plan, database, ended, time.monotonic() - started, request.db)
 
 
 def _search(
@@ -56,7 +66,7 @@ def _search(
     stored: StoredSearch | None,
     database: Database,
     reporter: Reporter,
-) -> tuple[int, SearchState]:
+) -> Ended:
     cluster = _connect(plan, request)
     try:
         with Interrupt(request.time_limit) as interrupt:
@@ -72,7 +82,7 @@ def _search(
             if workers and not interrupt.pressed:
                 with _confirming_lab(plan, request, cluster, workers[0]) as lab:
                     _confirm(Confirmation(plan, lab, workers[0], database, reporter, interrupt), search_id)
-            return search_id, state
+            return Ended(search_id, state, pipeline.idle_share)
     finally:
         reporter.stopped()
         cluster.close()
@@ -174,9 +184,8 @@ def _run(loop: SearchLoop, stored: StoredSearch | None, database: Database, sear
     return state
 
 
-def _result(
-    plan: Plan, database: Database, search_id: int, state: SearchState, seconds: float, db: str
-) -> SearchResult:
+def _result(plan: Plan, database: Database, ended: Ended, seconds: float, db: str) -> SearchResult:
+    search_id = ended.search_id
     trials = database.load_search(search_id).trials
     failed: dict[str, int] = {}
     for trial in trials:
@@ -185,7 +194,7 @@ def _result(
     best = database.leaderboard(LeaderboardFilter(search=search_id, top=1))
     return SearchResult(
         search_id=search_id,
-        state=state,
+        state=ended.state,
         built=sum(trial.state in FINISHED for trial in trials),
         passed=sum(trial.state == "passed" for trial in trials),
         failed_by_gate=failed,
@@ -193,4 +202,5 @@ def _result(
         seconds=seconds,
         db=db,
         builds=build_figures(plan, database, search_id) if plan.build_only else None,
+        idle_share=ended.idle_share,
     )

@@ -65,7 +65,8 @@ def _outcome(result: SearchResult) -> str:
     end = f"search {result.search_id} {result.state} after {duration(result.seconds)}"
     if result.builds is not None:
         return f"{end}: {result.builds.built} of {result.built} built, {failed} failed{where}"
-    return f"{end}: {result.built} built, {result.passed} passed, {failed} failed{where}"
+    idle = "" if result.idle_share is None else f"; GPUs idle {result.idle_share:.0%} of the time"
+    return f"{end}: {result.built} built, {result.passed} passed, {failed} failed{where}{idle}"
 
 
 def _winner(best: LeaderboardEntry | None) -> list[str]:

@@ -6,8 +6,9 @@ import contextlib
 import logging
 import os
 import socket
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -153,13 +154,17 @@ class _CudaMeasuringActor:
 
     def __init__(self, package: KernelPackage) -> None:
         self._device = local_devices()[0]
+        self._idle_since: float | None = None
         self._measurer = Measurer(unpack_kernel(package), self._device)
 
     def describe(self) -> Device:
         return self._device
 
     def measure(self, job: MeasureJob) -> Measurement:
-        return self._measurer.measure(job)
+        waited = time.perf_counter() - self._idle_since if self._idle_since is not None else 0.0
+        measurement = self._measurer.measure(job)
+        self._idle_since = time.perf_counter()
+        return replace(measurement, waited=waited)
 
     def confirm(self, job: ConfirmJob) -> tuple[Measurement, ...]:
         return self._measurer.confirm(job)

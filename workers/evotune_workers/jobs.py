@@ -53,6 +53,7 @@ class Measurement:
     """What a trial's checks and timing came to; `failed_gate` None means that it passed.
 
     `busy`: the machine was too busy for a timing, which is not the configuration's fault; worth another attempt.
+    `waited`: seconds that the worker had nothing to do before this job; 0 for its first.
     """
 
     number: int
@@ -62,3 +63,4 @@ class Measurement:
     reason: str | None
     seconds: float
     busy: bool = False
+    waited: float = 0.0
