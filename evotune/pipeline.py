@@ -1,8 +1,8 @@
 """Work in the cluster's hands: builds and measurements given out, and what comes back.
 
 Builds run on any core. A GPU's worker has the next job waiting while it measures, so that it never waits for the
-sampler; time limits are the worker's own and count work, not queueing. A CPU's worker shares the machine with builds and
-the sampler, and has one job at a time.
+sampler; time limits are the worker's own and count work, not queueing. A CPU's worker shares the machine with builds
+and the sampler, and has one job at a time.
 """
 
 from __future__ import annotations

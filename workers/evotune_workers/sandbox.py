@@ -49,6 +49,9 @@ class Sandbox:
     def close(self) -> None:
         """Ends the child and the spare."""
         self._end_child()
+        self._end_spare()
+
+    def _end_spare(self) -> None:
         if self._spare is not None:
             self._spare.kill()
             self._spare = None
@@ -60,12 +63,11 @@ class Sandbox:
 
     def _replace(self) -> None:
         self._end_child()
-        ready, self._spare = self._spare, None
-        if ready is None or not ready.alive:
-            ready = ChildProcess(self._start, self._environment)
-        self._child = ready
+        if self._spare is not None and not self._spare.alive:
+            self._end_spare()
+        self._child, self._spare = self._spare or ChildProcess(self._start, self._environment), None
         try:
-            self.conditions = ready.wait_until_ready()
+            self.conditions = self._child.wait_until_ready()
         except (ChildDied, ChildTimeout) as error:
             # No build has been loaded yet: nothing that a configuration can be blamed for.
             self._end_child()

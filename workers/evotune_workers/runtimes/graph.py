@@ -46,10 +46,10 @@ class CallGraph:
         elapsed_ms: float = self._events[0].elapsed_time(self._events[1])
         return elapsed_ms * 1e3 / self._calls
 
-    def wall_us(self) -> float:
-        """Microseconds per call by the host's clock, from queueing to synchronisation of the whole device."""
+    def both_clocks_us(self) -> tuple[float, float]:
+        """Microseconds per call of one replay: by the device's clock, and by the host's until the device is at rest."""
         torch.cuda.synchronize()
         started = time.perf_counter_ns()
-        self._graph.replay()
+        device_us = self.replay_us()
         torch.cuda.synchronize()
-        return (time.perf_counter_ns() - started) / 1e3 / self._calls
+        return device_us, (time.perf_counter_ns() - started) / 1e3 / self._calls
