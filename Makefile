@@ -9,6 +9,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 PROJECT := pyproject.toml constraints.txt
+# nvcc, cuda-core and nvidia-ml-py, where there is an NVIDIA GPU.
+EXTRA := $(if $(shell command -v nvidia-smi),[cuda])
 
 .PHONY: search test lint clean
 
@@ -29,7 +31,7 @@ clean:
 # The pip that comes with Python 3.11 and 3.12 knows no --group; hence the pinned one.
 $(INSTALLED): $(BIN)/python $(PROJECT)
 	$(PIP) install --quiet --constraint constraints.txt --upgrade pip
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	$(PIP) install --quiet --constraint constraints.txt --editable '.$(EXTRA)'
 	touch $@
 
 $(INSTALLED_DEV): $(INSTALLED)

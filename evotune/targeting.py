@@ -78,19 +78,24 @@ def device_of(aim: Aim, target: str, machine: Machine) -> Device | None:
 
 
 def builtin_space(kernel: Kernel, target: str) -> Space:
-    """The built-in space written for a target, else its variant's with the highest target below it.
+    """The built-in space written for a target, else its variant's with the highest target below it, or the lowest.
 
-    Raises UserError, which names those that exist, when there is neither.
+    A space's limits are the device's own, so that one written for another device only suits it less. Raises UserError
+    when the variant has none.
     """
     try:
         variant = kernel.variant_for(target)
     except ValueError as error:
         raise UserError(f"{error}: pass another --target") from error
     spaces = [load_space(path) for path in builtin_spaces(kernel.name)]
-    suitable = [space for space in spaces if space.target == target or _is_below(space, variant, target)]
-    if not suitable:
-        raise UserError(_no_space(kernel.name, variant, target, spaces))
-    return max(suitable, key=lambda space: (space.target == target, space.variant == variant.name, _number(space)))
+    written_for_it = next((space for space in spaces if space.target == target), None)
+    if written_for_it is not None:
+        return written_for_it
+    own = sorted((space for space in spaces if space.variant == variant.name), key=_number)
+    if not own:
+        raise UserError(f"no search space of {kernel.name} for {target} comes with evotune: pass one with --space FILE")
+    below = [space for space in own if _number(space) <= (capability(target) or 0)]
+    return below[-1] if below else own[0]
 
 
 def _check_name(aim: Aim, machine: Machine) -> None:
@@ -123,20 +128,5 @@ def _known(target: str) -> Device:
         raise UserError(str(error)) from error
 
 
-def _is_below(space: Space, variant: Variant, target: str) -> bool:
-    least, wanted = _number(space), capability(target)
-    return space.variant == variant.name and wanted is not None and 0 < least <= wanted
-
-
 def _number(space: Space) -> int:
     return capability(space.target or "") or 0
-
-
-def _no_space(kernel: str, variant: Variant, target: str, spaces: Sequence[Space]) -> str:
-    known = ", ".join(f"{space.name} ({space.target})" for space in spaces if space.variant == variant.name)
-    if not known:
-        return f"no search space of {kernel} for {target} comes with evotune: pass one with --space FILE"
-    return (
-        f"no built-in space of {kernel} is for {target} or a target below it, its variant has {known}: "
-        "name one of them with --space"
-    )

@@ -96,14 +96,12 @@ def test_the_device_of_a_cluster_is_known_when_its_workers_answer() -> None:
     assert device_of(Aim("sm_89", build_only=False, joined=True), "sm_89", machine()) is None
 
 
-@pytest.mark.parametrize(("target", "space"), [("cpu", "cpu"), ("sm_89", "l4"), ("sm_90", "h200"), ("sm_120", "h200")])
-def test_a_target_has_the_space_written_for_it_or_the_next_below(target: str, space: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "space"),
+    [("cpu", "cpu"), ("sm_86", "l4"), ("sm_89", "l4"), ("sm_90", "h200"), ("sm_120", "h200")],
+)
+def test_a_target_has_the_space_written_for_it_or_the_nearest(target: str, space: str) -> None:
     assert builtin_space(KERNEL, target).name == space
-
-
-def test_a_target_below_all_spaces_is_told_what_there_is() -> None:
-    with pytest.raises(UserError, match=r"for sm_86 or a target below it, .* h200 \(sm_90\), l4 \(sm_89\): .*--space"):
-        builtin_space(KERNEL, "sm_86")
 
 
 def test_a_target_that_no_variant_serves_is_told_the_variants() -> None:

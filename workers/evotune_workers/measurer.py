@@ -63,7 +63,7 @@ class Measurer:
         """
         sides = {f"{CANDIDATE} {place}": (each, each.builds[0]) for place, each in enumerate((first, second))}
         with self._session.loaded(sides, variant, seeds):
-            keeper = Timekeeper(self._session, {side: built for side, (_, built) in sides.items()})
+            keeper = Timekeeper(self._session, {side: built for side, (_, built) in sides.items()}, finalists=True)
             return keeper.against(*sides).speedup(*sides)
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ class Measurer:
             sides = {name: (candidate, candidate.builds[place]) for name, candidate in names.items()}
             with self._session.loaded(sides, job.variant, job.seeds):
                 builds = {name: built for name, (_, built) in sides.items()}
-                keeper = Timekeeper(self._session, builds, meet_all=True)
+                keeper = Timekeeper(self._session, builds, finalists=True)
                 for name, timed in _most_cautious([keeper.cold_and_warm(None) for _ in range(CONFIRM_RUNS)]).items():
                     timings[names[name].number] += timed
         return {number: replace(checked[number], timings=timed) for number, timed in timings.items()}

@@ -11,7 +11,18 @@ from .jobs import WorkloadBuild
 from .messages import OpenStopwatch, RunBlocks
 from .session import GateFailed, Session, refuse
 from .stopwatch import Block, Mode, StopwatchFacts
-from .timing import NO_SAMPLES, WARM_BLOCKS, Samples, Timing, as_conditions, plausible_opponents, race, summarise
+from .timing import (
+    MOST_BLOCKS,
+    NO_SAMPLES,
+    SEARCH_BLOCKS,
+    WARM_BLOCKS,
+    Samples,
+    Timing,
+    as_conditions,
+    plausible_opponents,
+    race,
+    summarise,
+)
 
 LIMIT_SECONDS = 120.0
 # After each attempt that the machine's other work spoilt.
@@ -25,9 +36,9 @@ class NoResult(GateFailed):
 class Timekeeper:
     """Times loaded builds at one workload beside the kernel's baselines. `sides` names the candidates' builds."""
 
-    def __init__(self, session: Session, sides: dict[str, WorkloadBuild], *, meet_all: bool = False) -> None:
-        """The builds must be loaded in the session under these names; `meet_all`: no baseline is left out."""
-        self._session, self._sides, self._meet_all = session, sides, meet_all
+    def __init__(self, session: Session, sides: dict[str, WorkloadBuild], *, finalists: bool = False) -> None:
+        """The builds must be loaded in the session under these names; `finalists` are timed to the end, against all."""
+        self._session, self._sides, self._finalists = session, sides, finalists
         self._workload = next(iter(sides.values())).workload
 
     def cold_and_warm(self, incumbent: float | None) -> dict[str, tuple[Timing, ...]]:
@@ -65,14 +76,15 @@ class Timekeeper:
     def _opponents(self, watch: StopwatchFacts) -> tuple[str, ...]:
         """Finalists meet every baseline that runs here; in a search those that may be the fastest."""
         baselines = self._baselines(watch)
-        return baselines if self._meet_all else plausible_opponents(baselines, watch.estimates_us)
+        return baselines if self._finalists else plausible_opponents(baselines, watch.estimates_us)
 
     def _quiet_race(
         self, candidates: Sequence[str], baselines: Sequence[str], incumbent: float | None
     ) -> tuple[Samples, bool]:
         """Again, after a pause, when other work on the machine spoilt it."""
         for pause in PAUSES_SECONDS:
-            samples, censored = race(candidates, baselines, self._run_blocks, incumbent)
+            most = MOST_BLOCKS if self._finalists else SEARCH_BLOCKS
+            samples, censored = race(candidates, baselines, self._run_blocks, incumbent, most)
             if not samples.too_disturbed:
                 break
             time.sleep(pause)
