@@ -25,8 +25,9 @@ from .timing import (
 )
 
 LIMIT_SECONDS = 120.0
-# After each attempt that the machine's other work spoilt.
-PAUSES_SECONDS = (1.0, 4.0, 0.0)
+# After each attempt that the machine's other work spoilt: of finalists, and of a trial, which also gets another turn.
+FINALIST_PAUSES_SECONDS = (1.0, 4.0, 0.0)
+TRIAL_PAUSES_SECONDS = (0.5, 0.0)
 
 
 class NoResult(GateFailed):
@@ -82,8 +83,8 @@ class Timekeeper:
         self, candidates: Sequence[str], baselines: Sequence[str], incumbent: float | None
     ) -> tuple[Samples, bool]:
         """Again, after a pause, when other work on the machine spoilt it."""
-        for pause in PAUSES_SECONDS:
-            most = MOST_BLOCKS if self._finalists else SEARCH_BLOCKS
+        most = MOST_BLOCKS if self._finalists else SEARCH_BLOCKS
+        for pause in FINALIST_PAUSES_SECONDS if self._finalists else TRIAL_PAUSES_SECONDS:
             samples, censored = race(candidates, baselines, self._run_blocks, incumbent, most)
             if not samples.too_disturbed:
                 break

@@ -28,8 +28,8 @@ BLOCKS_PER_LOOK = 5
 LOOKS = (MOST_BLOCKS - LEAST_BLOCKS) // BLOCKS_PER_LOOK + 1
 WARM_BLOCKS = 10
 # A block whose threads waited for a core for more than this share of its time is dropped. The daemons of an otherwise
-# idle Ray node cost about 0.03 to 0.05; one busy thread beside the measurement costs 0.3 and more.
-DISTURBED_SHARE = 0.15
+# idle Ray node cost 0.03 to 0.15, by how busy the host is; one busy thread beside the measurement costs 0.3 and more.
+DISTURBED_SHARE = 0.20
 # The design's: blocks whose clock is further than this off the median are dropped.
 CLOCK_MARGIN = 0.04
 MOST_DROPPED_SHARE = 0.20
