@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from evotune_workers.stopwatch import Block, Conditions
-from evotune_workers.timing import LEAST_BLOCKS, MOST_BLOCKS, NO_SAMPLES, plausible_opponents, race, summarise
+from evotune_workers.timing import (
+    LEAST_BLOCKS,
+    MOST_BLOCKS,
+    NO_SAMPLES,
+    SEARCH_BLOCKS,
+    most_cautious,
+    plausible_opponents,
+    race,
+    summarise,
+)
 
 
 class Machine:
@@ -81,3 +90,18 @@ def test_a_baseline_that_a_first_estimate_shows_to_be_hopeless_is_not_timed() ->
     estimates = {"cudnn": 9.0, "flash": 10.0, "math": 60.0}
     assert plausible_opponents(tuple(estimates), estimates) == ("cudnn", "flash")
     assert plausible_opponents(("fp16", "fp32"), {}) == ("fp16", "fp32")
+
+
+def test_of_several_runs_the_one_with_the_fastest_opponent_counts() -> None:
+    runs = []
+    for opponent in (150.0, 130.0, 180.0):
+        samples, _ = race(["candidate"], ["sdpa"], Machine(candidate=100.0, sdpa=opponent).blocks, None)
+        runs.append({"candidate": (summarise(samples, "candidate", ["sdpa"], "mission", "cold", False, {}),)})
+    [chosen] = most_cautious(runs).values()
+    assert chosen[0].speedup == pytest.approx(1.3, rel=0.01)
+
+
+def test_a_trial_in_the_search_is_timed_to_fewer_blocks() -> None:
+    machine = Machine(noise=0.2, candidate=100.0, sdpa=150.0)
+    samples, _ = race(["candidate"], ["sdpa"], machine.blocks, None, SEARCH_BLOCKS)
+    assert len(samples.blocks) == SEARCH_BLOCKS < MOST_BLOCKS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +14,12 @@ from .sandbox import ChildBroke
 from .session import ChildLost, GateFailed, Session
 from .statistics import Interval
 from .timekeeper import NoResult, Timekeeper
-from .timing import Timing
+from .timing import Timing, most_cautious
 
 # The gates that a finalist passes again, on new seeds.
 CONFIRM_GATES = tuple(gate for gate in RUNNING_GATES if gate.name in ("identity", "launch", "numerics"))
 CANDIDATE = "candidate"
-# Finalists are timed this often, seconds apart; see `_most_cautious`.
+# Finalists are timed this often, seconds apart; see `most_cautious`.
 CONFIRM_RUNS = 3
 
 
@@ -145,14 +144,9 @@ class Measurer:
             with self._session.loaded(sides, job.variant, job.seeds):
                 builds = {name: built for name, (_, built) in sides.items()}
                 keeper = Timekeeper(self._session, builds, finalists=True)
-                for name, timed in _most_cautious([keeper.cold_and_warm(None) for _ in range(CONFIRM_RUNS)]).items():
+                for name, timed in most_cautious([keeper.cold_and_warm(None) for _ in range(CONFIRM_RUNS)]).items():
                     timings[names[name].number] += timed
         return {number: replace(checked[number], timings=timed) for number, timed in timings.items()}
-
-
-def _most_cautious(runs: Sequence[Mapping[str, tuple[Timing, ...]]]) -> Mapping[str, tuple[Timing, ...]]:
-    """The run in which the opponent was fastest: what slows a machine for a while slows the baseline most."""
-    return min(runs, key=lambda run: min(timings[0].baseline_us for timings in run.values()))
 
 
 def _failed(candidate: Candidate, results: tuple[GateResult, ...], failure: GateFailed) -> Measurement:

@@ -37,7 +37,8 @@ MOST_DROPPED_SHARE = 0.20
 CENSOR_MARGIN = 0.03
 # Baselines slower than the fastest by more than this after the first look are timed no further.
 OPPONENT_MARGIN = 1.10
-# Baselines slower than this by a first estimate (of one sample each) cannot be the opponent.
+# Baselines slower than this by a first estimate (the fastest of a few calls) cannot be a trial's opponent; finalists
+# meet them all the same.
 HOPELESS_MARGIN = 1.50
 
 
@@ -201,6 +202,11 @@ def summarise(
         samples={side: samples.times(side) for side in (candidate, *baselines)},
         conditions={**conditions, "baselines_us": others, **_device_conditions(samples)},
     )
+
+
+def most_cautious(runs: Sequence[Mapping[str, tuple[Timing, ...]]]) -> Mapping[str, tuple[Timing, ...]]:
+    """The run in which the opponent was fastest: what slows a machine for a while slows the baseline most."""
+    return min(runs, key=lambda run: min(timings[0].baseline_us for timings in run.values()))
 
 
 def _device_conditions(samples: Samples) -> dict[str, Any]:

@@ -42,11 +42,14 @@ class CpuStopwatch(Stopwatch):
             for name in benches
         }
         self._next = 0
-        self._calls_per_sample = self._choose_calls_per_sample()
+        fastest = {name: self._fastest_us(call) for name, call in self._calls.items()}
+        self._estimates = {baseline.name: fastest[baseline.name] for baseline in baselines}
+        self._calls_per_sample = max(1, math.ceil(SAMPLE_US / min(fastest.values())))
 
     def facts(self) -> StopwatchFacts:
         """How it measures."""
-        return StopwatchFacts(tuple(self._calls), self._mode, len(self._sets), self._calls_per_sample, self._errors)
+        sides, sets = tuple(self._calls), len(self._sets)
+        return StopwatchFacts(sides, self._mode, sets, self._calls_per_sample, self._errors, self._estimates)
 
     def sample(self, side: str) -> tuple[float, bool]:
         """Wall time per call; whether the last call's output was right."""
@@ -70,15 +73,14 @@ class CpuStopwatch(Stopwatch):
         lost, started = begun
         return Conditions(disturbed=(lost_seconds() - lost) / (time.perf_counter() - started))
 
-    def _choose_calls_per_sample(self) -> int:
-        fastest = math.inf
-        for call in self._calls.values():
-            for number in range(WARM_UP_CALLS):
-                started = time.perf_counter_ns()
-                call(self._sets[number % len(self._sets)])
-                taken = (time.perf_counter_ns() - started) / 1e3
-            fastest = min(fastest, taken)
-        return max(1, math.ceil(SAMPLE_US / fastest))
+    def _fastest_us(self, call: Callable[[Inputs], torch.Tensor]) -> float:
+        """Of the calls that warm a side up: the least disturbed one."""
+        times = []
+        for number in range(WARM_UP_CALLS):
+            started = time.perf_counter_ns()
+            call(self._sets[number % len(self._sets)])
+            times.append((time.perf_counter_ns() - started) / 1e3)
+        return min(times)
 
 
 def _candidate_call(bench: Bench, workspace: torch.Tensor) -> Callable[[Inputs], torch.Tensor]:

@@ -1,0 +1,50 @@
+"""The killable child and its spare."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from evotune_workers.messages import Load, Start
+from evotune_workers.sandbox import Sandbox
+
+from .conftest import SAXPY
+
+
+def children() -> set[int]:
+    """Process ids of this process's measuring children that run."""
+    running = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+    return {each.pid for each in running if "evotune_workers.child" in " ".join(each.cmdline())}
+
+
+@pytest.mark.parametrize("spare", [False, True])
+def test_a_child_that_is_gone_is_replaced_and_closing_leaves_none(spare: bool) -> None:
+    before = children()
+    sandbox = Sandbox(Start(SAXPY, "cpu"), {}, spare=spare)
+    sandbox.ask(Load({}), 60)
+    first = children() - before
+    assert len(first) == 1 + spare
+    sandbox.renew()
+    sandbox.ask(Load({}), 60)
+    second = children() - before
+    assert len(second) == 1 + spare and len(first & second) == spare
+    sandbox.close()
+    assert children() - before == set()
+
+
+def test_a_spare_that_died_unused_is_not_used() -> None:
+    sandbox = Sandbox(Start(SAXPY, "cpu"), {}, spare=True)
+    before = children()
+    sandbox.ask(Load({}), 60)
+    for child in children() - before:
+        os.killpg(child, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while children() - before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert sandbox.ask(Load({}), 60) is None
+    sandbox.close()
