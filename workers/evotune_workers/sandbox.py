@@ -63,14 +63,25 @@ class Sandbox:
 
     def _replace(self) -> None:
         self._end_child()
-        if self._spare is not None and not self._spare.alive:
-            self._end_spare()
-        self._child, self._spare = self._spare or ChildProcess(self._start, self._environment), None
-        try:
-            self.conditions = self._child.wait_until_ready()
-        except (ChildDied, ChildTimeout) as error:
-            # No build has been loaded yet: nothing that a configuration can be blamed for.
-            self._end_child()
-            raise ChildBroke(f"the measuring process must start: {error}") from error
+        if not self._use_spare():
+            self._child = ChildProcess(self._start, self._environment)
+            try:
+                self.conditions = self._child.wait_until_ready()
+            except (ChildDied, ChildTimeout) as error:
+                # No build has been loaded yet: nothing that a configuration can be blamed for.
+                self._end_child()
+                raise ChildBroke(f"the measuring process must start: {error}") from error
         if self._with_spare:
             self._spare = ChildProcess(self._start, self._environment)
+
+    def _use_spare(self) -> bool:
+        """Whether there was one that is ready to serve."""
+        if self._spare is None:
+            return False
+        try:
+            self.conditions = self._spare.wait_until_ready()
+        except (ChildDied, ChildTimeout):
+            self._end_spare()
+            return False
+        self._child, self._spare = self._spare, None
+        return True
