@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from evotune_workers.messages import Load, Start
-from evotune_workers.sandbox import Sandbox
+from evotune_workers.sandbox import ChildBroke, Sandbox
 
 from .conftest import SAXPY
 
@@ -33,6 +33,8 @@ def test_a_child_that_is_gone_is_replaced_and_closing_leaves_none(spare: bool) -
     assert len(second) == 1 + spare and len(first & second) == spare
     sandbox.close()
     assert children() - before == set()
+    with pytest.raises(ChildBroke, match="was closed"):
+        sandbox.ask(Load({}), 60)
 
 
 def test_a_spare_that_died_unused_is_not_used() -> None:

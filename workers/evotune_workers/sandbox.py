@@ -26,6 +26,7 @@ class Sandbox:
         self._start, self._environment, self._with_spare = start, dict(environment), spare
         self._child: ChildProcess | None = None
         self._spare: ChildProcess | None = None
+        self._closed = False
         self.conditions: dict[str, Any] = {}
 
     def ask(self, request: Request, time_limit: float) -> Any:
@@ -47,7 +48,8 @@ class Sandbox:
         self._end_child()
 
     def close(self) -> None:
-        """Ends the child and the spare."""
+        """Ends the child and the spare, for good: a thread that asks meanwhile gets ChildBroke, not a fresh child."""
+        self._closed = True
         self._end_child()
         self._end_spare()
 
@@ -62,6 +64,8 @@ class Sandbox:
             self._child = None
 
     def _replace(self) -> None:
+        if self._closed:
+            raise ChildBroke("the measuring process was closed")
         self._end_child()
         if not self._use_spare():
             self._child = ChildProcess(self._start, self._environment)
