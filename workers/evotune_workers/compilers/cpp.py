@@ -7,12 +7,12 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
 from ..device import cpu_device
-from .build import Build, BuildRequest, Resources, ToolchainError, build_key, hash_binary, macro_flags
+from .attempt import Attempt, make_build
+from .build import Build, BuildRequest, Resources, ToolchainError, build_key, macro_flags
 from .cache import cached
 from .process import run_group
 
@@ -30,7 +30,7 @@ def compile_cpp(request: BuildRequest) -> Build:
     """Builds a CPU variant; what the compiler refuses is a failed Build. Raises ToolchainError without a compiler."""
     flags = (*FLAGS, *macro_flags(request.macros))
     key = build_key(request, flags, compiler_version())
-    return cached(key, lambda: _compile(request, key, flags))
+    return cached(key, lambda: make_build(request, key, flags, compiler_version(), partial(_run, request, flags)))
 
 
 @functools.cache
@@ -70,34 +70,17 @@ def read_report(assembly: str, stack_usage: str) -> Resources:
     )
 
 
-def _compile(request: BuildRequest, key: str, flags: tuple[str, ...]) -> Build:
-    started = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="evotune-build-") as folder:
-        library = Path(folder) / "kernel.so"
-        source = str((request.folder / request.variant.sources[0]).resolve())
-        command = [compiler_name(), *flags, "-save-temps=obj", "-fstack-usage", source, "-o", str(library)]
-        ran = run_group(command, Path(folder), TIME_LIMIT_SECONDS)
-        log = ran.output.replace(f"{request.folder.resolve()}/", "")
-        failure = _failure(ran.returncode, log)
-        binary, resources = None, None
-        if failure is None:
-            try:
-                resources = read_report(_only(folder, "*.s"), _only(folder, "*.su"))
-                binary = library.read_bytes()
-            except (ValueError, OSError) as error:
-                failure = f"every field of the resource report must be found: {error}"
-    return Build(
-        key=key,
-        target=request.target,
-        flags=flags,
-        compiler=compiler_version(),
-        seconds=time.perf_counter() - started,
-        log=log,
-        failure=failure,
-        binary=binary,
-        binary_hash=hash_binary(binary) if binary is not None else None,
-        resources=resources,
-    )
+def _run(request: BuildRequest, flags: tuple[str, ...], folder: Path) -> Attempt:
+    library = folder / "kernel.so"
+    source = str((request.folder / request.variant.sources[0]).resolve())
+    command = [compiler_name(), *flags, "-save-temps=obj", "-fstack-usage", source, "-o", str(library)]
+    ran = run_group(command, folder, TIME_LIMIT_SECONDS)
+    log = ran.output.replace(f"{request.folder.resolve()}/", "")
+
+    def read() -> tuple[Resources, bytes]:
+        return read_report(_only(folder, "*.s"), _only(folder, "*.su")), library.read_bytes()
+
+    return Attempt(log, _failure(ran.returncode, log), read)
 
 
 def _failure(returncode: int | None, log: str) -> str | None:
@@ -109,8 +92,8 @@ def _failure(returncode: int | None, log: str) -> str | None:
     return first.strip()[:300]
 
 
-def _only(folder: str, pattern: str) -> str:
-    found = list(Path(folder).glob(pattern))
+def _only(folder: Path, pattern: str) -> str:
+    found = list(folder.glob(pattern))
     if len(found) != 1:
         raise ValueError(f"expected one {pattern} beside the binary, got {len(found)}")
     return found[0].read_text()

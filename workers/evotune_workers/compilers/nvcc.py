@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
-from .build import Build, BuildRequest, build_key, hash_binary, macro_flags
+from .attempt import Attempt, make_build
+from .build import Build, BuildRequest, Resources, build_key, macro_flags
 from .cache import cached
 from .cuda_toolkit import (
     Toolkit,
@@ -33,7 +33,9 @@ def compile_nvcc(request: BuildRequest) -> Build:
     toolkit = find_nvcc()
     flags = (*FLAGS, f"-arch={request.target}", *macro_flags(request.macros))
     key = build_key(request, flags, compiler_version())
-    return cached(key, lambda: _compile(request, toolkit, key, flags))
+    return cached(
+        key, lambda: make_build(request, key, flags, compiler_version(), partial(_run, request, toolkit, flags))
+    )
 
 
 def compiler_version() -> str:
@@ -41,34 +43,17 @@ def compiler_version() -> str:
     return toolkit_version(find_nvcc()) + options_of_environment()
 
 
-def _compile(request: BuildRequest, toolkit: Toolkit, key: str, flags: tuple[str, ...]) -> Build:
-    started = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="evotune-build-") as folder:
-        command = nvcc_command(toolkit, Path(folder), flags, request.variant.sources[0])
-        # In the sources' folder, so that neither the log nor the cubin (`__FILE__`) has a path of this machine. What is
-        # left: nvcc makes the names of functions of internal linkage, where they are not inlined, from the whole path.
-        ran = run_group(command, request.folder, TIME_LIMIT_SECONDS)
-        log = ran.output.replace(f"{folder}/", "")
-        failure = _failure(ran, log, toolkit, request.target)
-        binary, resources = None, None
-        if failure is None:
-            try:
-                resources = read_report(log, request.variant.entry)
-                binary = (Path(folder) / "kernel.cubin").read_bytes()
-            except (ValueError, OSError) as error:
-                failure = f"every field of the resource report must be found: {error}"
-    return Build(
-        key=key,
-        target=request.target,
-        flags=flags,
-        compiler=compiler_version(),
-        seconds=time.perf_counter() - started,
-        log=log,
-        failure=failure,
-        binary=binary,
-        binary_hash=hash_binary(binary) if binary is not None else None,
-        resources=resources,
-    )
+def _run(request: BuildRequest, toolkit: Toolkit, flags: tuple[str, ...], folder: Path) -> Attempt:
+    command = nvcc_command(toolkit, folder, flags, request.variant.sources[0])
+    # In the sources' folder, so that neither the log nor the cubin (`__FILE__`) has a path of this machine. What is
+    # left: nvcc makes the names of functions of internal linkage, where they are not inlined, from the whole path.
+    ran = run_group(command, request.folder, TIME_LIMIT_SECONDS)
+    log = ran.output.replace(f"{folder}/", "")
+
+    def read() -> tuple[Resources, bytes]:
+        return read_report(log, request.variant.entry), (folder / "kernel.cubin").read_bytes()
+
+    return Attempt(log, _failure(ran, log, toolkit, request.target), read)
 
 
 def _failure(ran: Ran, log: str, toolkit: Toolkit, target: str) -> str | None:

@@ -103,11 +103,11 @@ class CudaProgram(Program):
         try:
             self._code = ObjectCode.from_cubin(cubin)
             self._handle = self._code.handle
-        except Exception as error:
+        except Exception as error:  # as in `launch`
             raise OSError(f"the cubin does not load: {error}") from error
         try:
             self._kernel = self._code.get_kernel(entry)
-        except Exception as error:
+        except Exception as error:  # as in `launch`
             raise AttributeError(f"{entry}: {error}") from error
         self._device = device
         self._stream_handle, self._streams = stream, dict[int, Any]()
@@ -140,7 +140,7 @@ class CudaProgram(Program):
         config = LaunchConfig(grid=geometry.grid, block=geometry.threads, shmem_size=geometry.shared_bytes)
         try:
             launch(self._stream(), config, self._kernel, *map(_argument, arguments))
-        except RuntimeError as error:
+        except Exception as error:  # cuda.core's CUDAError is not public, and an Exception like any other
             raise LaunchError(str(error).splitlines()[0]) from error
 
     def close(self) -> None:
