@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cpu_packing.h"
+#include "cpu_recording.h"
 #include "cpu_softmax.h"
 
 namespace {
@@ -114,7 +115,9 @@ class Task {
 
     template <typename Value>
     INLINE void weigh_block(int row, int visible, float* scores, const Value* values) {
+        if constexpr (until == Until::scores) return recording().scores(row, first_key, visible, scores);
         exponentiate_block(local, exponent, row, (visible + BLOCK_COLS - 1) / BLOCK_COLS * BLOCK_COLS, scores);
+        if constexpr (until == Until::softmax) return recording().weights(row, first_key, visible, scores);
         for (int key = 0; key < visible; key += output_chain_keys) {
             const int count = visible - key < output_chain_keys ? visible - key : output_chain_keys;
             for (int feature = 0; feature < HEAD_DIM; feature += OUTPUT_COLS) {
@@ -124,7 +127,11 @@ class Task {
         }
     }
 
+    Recording recording() const { return {problem, local, exponent, head * problem.queries + first_query, rows}; }
+
     void finish() {
+        if constexpr (until == Until::scores) return;
+        if constexpr (until == Until::softmax) return recording().sums();
         Element* out = problem.out + (head * problem.queries + first_query) * HEAD_DIM;
         for (int row = 0; row < rows; ++row) {
             const float total = sum(load(local.sum_lanes + row * lanes));

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from evotune_workers.kernel import Configuration, Value, Variant, Workload
 
+from .stages import Scores, Softmax
 from .workload import attention
 
-STAGES = ("cpu_task.h", "cpu_packing.h", "cpu_products.h", "cpu_softmax.h", "cpu_exponential.h")
+TASK = ("cpu_task.h", "cpu_packing.h", "cpu_products.h", "cpu_softmax.h", "cpu_exponential.h", "cpu_recording.h")
 FOUNDATION = ("cpu_workspace.h", "cpu_vectors.h", "cpu_parameters.h")
 # cpu.cpp lays its workspace out in groups of 16 floats (64 bytes), whatever the machine's vectors.
 GROUP = 16
@@ -18,8 +19,9 @@ class CpuVariant(Variant):
     """For any CPU; FP16 and FP32."""
 
     name = "cpu"
-    sources = ("cpu.cpp", *STAGES, *FOUNDATION)
+    sources = ("cpu.cpp", *TASK, *FOUNDATION)
     entry = "attention_fwd"
+    stages = (Scores(), Softmax(shares=lambda configuration, workload: 1))
 
     def supports(self, workload: Workload) -> bool:
         """Every workload but those in BF16."""
@@ -53,6 +55,10 @@ class CpuVariant(Variant):
             floats_of_thread += {"tile": tile_n * shape.head_dim, "head": floats}.get(str(packing), 0)
             floats_shared += shape.batch_heads * floats if packing == "shared" else 0
         return 4 * (floats_shared + int(configuration["threads"]) * floats_of_thread + GROUP)
+
+    def output_tile(self, configuration: Configuration) -> tuple[int, int]:
+        """Queries of a task, and the features of a register block."""
+        return int(configuration["tile_m"]), int(configuration["output_cols"])
 
 
 def _score_floats(configuration: Configuration) -> int:

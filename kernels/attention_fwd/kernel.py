@@ -23,6 +23,8 @@ from .workload import CAUSAL_SIZES, MISSION, SERVING_SIZES, AttentionWorkload, a
 
 # Scores that the reference holds at once: 16 MB in float64 on a CPU, 256 MB on a GPU.
 REFERENCE_SCORES = {"cpu": 1 << 21, "cuda": 1 << 25}
+# Scores and weights that are looked at when a trial's result is wrong.
+STAGE_SCORES = 1 << 23
 # Queries that a head needs for the RMS of its errors to be compared by itself.
 FEWEST_QUERIES = 32
 
@@ -120,6 +122,16 @@ class AttentionForward(Kernel):
         """A quarter of the heads, at least two."""
         shape = attention(workload)
         return replace(shape, name=f"{shape.name}-quarter", heads=max(2, shape.heads // 4))
+
+    def traceable(self, workload: Workload) -> Workload:
+        """Fewer heads, and then fewer queries, where the scores would take more than 32 MB in FP32."""
+        shape = attention(workload)
+        queries = min(shape.queries, max(1, STAGE_SCORES // shape.keys))
+        heads = min(shape.batch_heads, max(1, STAGE_SCORES // (queries * shape.keys)))
+        if (heads, queries) == (shape.batch_heads, shape.queries):
+            return workload
+        name = f"{heads}x{queries}x{shape.keys}x{shape.head_dim} of {shape.name}"
+        return replace(shape, name=name, batch=1, heads=heads, queries=queries)
 
 
 def _tail(shape: AttentionWorkload, heads: int, queries: int, keys: int, causal: bool) -> AttentionWorkload:

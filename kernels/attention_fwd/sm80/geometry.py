@@ -59,7 +59,7 @@ def shared_memory(configuration: Configuration, head_dim: int) -> int:
     merge = merge_bytes(configuration, head_dim)
     prefetches = _int(configuration, "prefetch_warps") > 0
     apart = configuration["merge_memory"] == "apart" or (bool(configuration["persistent"]) and prefetches)
-    barriers = 4 * stages * 8 if prefetches else 0
+    barriers = 2 * (_int(configuration, "kv_warps") + 1) * stages * 8 if prefetches else 0
     flag = 16 if merges_through_workspace(configuration) else 0
     return queries + (copies + merge if apart else max(copies, merge)) + barriers + flag
 
@@ -100,6 +100,12 @@ def grid(configuration: Configuration, shape: Shape, resident_blocks: int) -> tu
         return min(items, max(group, resident_blocks // group * group)), 1, 1
     heads = min(shape.batch_heads, GRID_Y_MOST)
     return items // shape.batch_heads, heads, -(-shape.batch_heads // heads)
+
+
+def splits(configuration: Configuration, shape: Shape) -> int:
+    """Blocks that share a tile's keys; one where there are too many tiles to merge through the workspace."""
+    too_many = merges_through_workspace(configuration) and row_blocks(configuration, shape) > SPLIT_BLOCKS_MOST
+    return 1 if too_many else _int(configuration, "split_kv")
 
 
 def workspace_bytes(configuration: Configuration, shape: Shape) -> int:

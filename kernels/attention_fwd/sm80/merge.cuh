@@ -83,38 +83,47 @@ struct Fragment {
     float2 upper, lower;
 };
 
+// Neighbouring fragments that one of `parts` warps finishes at once: two, whose 32 bytes of a row are stored together,
+// where that deals all of them out evenly.
+template <int parts>
+constexpr int run_of = value_fragments % (2 * parts) == 0 ? 2 : 1;
+
 // The fragments that `part` of `parts` is to finish, each as the weighted sum over `shares`. Fragments are dealt out so
-// that all warps work.
+// that all warps work; `emit` gets a run of them.
 template <int shares, int parts, class LoadStatistics, class LoadFragment, class Emit>
 __device__ __forceinline__ void merge_fragments(
     int part, float scale_log2, LoadStatistics&& load_statistics_of, LoadFragment&& load_fragment_of, Emit&& emit) {
 #pragma unroll
     for (int m = 0; m < row_fragments; ++m) {
-        Fragment fragment;
+        constexpr int run = run_of<parts>;
+        Fragment fragments[run];
         float upper[shares], lower[shares];
-        fragment.m = m;
-        fragment.upper = weigh(upper, scale_log2, [&](int share) { return load_statistics_of(share, m, 0); });
-        fragment.lower = weigh(lower, scale_log2, [&](int share) { return load_statistics_of(share, m, 1); });
-        constexpr int turns = (value_fragments + parts - 1) / parts;
+        const float2 upper_row = weigh(upper, scale_log2, [&](int share) { return load_statistics_of(share, m, 0); });
+        const float2 lower_row = weigh(lower, scale_log2, [&](int share) { return load_statistics_of(share, m, 1); });
+        constexpr int turns = (value_fragments + run * parts - 1) / (run * parts);
+        constexpr bool even = value_fragments % parts == 0;
         const int dealt = m * value_fragments % parts;
-        const int first = part >= dealt ? part - dealt : part - dealt + parts;
+        const int first = even ? part * turns : part >= dealt ? part - dealt : part - dealt + parts;
 #pragma unroll
         for (int turn = 0; turn < turns; ++turn) {
-            fragment.n = first + turn * parts;
-            if (turn == turns - 1 && fragment.n >= value_fragments) break;
-            float4 values[shares];
+            const int n = (first + turn * (even ? 1 : parts)) * run;
+            if (!even && turn == turns - 1 && n >= value_fragments) break;
 #pragma unroll
-            for (int share = 0; share < shares; ++share)
-                values[share] = load_fragment_of(share, m * value_fragments + fragment.n);
-            fragment.values = {0.0f, 0.0f, 0.0f, 0.0f};
+            for (int i = 0; i < run; ++i) {
+                float4 values[shares], sum = {0.0f, 0.0f, 0.0f, 0.0f};
 #pragma unroll
-            for (int share = 0; share < shares; ++share) {
-                fragment.values.x += upper[share] * values[share].x;
-                fragment.values.y += upper[share] * values[share].y;
-                fragment.values.z += lower[share] * values[share].z;
-                fragment.values.w += lower[share] * values[share].w;
+                for (int share = 0; share < shares; ++share)
+                    values[share] = load_fragment_of(share, m, turn * run + i, n + i);
+#pragma unroll
+                for (int share = 0; share < shares; ++share) {
+                    sum.x += upper[share] * values[share].x;
+                    sum.y += upper[share] * values[share].y;
+                    sum.z += lower[share] * values[share].z;
+                    sum.w += lower[share] * values[share].w;
+                }
+                fragments[i] = {m, n + i, sum, upper_row, lower_row};
             }
-            emit(fragment);
+            emit(fragments);
         }
     }
 }
@@ -126,15 +135,16 @@ __device__ __forceinline__ void merge_on_chip(
     Emit&& emit) {
     const uint32_t partials = shared + merge_offset, rows = partials + partials_bytes;
     const int first_row = place.warp_row() + place.lane / 4;
+    const int own = place.rank * kv_warps + place.kv_warp, own_first = keeps_own ? own * part_fragments : 0;
     // The memory may hold K and V that other warps still read.
     if constexpr (!merge_apart) synchronise_compute_warps();
 #pragma unroll
     for (int m = 0; m < row_fragments; ++m) {
 #pragma unroll
-        for (int n = 0; n < value_fragments; ++n) {
+        for (int n = keeps_own ? part_fragments : 0; n < value_fragments; ++n) {
             const float* values = output[m][n];
             store_shared(
-                partials + fragment_offset(place.kv_warp, place.row_warp, m * value_fragments + n, place.lane),
+                partials + fragment_offset(place.kv_warp, place.row_warp, m * value_fragments + (n ^ own_first), place.lane),
                 float4{values[0], values[1], values[2], values[3]});
         }
         if (place.lane % 4 < 2) {
@@ -150,14 +160,20 @@ __device__ __forceinline__ void merge_on_chip(
         synchronise_compute_warps();
     }
     merge_fragments<merge_parts, merge_parts>(
-        place.rank * kv_warps + place.kv_warp, scale_log2,
-        [&](int part, int m, int half) {
+        own, scale_log2,
+        [&](int share, int m, int half) {
+            if (keeps_own && share == 0) return float2{statistics.maximum[m][half], statistics.sum(m, half)};
+            const int part = keeps_own ? own ^ share : share;
             return load_statistics(
                 part_address(rows, part) + statistics_offset(part % kv_warps, first_row + m * 16 + half * 8));
         },
-        [&](int part, int fragment) {
+        [&](int share, int m, int place_in_own, int n) {
+            const float* values = output[m][place_in_own];
+            if (keeps_own && share == 0) return float4{values[0], values[1], values[2], values[3]};
+            const int part = keeps_own ? own ^ share : share;
             return load_fragment(
-                part_address(partials, part) + fragment_offset(part % kv_warps, place.row_warp, fragment, place.lane));
+                part_address(partials, part) +
+                fragment_offset(part % kv_warps, place.row_warp, m * value_fragments + n, place.lane));
         },
         emit);
     // Another block may still be reading this one's shared memory.
@@ -210,10 +226,10 @@ __device__ __forceinline__ void merge_shares(
             return __ldcg(
                 reinterpret_cast<const float2*>(rows + statistics_offset(0, first_row + m * 16 + half * 8)));
         },
-        [&](int split, int fragment) {
+        [&](int split, int m, int, int n) {
             const char* share = share_in_workspace(workspace, block, split);
             return __ldcg(reinterpret_cast<const float4*>(
-                share + fragment_offset(0, place.row_warp, fragment, place.lane)));
+                share + fragment_offset(0, place.row_warp, m * value_fragments + n, place.lane)));
         },
         emit);
 }

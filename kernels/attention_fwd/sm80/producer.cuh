@@ -1,5 +1,7 @@
-// Producer warps that copy K and V, and the consumer's side of it. Each stage has a full and an empty mbarrier for K and for
-// V. Producers wait in mbarriers only: no barrier counts both roles after the one that follows their initialisation.
+// Producer warps that copy K and V, and the consumer's side of it. For K and for V each stage has an empty mbarrier, and a
+// full one for each group of warps that shares keys: the first groups then start while the others' keys are on their way,
+// and the warps of a scheduler fall out of step. Producers wait in mbarriers only: no barrier counts both roles after the
+// one that follows their initialisation.
 #pragma once
 
 #include <cstdint>
@@ -24,18 +26,44 @@ struct Position {
     }
 };
 
-__device__ __forceinline__ uint32_t full_keys(uint32_t shared, int slot) { return shared + barriers_offset + 8 * slot; }
-__device__ __forceinline__ uint32_t full_values(uint32_t shared, int slot) { return full_keys(shared, stages + slot); }
-__device__ __forceinline__ uint32_t empty_keys(uint32_t shared, int slot) { return full_keys(shared, 2 * stages + slot); }
-__device__ __forceinline__ uint32_t empty_values(uint32_t shared, int slot) { return full_keys(shared, 3 * stages + slot); }
+constexpr int full_barriers = 2 * kv_warps * stages;
+
+__device__ __forceinline__ uint32_t mbarrier(uint32_t shared, int number) { return shared + barriers_offset + 8 * number; }
+__device__ __forceinline__ uint32_t full_keys(uint32_t shared, int slot, int group) {
+    return mbarrier(shared, 2 * slot * kv_warps + group);
+}
+__device__ __forceinline__ uint32_t full_values(uint32_t shared, int slot, int group) {
+    return mbarrier(shared, (2 * slot + 1) * kv_warps + group);
+}
+__device__ __forceinline__ uint32_t empty_keys(uint32_t shared, int slot) {
+    return mbarrier(shared, full_barriers + 2 * slot);
+}
+__device__ __forceinline__ uint32_t empty_values(uint32_t shared, int slot) {
+    return mbarrier(shared, full_barriers + 2 * slot + 1);
+}
 
 // One thread sets them all: spread over lanes, this takes 0.3 us of a call longer (H200). Every consumer thread arrives at
 // the empty ones: one lane for its warp is no faster, and compute-sanitizer cannot follow it.
 __device__ __forceinline__ void initialise_stages(uint32_t shared) {
 #pragma unroll
-    for (int barrier = 0; barrier < 4 * stages; ++barrier)
-        initialise_mbarrier(full_keys(shared, barrier), barrier < 2 * stages ? loader_threads : compute_threads);
+    for (int number = 0; number < full_barriers + 2 * stages; ++number)
+        initialise_mbarrier(mbarrier(shared, number), number < full_barriers ? loader_threads : compute_threads);
 }
+
+// Waits, once, for the mbarriers' initialisation; the first copies run beside it.
+class Initialisation {
+  public:
+    __device__ __forceinline__ bool seen() const { return seen_; }
+
+    __device__ __forceinline__ void wait() {
+        if (seen_) return;
+        __syncthreads();
+        seen_ = true;
+    }
+
+  private:
+    bool seen_ = false;
+};
 
 class Producer {
   public:
@@ -47,14 +75,23 @@ class Producer {
         for (int t = 0; t < item.tiles; ++t) {
             const int first_key = item.first_key(t), slot = position_.slot;
             // A stage that was never filled counts as released: the parity before the first phase is complete.
-            wait_for_phase(empty_keys(shared_, slot), position_.parity ^ 1);
-            load(keys, keys_of_stage(shared_, slot), first_key, sequence);
-            arrive_after_copies(full_keys(shared_, slot));
+            if (initialisation_.seen()) wait_for_phase(empty_keys(shared_, slot), position_.parity ^ 1);
+#pragma unroll
+            for (int group = 0; group < kv_warps; ++group) {
+                load(keys, keys_of_stage(shared_, slot), first_key, sequence, group);
+                initialisation_.wait();
+                arrive_after_copies(full_keys(shared_, slot, group));
+            }
             wait_for_phase(empty_values(shared_, slot), position_.parity ^ 1);
-            load(values, values_of_stage(shared_, slot), first_key, sequence);
-            arrive_after_copies(full_values(shared_, slot));
+#pragma unroll
+            for (int group = 0; group < kv_warps; ++group) {
+                load(values, values_of_stage(shared_, slot), first_key, sequence, group);
+                arrive_after_copies(full_values(shared_, slot, group));
+            }
             position_.advance();
         }
+        // Consumers wait for it also where there is nothing to copy.
+        initialisation_.wait();
     }
 
     // A thread must not exit while its copies are under way.
@@ -64,39 +101,52 @@ class Producer {
     }
 
   private:
-    __device__ __forceinline__ void load(const uint16_t* source, uint32_t target, int first_key, int sequence) {
-        load_rows<tile_n, loader_threads>(target, source, first_key, sequence, thread_, policy_);
+    __device__ __forceinline__ void load(
+        const uint16_t* source, uint32_t target, int first_key, int sequence, int group) {
+        const int row = group * warp_keys;
+        load_rows<warp_keys, loader_threads>(
+            target + row * row_bytes, source, first_key + row, sequence, thread_, policy_);
     }
 
     uint32_t shared_;
     int thread_;
     uint64_t policy_;
     Position position_;
+    Initialisation initialisation_;
 };
 
 class Consumer {
   public:
     __device__ __forceinline__ Consumer(uint32_t shared, int kv_warp)
-        : shared_(shared), group_offset_(kv_warp * warp_keys * row_bytes) {}
+        : shared_(shared), kv_warp_(kv_warp), group_offset_(kv_warp * warp_keys * row_bytes) {}
 
     // The producer loads without being asked.
-    __device__ __forceinline__ void start(const WorkItem&, const uint16_t*, const uint16_t*, int) {}
+    __device__ __forceinline__ void start(const WorkItem&, const uint16_t*, const uint16_t*, int) {
+        initialisation_.wait();
+    }
     __device__ __forceinline__ void wait_for_queries() { wait_for_copies<0>(); }
     __device__ __forceinline__ void start_last_values() {}
 
     __device__ __forceinline__ uint32_t acquire_keys(int) {
-        wait_for_phase(full_keys(shared_, keys_.slot), keys_.parity);
+        wait_for_phase(full_keys(shared_, keys_.slot, kv_warp_), keys_.parity);
         return keys_of_stage(shared_, keys_.slot) + group_offset_;
     }
 
     __device__ __forceinline__ uint32_t acquire_values(int) {
-        wait_for_phase(full_values(shared_, values_.slot), values_.parity);
+        wait_for_phase(full_values(shared_, values_.slot, kv_warp_), values_.parity);
         return values_of_stage(shared_, values_.slot) + group_offset_;
     }
 
     __device__ __forceinline__ uint32_t acquire_values_behind(int t) { return acquire_values(t); }
-    __device__ __forceinline__ uint32_t acquire_keys_ahead(int t, bool more) { return more ? acquire_keys(t + 1) : 0; }
-    __device__ __forceinline__ uint32_t values_acquired_with_keys(int t) { return acquire_values(t); }
+    // Where a tile is one step: K of tile t + 1 was copied after V of tile t, so that has landed, too.
+    __device__ __forceinline__ uint32_t acquire_keys_ahead(int t, bool more) {
+        if (more) return acquire_keys(t + 1);
+        if constexpr (steps == 1) acquire_values(t);
+        return 0;
+    }
+    __device__ __forceinline__ uint32_t values_acquired_with_keys(int) {
+        return values_of_stage(shared_, values_.slot) + group_offset_;
+    }
 
     __device__ __forceinline__ void release_keys() { release(empty_keys(shared_, keys_.slot), keys_); }
     __device__ __forceinline__ void release_values() { release(empty_values(shared_, values_.slot), values_); }
@@ -107,6 +157,9 @@ class Consumer {
         position.advance();
     }
 
-    uint32_t shared_, group_offset_;
+    uint32_t shared_;
+    int kv_warp_;
+    uint32_t group_offset_;
     Position keys_, values_;
+    Initialisation initialisation_;
 };

@@ -10,6 +10,11 @@ constexpr int larger(int a, int b) { return a > b ? a : b; }
 
 constexpr int merge_parts = kv_warps * (cluster_merge ? split_kv : 1);  // warps whose outputs are merged on chip
 constexpr bool merges = merge_parts > 1;
+constexpr int part_fragments = value_fragments / merge_parts;
+// Each part finishes the features of its own first fragments, which need not go through memory: its fragment n holds the
+// features of fragment n ^ part * part_fragments. With swizzled rows of V this costs nothing.
+constexpr bool keeps_own = merges && shared_layout == SharedLayout::swizzle && (merge_parts & (merge_parts - 1)) == 0 &&
+                           value_fragments % merge_parts == 0;
 
 constexpr int tile_bytes = tile_n * row_bytes;  // one of K or V
 constexpr int query_bytes = tile_m * row_bytes;
@@ -30,7 +35,7 @@ constexpr int query_offset = queries_lie_in_values ? copies_bytes - tile_bytes :
 constexpr int tiles_bytes = queries_lie_in_values ? copies_bytes - tile_bytes + larger(tile_bytes, query_bytes) : copies_bytes;
 constexpr int merge_offset = merge_apart ? copies_offset + tiles_bytes : copies_offset;
 constexpr int barriers_offset = merge_apart ? merge_offset + merge_bytes : copies_offset + larger(tiles_bytes, merge_bytes);
-constexpr int barriers_bytes = 4 * stages * 8;  // full and empty, for K and V
+constexpr int barriers_bytes = 2 * (kv_warps + 1) * stages * 8;  // for K and V: full for each group of warps, empty for all
 constexpr int flag_offset = barriers_offset + (prefetch_warps > 0 ? barriers_bytes : 0);
 constexpr int shared_bytes = flag_offset + (workspace_merge ? 16 : 0);
 

@@ -14,10 +14,12 @@
 #include "merge.cuh"
 #include "place.cuh"
 #include "producer.cuh"
+#include "recording.cuh"
 #include "schedule.cuh"
 #include "self_loading.cuh"
 #include "shared_memory.cuh"
 #include "softmax.cuh"
+#include "storing.cuh"
 
 // What geometry.py is checked against.
 extern "C" __device__ const int evotune_shared_bytes = shared_bytes;
@@ -52,12 +54,18 @@ __device__ __forceinline__ void mask_where_needed(
         mask_scores(scores, first_key, lane, rows.first, problem.keys, problem.causal);
 }
 
+// A lane's offset into a tile of V. Where outputs are merged, the features that the warp will finish come first.
+__device__ __forceinline__ uint32_t values_offset(const Place& place) {
+    const int first = keeps_own ? (place.rank * kv_warps + place.kv_warp) * part_fragments : 0;
+    return along_row(lane_offset_rows_first(place.lane), first);
+}
+
 // Scores, softmax and output of one step after another.
 template <class Tiles>
 __device__ __forceinline__ void attend(
     Tiles& tiles, Output& output, RowStatistics& statistics, const Queries& queries, uint32_t queries_shared,
-    const Problem& problem, const WorkItem& item, const Rows& rows, const Place& place) {
-    const uint32_t keys_lane = lane_offset_chunks_first(place.lane), values_lane = lane_offset_rows_first(place.lane);
+    const Problem& problem, const WorkItem& item, const Rows& rows, const Place& place, const Recording& record) {
+    const uint32_t keys_lane = lane_offset_chunks_first(place.lane), values_lane = values_offset(place);
 #pragma unroll 1
     for (int t = 0; t < item.tiles; ++t) {
         const int first_key = item.first_key(t) + place.kv_warp * warp_keys;
@@ -71,8 +79,10 @@ __device__ __forceinline__ void attend(
             if (sees) {
                 compute_scores(scores, queries, queries_shared, keys + step * step_n * row_bytes);
                 mask_where_needed(scores, problem, rows, step_key, place.lane);
+                record.scores(scores, step_key);
                 update_maxima(statistics, output, scores, problem.scale_log2, t > 0 || step > 0);
                 exponentiate(scores, statistics, problem.scale_log2);
+                record.weights(scores, statistics, step_key);
             }
             if (step == steps - 1) tiles.release_keys();
             if (step == 0) values = tiles.acquire_values(t) + values_lane;
@@ -82,13 +92,13 @@ __device__ __forceinline__ void attend(
     }
 }
 
-// The same with the scores of the next step computed beside the softmax of this one: tensor cores and the exponential's
-// unit then work at once within one warp.
+// The same with the scores of the next step under way while this one's softmax is computed: tensor cores, the exponential's
+// unit and the ALUs then work at once within one warp.
 template <class Tiles>
 __device__ __forceinline__ void attend_overlapped(
     Tiles& tiles, Output& output, RowStatistics& statistics, const Queries& queries, uint32_t queries_shared,
-    const Problem& problem, const WorkItem& item, const Rows& rows, const Place& place) {
-    const uint32_t keys_lane = lane_offset_chunks_first(place.lane), values_lane = lane_offset_rows_first(place.lane);
+    const Problem& problem, const WorkItem& item, const Rows& rows, const Place& place, const Recording& record) {
+    const uint32_t keys_lane = lane_offset_chunks_first(place.lane), values_lane = values_offset(place);
     if (item.tiles == 0) return;
     Scores scores;
     uint32_t keys = tiles.acquire_keys(0) + keys_lane;
@@ -105,15 +115,17 @@ __device__ __forceinline__ void attend_overlapped(
             if (step == 0 && steps > 1) values = tiles.acquire_values_behind(t) + values_lane;
             uint32_t next_keys = keys + (step + 1) * step_n * row_bytes;
             if (last) next_keys = keys = tiles.acquire_keys_ahead(t, more) + keys_lane;
-            mask_where_needed(scores, problem, rows, first_key + step * step_n, place.lane);
-            update_maxima(statistics, output, scores, problem.scale_log2, t > 0 || step > 0);
+            const int step_key = first_key + step * step_n;
+            mask_where_needed(scores, problem, rows, step_key, place.lane);
+            record.scores(scores, step_key);
             Scores next;
             if (!last || more) {
-                compute_scores_beside(next, queries, queries_shared, next_keys, scores, statistics, problem.scale_log2);
+                compute_scores(next, queries, queries_shared, next_keys);
                 if (step == (steps == 1 ? 0 : steps - 2)) tiles.release_keys();
-            } else {
-                exponentiate(scores, statistics, problem.scale_log2);
             }
+            update_maxima(statistics, output, scores, problem.scale_log2, t > 0 || step > 0);
+            exponentiate(scores, statistics, problem.scale_log2);
+            record.weights(scores, statistics, step_key);
             if (steps == 1) values = tiles.values_acquired_with_keys(t) + values_lane;
             accumulate_output(output, statistics, scores, values + step * step_n * row_bytes);
             if (last) tiles.release_values();
@@ -127,7 +139,7 @@ __device__ __forceinline__ void attend_overlapped(
     }
 }
 
-// Calls `emit` with each fragment of the warp's own output.
+// Calls `emit` with each fragment of the warp's own output, as a run of one.
 template <class Emit>
 __device__ __forceinline__ void each_fragment(const Output& output, const RowStatistics& statistics, Emit&& emit) {
 #pragma unroll
@@ -135,74 +147,24 @@ __device__ __forceinline__ void each_fragment(const Output& output, const RowSta
 #pragma unroll
         for (int n = 0; n < value_fragments; ++n) {
             const float* values = output[m][n];
-            emit(Fragment{m, n, float4{values[0], values[1], values[2], values[3]},
-                          float2{statistics.maximum[m][0], statistics.sum(m, 0)},
-                          float2{statistics.maximum[m][1], statistics.sum(m, 1)}});
+            const Fragment run[] = {{m, n, float4{values[0], values[1], values[2], values[3]},
+                                     float2{statistics.maximum[m][0], statistics.sum(m, 0)},
+                                     float2{statistics.maximum[m][1], statistics.sum(m, 1)}}};
+            emit(run);
         }
-}
-
-// Transposes the 4x4 words that a quad of lanes holds: word i of lane j goes to word j of lane i.
-__device__ __forceinline__ void transpose_quad(uint32_t (&words)[4], int lane) {
-    const bool odd = lane & 1, high = lane & 2;
-#pragma unroll
-    for (int i = 0; i < 4; i += 2) {
-        const uint32_t received = __shfl_xor_sync(~0u, odd ? words[i] : words[i + 1], 1);
-        (odd ? words[i] : words[i + 1]) = received;
-    }
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-        const uint32_t received = __shfl_xor_sync(~0u, high ? words[i] : words[i + 2], 2);
-        (high ? words[i] : words[i + 2]) = received;
-    }
-}
-
-// Divides by the rows' sums and stores the rows that exist, 16 bytes at a time. `target` is the head's output.
-__device__ __forceinline__ void store_rows(
-    uint16_t* target, const Output& output, const RowStatistics& statistics, int first_row, int queries, int lane) {
-#pragma unroll
-    for (int m = 0; m < row_fragments; ++m)
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-            const int row = first_row + m * 16 + half * 8;
-            const float factor = reciprocal(statistics.sum(m, half));
-            uint16_t* const address = target + int64_t(row) * head_dim + lane % 4 * 8;
-#pragma unroll
-            for (int n = 0; n < value_fragments; n += 4) {
-                uint32_t words[4];
-#pragma unroll
-                for (int i = 0; i < 4; ++i)
-                    words[i] = pack(output[m][n + i][2 * half] * factor, output[m][n + i][2 * half + 1] * factor);
-                transpose_quad(words, lane);
-                if (row < queries)
-                    *reinterpret_cast<uint4*>(address + n * 8) = uint4{words[0], words[1], words[2], words[3]};
-            }
-        }
-}
-
-// The same for one fragment.
-__device__ __forceinline__ void store_fragment(
-    uint16_t* target, const Fragment& fragment, int first_row, int queries, int lane) {
-    const int row = first_row + fragment.m * 16;
-    uint16_t* const address = target + int64_t(row) * head_dim + fragment.n * 8 + lane % 4 * 2;
-    const float upper = reciprocal(fragment.upper.y), lower = reciprocal(fragment.lower.y);
-    if (row < queries)
-        *reinterpret_cast<uint32_t*>(address) = pack(fragment.values.x * upper, fragment.values.y * upper);
-    if (row + 8 < queries)
-        *reinterpret_cast<uint32_t*>(address + 8 * head_dim) =
-            pack(fragment.values.z * lower, fragment.values.w * lower);
 }
 
 // Merges what others have seen of the same queries, if anything, and stores the result.
 __device__ __forceinline__ void finish_item(
     const Output& output, const RowStatistics& statistics, const Tensors& tensors, const Problem& problem,
     const WorkItem& item, uint16_t* target, const Rows& rows, uint32_t shared, const Place& place) {
-    const auto store = [&](const Fragment& fragment) {
-        store_fragment(target, fragment, rows.first, problem.queries, place.lane);
-    };
+    const auto store = [&](const auto& run) { store_run(target, run, rows.first, problem.queries, place.lane); };
     if constexpr (workspace_merge) {
         if (item.shares > 1) {
             char* const share = share_in_workspace(tensors.workspace, item.block, item.split);
-            const auto keep = [&](const Fragment& fragment) { store_share(share, fragment, place); };
+            const auto keep = [&](const auto& run) {
+                for (const Fragment& fragment : run) store_share(share, fragment, place);
+            };
             if constexpr (merges) {
                 merge_on_chip(output, statistics, shared, place, problem.scale_log2, keep);
             } else {
@@ -256,14 +218,19 @@ __device__ __forceinline__ void compute_item(
     Output output = {};
     RowStatistics statistics;
     statistics.clear();
+    const Recording record = {reinterpret_cast<float*>(tensors.output), problem, item, place, rows.first};
     if constexpr (overlap_scores) {
-        attend_overlapped(tiles, output, statistics, queries, queries_shared, problem, item, rows, place);
+        attend_overlapped(tiles, output, statistics, queries, queries_shared, problem, item, rows, place, record);
     } else {
-        attend(tiles, output, statistics, queries, queries_shared, problem, item, rows, place);
+        attend(tiles, output, statistics, queries, queries_shared, problem, item, rows, place, record);
     }
     statistics.complete_sums();
 
-    finish_item(output, statistics, tensors, problem, item, tensors.output + query_start, rows, shared, place);
+    if constexpr (until == Until::output) {
+        finish_item(output, statistics, tensors, problem, item, tensors.output + query_start, rows, shared, place);
+    } else {
+        record.sums(statistics);
+    }
     // The next item's copies overwrite what slower warps may still read.
     if constexpr (persistent) synchronise_compute_warps();
 }
@@ -291,7 +258,6 @@ attention_fwd(const void* q, const void* k, const void* v, void* out, void* work
         });
     } else {
         if (threadIdx.x == 0) initialise_stages(shared);
-        __syncthreads();
         if (threadIdx.x >= compute_threads) {
             Producer producer(shared, threadIdx.x - compute_threads);
             for_each_item(problem, [&](const WorkItem& item) {

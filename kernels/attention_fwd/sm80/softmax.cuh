@@ -74,14 +74,13 @@ __device__ __forceinline__ const uint32_t (&query_fragment(
     }
 }
 
-// Scores of `columns` 8-key columns, from column `first` on, of the step whose keys start at `keys`.
-template <int columns>
-__device__ __forceinline__ void compute_score_columns(
-    Scores& scores, int first, const Queries& queries, uint32_t queries_shared, uint32_t keys) {
+// scores = Q K^T over step_n keys that start at `keys` (an address with the lane's offset in it).
+__device__ __forceinline__ void compute_scores(
+    Scores& scores, const Queries& queries, uint32_t queries_shared, uint32_t keys) {
 #pragma unroll
     for (int m = 0; m < row_fragments; ++m)
 #pragma unroll
-        for (int n = first; n < first + columns; ++n)
+        for (int n = 0; n < key_fragments; ++n)
 #pragma unroll
             for (int i = 0; i < 4; ++i) scores[m][n][i] = 0.0f;
 #pragma unroll
@@ -94,7 +93,7 @@ __device__ __forceinline__ void compute_score_columns(
         }
         const uint32_t keys_at_depth = along_row(keys, 2 * depth);
 #pragma unroll
-        for (int n = first; n < first + columns; n += 2) {
+        for (int n = 0; n < key_fragments; n += 2) {
             uint32_t b[4];
             ldmatrix(b, keys_at_depth + n * 8 * row_bytes);
 #pragma unroll
@@ -105,12 +104,6 @@ __device__ __forceinline__ void compute_score_columns(
             }
         }
     }
-}
-
-// scores = Q K^T over step_n keys that start at `keys` (an address with the lane's offset in it).
-__device__ __forceinline__ void compute_scores(
-    Scores& scores, const Queries& queries, uint32_t queries_shared, uint32_t keys) {
-    compute_score_columns<key_fragments>(scores, 0, queries, queries_shared, keys);
 }
 
 // Scores of keys that a row does not see become -inf. `visible_keys` counts from key 0, for the lane's first row.
@@ -188,40 +181,20 @@ __device__ __forceinline__ float exp2_polynomial(float x) {
     return __int_as_float(__float_as_int(power) + (__float_as_int(shifted) << 23));
 }
 
-// Scores of one 8-key column become probabilities relative to the running maxima, and join the rows' sums.
-__device__ __forceinline__ void exponentiate_column(
-    Scores& scores, int n, RowStatistics& statistics, float scale_log2) {
-#pragma unroll
-    for (int m = 0; m < row_fragments; ++m)
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-            const float base = finite_maximum(statistics.maximum[m][i / 2]) * scale_log2;
-            const float power = fmaf(scores[m][n][i], scale_log2, -base);
-            const bool polynomial = (n * 4 + i) % 4 < polynomial_exp;
-            scores[m][n][i] = polynomial ? exp2_polynomial(power) : exp2_approximate(power);
-            if constexpr (row_sum == RowSum::scalar) statistics.sums[m][i] += scores[m][n][i];
-        }
-}
-
+// Scores become probabilities relative to the running maxima, and join the rows' sums.
 __device__ __forceinline__ void exponentiate(Scores& scores, RowStatistics& statistics, float scale_log2) {
 #pragma unroll
-    for (int n = 0; n < key_fragments; ++n) exponentiate_column(scores, n, statistics, scale_log2);
-}
-
-// Columns whose products are in flight together beside exponentials: at least 4 accumulators hide an mma's latency.
-constexpr int columns_at_once = row_fragments == 1 && key_fragments % 4 == 0 ? 4 : 2;
-
-// next = Q K^T, with the exponentials of `scores` in between.
-__device__ __forceinline__ void compute_scores_beside(
-    Scores& next, const Queries& queries, uint32_t queries_shared, uint32_t keys, Scores& scores,
-    RowStatistics& statistics, float scale_log2) {
+    for (int n = 0; n < key_fragments; ++n)
 #pragma unroll
-    for (int first = 0; first < key_fragments; first += columns_at_once) {
-        compute_score_columns<columns_at_once>(next, first, queries, queries_shared, keys);
+        for (int m = 0; m < row_fragments; ++m)
 #pragma unroll
-        for (int n = first; n < first + columns_at_once; ++n)
-            exponentiate_column(scores, n, statistics, scale_log2);
-    }
+            for (int i = 0; i < 4; ++i) {
+                const float base = finite_maximum(statistics.maximum[m][i / 2]) * scale_log2;
+                const float power = fmaf(scores[m][n][i], scale_log2, -base);
+                const bool polynomial = (n * 4 + i) % 4 < polynomial_exp;
+                scores[m][n][i] = polynomial ? exp2_polynomial(power) : exp2_approximate(power);
+                if constexpr (row_sum == RowSum::scalar) statistics.sums[m][i] += scores[m][n][i];
+            }
 }
 
 constexpr uint32_t ones = element == Element::float16 ? 0x3c003c00 : 0x3f803f80;

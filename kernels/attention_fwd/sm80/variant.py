@@ -6,13 +6,21 @@ from collections.abc import Mapping
 
 from evotune_workers.kernel import Configuration, Geometry, Value, Variant, Workload
 
+from ..stages import Scores, Softmax
 from ..workload import attention
 from . import geometry
 
+# Of an accumulator of mma.m16n8k16.
+FRAGMENT_FEATURES = 8
 HEADERS = (
     *("barrier", "configuration", "cp_async", "ldmatrix", "loading", "merge", "mma", "place", "producer"),
-    *("schedule", "self_loading", "shared_memory", "shared_tile", "softmax"),
+    *("recording", "schedule", "self_loading", "shared_memory", "shared_tile", "softmax", "storing"),
 )
+
+
+def shares(configuration: Configuration, workload: Workload) -> int:
+    """Among how many warps, of one block or several, the keys of a query are split."""
+    return int(configuration["kv_warps"]) * geometry.splits(configuration, _shape(workload))
 
 
 class Sm80Variant(Variant):
@@ -21,6 +29,7 @@ class Sm80Variant(Variant):
     name = "sm80"
     sources = ("sm80/sm80.cu", *(f"sm80/{name}.cuh" for name in HEADERS))
     entry = "attention_fwd"
+    stages = (Scores(), Softmax(shares))
 
     def supports(self, workload: Workload) -> bool:
         """What tensor cores multiply in 16 bits."""
@@ -46,6 +55,10 @@ class Sm80Variant(Variant):
             geometry.threads(configuration),
             geometry.shared_memory(configuration, shape.head_dim),
         )
+
+    def output_tile(self, configuration: Configuration) -> tuple[int, int]:
+        """Queries of a tile, and the features that a warp's accumulators hold side by side."""
+        return int(configuration["tile_m"]), FRAGMENT_FEATURES
 
 
 def _shape(workload: Workload) -> geometry.Shape:
