@@ -36,7 +36,7 @@ def main() -> None:
     intervals: list[Interval] = []
     while len(intervals) < repeats:
         try:
-            intervals.append(measurer.compare(candidate, candidate, "cpu", SEEDS))
+            intervals.append(measurer.compare(candidate, candidate, "cpu", SEEDS).ratio)
         except NoResult as failed:
             print(f"no result, repeated: {failed}")
     measurer.close()

@@ -7,18 +7,17 @@ from datetime import UTC, datetime
 
 from evotune.errors import UserError
 from evotune.outcomes import build_records, device_record
+from evotune.own_device import device_that_measured
+from evotune.rebuilding import rebuilt
 from evotune.seeds import confirmation_seeds
 from evotune.selection import Selected, select
 from evotune_db import Database
 from evotune_db.findings import CertificationRecord, CheckRecord, ProfileRecord
 from evotune_db.records import DeviceRecord, LeaderboardFilter
-from evotune_workers.builder import BuildJob, build_candidate
 from evotune_workers.certify.certifier import CertifyJob, certify
 from evotune_workers.certify.findings import Certification, NoProfile, Profile
 from evotune_workers.compilers.build import ToolchainError
-from evotune_workers.device import Device, local_devices
 from evotune_workers.jobs import Candidate
-from evotune_workers.kernel import Variant
 from evotune_workers.kernel_folder import load_kernel
 
 
@@ -29,9 +28,9 @@ def certify_trial(database: Database, trial: int, workload: str | None, say: Cal
     longer the one that was measured.
     """
     selected = select(database, LeaderboardFilter(trial=trial, workload=workload))
-    device = _device(selected)
+    device = device_that_measured(selected.entry, "certified")
     variant = load_kernel(selected.folder).variant_for(selected.entry.target)
-    candidate = _rebuilt(selected, variant)
+    candidate = rebuilt(selected.details, selected.folder, variant.name, selected.entry.workload)
     job = CertifyJob(
         selected.folder,
         variant.name,
@@ -50,38 +49,6 @@ def certify_trial(database: Database, trial: int, workload: str | None, say: Cal
     say(_counters(profile))
     say(f"trial {trial} is {'certified' if certification.passed else 'NOT certified'}; see `evotune show {trial}`")
     return certification.passed
-
-
-def _device(selected: Selected) -> Device:
-    measured = selected.entry
-    devices = local_devices()
-    for device in devices[:1]:
-        if device.name == measured.device:
-            return device
-    has = devices[0].name if devices else "no GPU"
-    raise UserError(
-        f"a build must be certified on the kind of GPU that measured it ({measured.device}), this machine has {has}:"
-        " run evotune certify there"
-    )
-
-
-def _rebuilt(selected: Selected, variant: Variant) -> Candidate:
-    """The same build again, out of the cache if it is still there; UserError when it comes out differently."""
-    details, entry = selected.details, selected.entry
-    job = BuildJob(
-        details.trial.number, dict(details.trial.configuration), variant.name, entry.target, (entry.workload,)
-    )
-    try:
-        candidate = build_candidate(selected.folder, job)
-    except ToolchainError as error:
-        raise UserError(str(error)) from error
-    known = {build.binary_hash for build in details.builds}
-    if candidate.builds[0].build.binary_hash not in known:
-        raise UserError(
-            f"the build must be the one that was measured, {selected.folder} or the compiler has changed since trial"
-            f" {entry.trial}: restore them, or search again"
-        )
-    return candidate
 
 
 def _record(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
@@ -11,7 +12,6 @@ from rich.table import Table
 
 from evotune.terminal import duration, microseconds
 from evotune.views import percent, table
-from evotune_db.findings import STAGES
 
 if TYPE_CHECKING:
     from evotune_db.findings import CertificationRecord, DiagnosisRecord, ProfileRecord
@@ -22,38 +22,64 @@ TIME = "%Y-%m-%d %H:%M:%S"
 
 def findings(details: TrialDetails) -> Iterator[RenderableType]:
     """The diagnosis, which says what is at fault, then certifications with the logs of what failed, and profiles."""
-    stages = sorted(details.diagnoses, key=lambda stage: (stage.workload, STAGES.index(stage.stage)))
-    for workload, of_workload in groupby(stages, key=lambda stage: stage.workload):
-        yield from _diagnosis(workload, list(of_workload))
+    yield from diagnoses(details)
     for certification in details.certifications:
         yield from _certification(certification)
     if details.profiles:
         yield _profiles(details.profiles)
 
 
+def diagnoses(details: TrialDetails) -> Iterator[RenderableType]:
+    """For each workload in one sentence which stage is at fault, then the figures and the tiles."""
+    stages = sorted(details.diagnoses, key=attrgetter("workload"))
+    for workload, of_workload in groupby(stages, key=attrgetter("workload")):
+        yield from _diagnosis(workload, list(of_workload))
+
+
 def _diagnosis(workload: str, stages: Sequence[DiagnosisRecord]) -> Iterator[RenderableType]:
-    at_fault = next((stage for stage in stages if not stage.passed), None)
-    if at_fault is None:
-        yield f"diagnosis of {workload}: every stage is right"
-    else:
-        yield f"diagnosis of {workload}: {_fault(at_fault, stages)}"
+    at_fault = next((stage for stage in stages if not stage.passed and stage.reason is None), None)
+    yield f"diagnosis of {workload}{_inputs(stages[0])}: {', '.join(_verdict(stages, at_fault))}"
     yield _stages(stages)
     if at_fault is not None and at_fault.tile_map:
         yield f"tiles of {at_fault.stage}:\n{at_fault.tile_map}\n"
 
 
-def _fault(at_fault: DiagnosisRecord, stages: Sequence[DiagnosisRecord]) -> str:
-    right = [stage.stage for stage in stages if stage.passed]
-    before = f"{' and '.join(right)} right, " if right else ""
+def _inputs(stage: DiagnosisRecord) -> str:
+    if stage.distribution is None:
+        return ""
+    return f" ({stage.distribution})" if stage.seed is None else f" ({stage.distribution}, seed {stage.seed})"
+
+
+def _verdict(stages: Sequence[DiagnosisRecord], at_fault: DiagnosisRecord | None) -> Iterator[str]:
+    """Which stages are right, which were not compared, and which is at fault."""
+    if all(stage.passed for stage in stages):
+        yield "every stage is right"
+        return
+    for state, names in (
+        ("right", [stage.stage for stage in stages if stage.passed]),
+        ("not compared", [stage.stage for stage in stages if stage.reason is not None]),
+    ):
+        if names:
+            yield f"{' and '.join(names)} {state}"
+    if at_fault is not None:
+        yield f"{at_fault.stage} is the first stage at fault: {_fault(at_fault)}"
+
+
+def _fault(at_fault: DiagnosisRecord) -> str:
+    if at_fault.wrong == 0:
+        return f"RMS error {_error(at_fault.rms_error)} is too large, though no value is wrong by itself"
     first = "" if at_fault.first_wrong is None else f", the first at {_index(at_fault.first_wrong)}"
     values = "value" if at_fault.wrong == 1 else "values"
     error = f"max error {_error(at_fault.max_error)} where {_error(at_fault.limit)} is allowed"
-    return f"{before}{at_fault.stage} is the first stage at fault: {error}, {at_fault.wrong} {values} wrong{first}"
+    return f"{error}, {at_fault.wrong} {values} wrong{first}"
 
 
 def _stages(stages: Sequence[DiagnosisRecord]) -> Table:
     result = table("stage", "result", ">max error", ">allowed", ">RMS error", ">wrong", "first wrong")
     for stage in stages:
+        if stage.reason is not None:
+            result.add_row(stage.stage, f"not compared: {stage.reason}")
+            continue
         result.add_row(
             stage.stage,
             "right" if stage.passed else "wrong",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evotune.build_only import built_outcome
-from evotune.outcomes import build_records, measured, refused_build
+from evotune.outcomes import build_records, diagnosis_records, measured, refused_build
 from evotune.progress import BestSoFar, Reporter, TrialLine
 from evotune.space import configuration_key
 from evotune.study import Proposal, Study
@@ -15,6 +15,7 @@ from evotune_db import Database
 from evotune_db.progress import FINISHED
 from evotune_db.records import OutcomeRecord, StoredTrial, TimingRecord
 from evotune_workers.device import Device
+from evotune_workers.diagnosis.finding import Diagnosis
 from evotune_workers.jobs import Candidate, Measurement
 from evotune_workers.kernel import Configuration
 
@@ -101,6 +102,16 @@ class Ledger:
         outcome = measured(candidate, measurement, device, self._limits)
         self._record(candidate.number, outcome, censored=any(timing.censored for timing in outcome.timings))
         self._share()
+
+    def diagnosed(self, candidate: Candidate, diagnosis: Diagnosis) -> None:
+        """Books where a measured candidate goes wrong."""
+        trial, *_ = self._recorded[candidate.number]
+        self._database.record_diagnosis(trial, diagnosis_records(diagnosis))
+
+    def not_diagnosed(self, candidate: Candidate, reason: str) -> None:
+        """Tells that it is not known where a measured candidate goes wrong."""
+        trial, *_ = self._recorded[candidate.number]
+        self._reporter.note(f"trial {trial} could not be diagnosed: {reason}")
 
     def settle(self, until: int) -> None:
         """Tells the study outcomes in the order of their numbers, until that many have been told or one is missing."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evotune.diagnoses import Diagnosed, NotDiagnosed
 from evotune.interrupt import Interrupt
 from evotune.ledger import Ledger
 from evotune.pipeline import Built, Event, Measured, Pipeline
@@ -39,15 +40,26 @@ class SearchLoop:
             self._build(proposal)
         self._next = len(earlier)
         while self._ledger.told < self._plan.budget:
-            if self._interrupt.pressed or self._interrupt.out_of_time:
+            if self._stopping:
                 return "interrupted"
             self._propose()
-            for worker, candidate in self._pipeline.dispatch(self._ledger.incumbents):
-                self._ledger.measuring(candidate)
-                self._reporter.worker(worker.name, f"measuring trial {candidate.number}")
-            for event in self._pipeline.wait(WAIT_SECONDS):
-                self._handle(event)
+            self._go_on()
+        while self._pipeline.diagnosing and not self._stopping:
+            self._go_on()
         return "finished"
+
+    @property
+    def _stopping(self) -> bool:
+        return self._interrupt.pressed or self._interrupt.out_of_time
+
+    def _go_on(self) -> None:
+        for worker, candidate in self._pipeline.dispatch(self._ledger.incumbents):
+            self._ledger.measuring(candidate)
+            self._reporter.worker(worker.name, f"measuring trial {candidate.number}")
+        for worker, candidate in self._pipeline.dispatch_diagnoses():
+            self._reporter.worker(worker.name, f"diagnosing trial {candidate.number}")
+        for event in self._pipeline.wait(WAIT_SECONDS):
+            self._handle(event)
 
     def _propose(self) -> None:
         while self._next < self._plan.budget:
@@ -78,3 +90,9 @@ class SearchLoop:
             case Measured(worker, candidate, measurement):
                 self._reporter.worker(worker.name, f"{self._pipeline.builds_running} builds running")
                 self._ledger.measured(candidate, measurement, worker.device)
+                self._pipeline.diagnose(worker, candidate, measurement)
+            case Diagnosed(worker, candidate, diagnosis):
+                self._reporter.worker(worker.name, f"{self._pipeline.builds_running} builds running")
+                self._ledger.diagnosed(candidate, diagnosis)
+            case NotDiagnosed(_, candidate, reason):
+                self._ledger.not_diagnosed(candidate, reason)

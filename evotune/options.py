@@ -45,6 +45,16 @@ def whole(given: str | int) -> int:
     return int(text)
 
 
+def trial_or_baseline(given: str) -> int | None:
+    """A trial's number; None for "baseline"."""
+    if given == "baseline":
+        return None
+    try:
+        return count(given)
+    except typer.BadParameter:
+        raise typer.BadParameter(f"must be a trial's number or `baseline`, got {given}") from None
+
+
 def seconds(text: str) -> float:
     """A number of seconds above 0."""
     try:

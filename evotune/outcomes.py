@@ -6,9 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from evotune_db.findings import DiagnosisRecord
 from evotune_db.records import BuildRecord, DeviceRecord, GateRecord, OutcomeRecord, TimingRecord
 from evotune_workers.compilers.build import Build
 from evotune_workers.device import Device
+from evotune_workers.diagnosis.finding import Diagnosis, StageFinding
+from evotune_workers.diagnosis.wrong_result import WrongResult
 from evotune_workers.gates.gate import GateResult
 from evotune_workers.gates.resources import judge_resources
 from evotune_workers.jobs import Candidate, Measurement
@@ -117,6 +120,29 @@ def timing_records(
             conditions=_json(timing.conditions),
         )
         for timing in timings
+    )
+
+
+def diagnosis_records(diagnosis: Diagnosis) -> tuple[DiagnosisRecord, ...]:
+    """A diagnosis as the record keeps it."""
+    return tuple(_diagnosis_record(diagnosis.wrong, finding) for finding in diagnosis.stages)
+
+
+def _diagnosis_record(wrong: WrongResult, finding: StageFinding) -> DiagnosisRecord:
+    found = finding.compared
+    return DiagnosisRecord(
+        workload=finding.workload,
+        stage=finding.stage,
+        passed=finding.passed,
+        max_error=_finite(found.max_error) if found else None,
+        rms_error=_finite(found.rms_error) if found else None,
+        limit=_finite(found.limit) if found else None,
+        wrong=found.wrong if found else 0,
+        first_wrong=found.first_wrong if found else None,
+        tile_map=found.tile_map if found else "",
+        distribution=wrong.distribution,
+        seed=wrong.seed,
+        reason=finding.reason,
     )
 
 

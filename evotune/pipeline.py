@@ -15,9 +15,11 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
+from evotune.diagnoses import Diagnosed, Diagnoses, NotDiagnosed
 from evotune_workers.builder import BuildJob
 from evotune_workers.cluster import Cluster, Worker
 from evotune_workers.jobs import Candidate, MeasureJob, Measurement
+from evotune_workers.kernel import Variant
 
 # A job that Ray lost, or that a busy machine left without a result, is given out this often in all.
 ATTEMPTS = 3
@@ -40,13 +42,13 @@ class Measured:
     measurement: Measurement
 
 
-Event = Built | Measured
+Event = Built | Measured | Diagnosed | NotDiagnosed
 
 
 class Pipeline:
     """Jobs in, events out; first come, first measured in the order of their numbers."""
 
-    def __init__(self, cluster: Cluster, workers: Sequence[Worker], variant: str, seeds: tuple[int, ...]) -> None:
+    def __init__(self, cluster: Cluster, workers: Sequence[Worker], variant: Variant, seeds: tuple[int, ...]) -> None:
         """`seeds` are those of the inputs that every trial is checked on. Without workers it only builds."""
         self._cluster, self._variant, self._seeds = cluster, variant, seeds
         self._idle = [worker for ahead in range(JOBS_AHEAD) for worker in workers if ahead == 0 or _is_gpu(worker)]
@@ -55,6 +57,7 @@ class Pipeline:
         self._measuring: dict[Any, tuple[Worker, Candidate]] = {}
         self._queue: list[tuple[int, Candidate]] = []
         self._attempts: dict[int, int] = {}
+        self._diagnoses = Diagnoses(cluster, variant, seeds)
 
     @property
     def builds_running(self) -> int:
@@ -81,14 +84,30 @@ class Pipeline:
         while self._queue and self._idle:
             worker = self._idle.pop(0)
             _, candidate = heapq.heappop(self._queue)
-            job = MeasureJob(candidate, self._variant, self._seeds, dict(incumbents))
+            job = MeasureJob(candidate, self._variant.name, self._seeds, dict(incumbents))
             self._measuring[self._cluster.measure(worker, job)] = (worker, candidate)
             given.append((worker, candidate))
         return given
 
+    @property
+    def diagnosing(self) -> bool:
+        """Whether a diagnosis is yet to come."""
+        return self._diagnoses.under_way
+
+    def diagnose(self, worker: Worker, candidate: Candidate, measurement: Measurement) -> None:
+        """Traces what the worker measured to the stage at fault, if it was a wrong result, when there is time."""
+        self._diagnoses.meet(candidate, measurement, worker.device.target)
+
+    def dispatch_diagnoses(self) -> list[tuple[Worker, Candidate]]:
+        """Gives diagnoses to workers that no candidate is queued for; returns who got what."""
+        given = []
+        while not self._queue and self._idle and (candidate := self._diagnoses.give(self._idle[0])) is not None:
+            given.append((self._idle.pop(0), candidate))
+        return given
+
     def wait(self, seconds: float) -> list[Event]:
         """What came back, at the latest after that time. Raises what a task raised beyond ordinary failure."""
-        futures = [*self._building, *self._measuring]
+        futures = [*self._building, *self._measuring, *self._diagnoses.futures]
         if not futures:
             return []
         done, _ = ray.wait(futures, num_returns=1, timeout=seconds)
@@ -97,6 +116,8 @@ class Pipeline:
     def _take(self, future: Any) -> Event | None:
         if future in self._building:
             return self._take_build(self._building.pop(future), future)
+        if future not in self._measuring:
+            return self._take_diagnosis(future)
         worker, candidate = self._measuring.pop(future)
         self._idle.append(worker)
         try:
@@ -122,6 +143,12 @@ class Pipeline:
                 raise
             self.build(job)
             return None
+
+    def _take_diagnosis(self, future: Any) -> Event | None:
+        event = self._diagnoses.take(future)
+        if event is not None and event.worker is not None:
+            self._idle.append(event.worker)
+        return event
 
     def _may_try_again(self, number: int) -> bool:
         self._attempts[number] = self._attempts.get(number, 0) + 1

@@ -75,7 +75,7 @@ def _search(
             valid = _valid(plan, device, checked)
             search_id = _open_search(request, plan, valid, stored, database)
             _announce(reporter, search_id, plan, stored, workers, device, valid)
-            pipeline = Pipeline(cluster, workers, plan.variant.name, search_seeds(plan.seed))
+            pipeline = Pipeline(cluster, workers, plan.variant, search_seeds(plan.seed))
             ledger = Ledger(database, search_id, Study(valid, plan.sampler, plan.seed), reporter, plan.space.limits)
             loop = SearchLoop(plan, pipeline, ledger, reporter, interrupt, batch=cluster.cores)
             state = _run(loop, stored, database, search_id)

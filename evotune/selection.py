@@ -31,9 +31,9 @@ def select(database: Database, wanted: LeaderboardFilter) -> Selected:
     """
     entries = database.leaderboard(wanted)
     if not entries:
-        raise UserError(f"nothing to export: {empty_hint(database, wanted)}")
+        raise UserError(empty_hint(database, wanted))
     details = database.trial(entries[0].trial)
-    return Selected(entries[0], details, _folder(details))
+    return Selected(entries[0], details, folder_of(details))
 
 
 def empty_hint(database: Database, wanted: LeaderboardFilter) -> str:
@@ -54,7 +54,7 @@ def empty_hint(database: Database, wanted: LeaderboardFilter) -> str:
     return "no trial on the leaderboard fits; `evotune search` puts trials there, `evotune searches` lists what ran"
 
 
-def _folder(details: TrialDetails) -> Path:
+def folder_of(details: TrialDetails) -> Path:
     """The folder that the search recorded, if this machine has it; else a built-in kernel is found by its name."""
     recorded = Path(details.record.options["kernel"])
     return recorded if (recorded / "kernel.py").is_file() else kernel_folder(details.record.kernel.name)

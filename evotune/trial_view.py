@@ -11,6 +11,7 @@ from rich.table import Table
 from evotune.findings_view import findings
 from evotune.terminal import assignments, duration, microseconds, speedup
 from evotune.views import proof, table
+from evotune_workers.diagnosis.wrong_result import wrong_result
 
 if TYPE_CHECKING:
     from evotune_db.records import BuildRecord, GateRecord, TimingRecord, TrialDetails
@@ -38,6 +39,15 @@ def _parts(details: TrialDetails) -> Iterator[RenderableType]:
     for timing in details.timings:
         yield f"conditions of {timing.workload}, {timing.phase}, {timing.mode}: {assignments(timing.conditions)}"
     yield from findings(details)
+    if _lacks_diagnosis(details):
+        yield f"not diagnosed; where the kernel declares stages: evotune diagnose {details.trial.id}"
+
+
+def _lacks_diagnosis(details: TrialDetails) -> bool:
+    """Whether there is a wrong result of its own that was not traced."""
+    if details.diagnoses or details.same_binary_as is not None:
+        return False
+    return wrong_result(details.gates, details.record.workloads) is not None
 
 
 def _outcome(details: TrialDetails) -> str:

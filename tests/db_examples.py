@@ -14,7 +14,6 @@ from evotune_db.findings import (
     CheckTool,
     DiagnosisRecord,
     ProfileRecord,
-    Stage,
 )
 from evotune_db.records import (
     BuildRecord,
@@ -124,7 +123,7 @@ def profile(occupancy: float | None = 31.25, workload: str = "mission", build_ke
     )
 
 
-def diagnosis(stage: Stage = "softmax", wrong: int = 3, workload: str = "mission") -> DiagnosisRecord:
+def diagnosis(stage: str = "softmax", wrong: int = 3, workload: str = "mission") -> DiagnosisRecord:
     right = DiagnosisRecord(workload, stage, True, 1e-4, 1e-5, 1e-3, 0, None, "...\n...")
     if wrong == 0:
         return right

@@ -82,6 +82,7 @@ profile = Table(
     Index("ix_profile_trial_id", "trial_id", "build_id", "workload"),
 )
 
+# A stage that could not be compared has a reason, and neither errors nor a limit.
 diagnosis = Table(
     "diagnosis",
     metadata,
@@ -96,7 +97,11 @@ diagnosis = Table(
     Column("wrong", Id, nullable=False),
     Column("first_wrong", NullableJson),
     Column("tile_map", Text, nullable=False),
+    Column("distribution", Text),
+    Column("seed", Id),
+    Column("reason", ForeignText),
     UniqueConstraint("trial_id", "workload", "stage"),
-    CheckConstraint("stage IN ('scores', 'softmax', 'output')", name="stage"),
+    CheckConstraint("stage <> ''", name="stage"),
     CheckConstraint("wrong >= 0", name="wrong"),
+    CheckConstraint("reason IS NULL OR NOT passed", name="reason"),
 )

@@ -11,10 +11,8 @@ if TYPE_CHECKING:
     from evotune_db.records import DeviceRecord
 
 CheckTool = Literal["memcheck", "racecheck", "synccheck", "initcheck", "repeatability", "resources"]
-Stage = Literal["scores", "softmax", "output"]
-# In the order in which they run, and in which a kernel computes.
+# In the order in which they run.
 CHECK_TOOLS: tuple[CheckTool, ...] = get_args(CheckTool)
-STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True)
@@ -73,14 +71,15 @@ class ProfileRecord:
 
 @dataclass(frozen=True)
 class DiagnosisRecord:
-    """One stage of a kernel that fails, compared with the reference at a workload.
+    """One stage of a kernel that fails, compared with the reference at a workload; in the order of computing.
 
     `limit` is what its max error may be; an error is None when it is not a number. `wrong` counts the values past the
-    limit, `first_wrong` is the index of the first. `tile_map` has a character a tile, a line a row of tiles.
+    limit, `first_wrong` is the index of the first. `tile_map` says in which tiles: a character a tile, a line a row
+    of tiles. `distribution` and `seed` are those of the inputs. A stage that could not be compared has a `reason`.
     """
 
     workload: str
-    stage: Stage
+    stage: str
     passed: bool
     max_error: float | None
     rms_error: float | None
@@ -88,3 +87,6 @@ class DiagnosisRecord:
     wrong: int
     first_wrong: tuple[int, ...] | None
     tile_map: str
+    distribution: str | None = None
+    seed: int | None = None
+    reason: str | None = None

@@ -172,7 +172,8 @@ def test_the_leaderboard_shows_the_latest_profile_of_the_timed_build(database: D
 
 def test_a_diagnosis_reads_back_and_a_new_one_takes_its_place(database: Database) -> None:
     trial = record(database, database.start_search(SEARCH), 0, failed())
-    stages = (diagnosis("scores", wrong=0), diagnosis("softmax"), replace(diagnosis("output"), max_error=float("nan")))
+    on_peaky = replace(diagnosis("softmax"), distribution="peaky", seed=3)
+    stages = (diagnosis("scores", wrong=0), on_peaky, replace(diagnosis("output"), max_error=float("nan")))
     database.record_diagnosis(trial, (*stages, diagnosis(workload="long")))
     read = database.trial(trial).diagnoses
     assert read == (*stages[:2], replace(stages[2], max_error=None), diagnosis(workload="long"))
@@ -181,6 +182,15 @@ def test_a_diagnosis_reads_back_and_a_new_one_takes_its_place(database: Database
     with pytest.raises(DatabaseError):
         database.record_diagnosis(trial, (stages[0], stages[0]))
     assert len(database.trial(trial).diagnoses) == 2
+
+
+def test_a_stage_that_was_not_compared_reads_back_with_its_reason(database: Database) -> None:
+    trial = record(database, database.start_search(SEARCH), 0, failed())
+    crashed = replace(diagnosis("merge", wrong=0), passed=False, max_error=None, limit=None, reason="it died")
+    database.record_diagnosis(trial, (crashed,))
+    assert database.trial(trial).diagnoses == (crashed,)
+    with pytest.raises(DatabaseError):
+        database.record_diagnosis(trial, (replace(crashed, passed=True),))
 
 
 def test_what_a_tool_writes_can_be_stored_whatever_it_is(database: Database) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, MetaData, Table, create_engine, func, inspect
 from evotune_db import Database, address, migration
 from evotune_db.column_types import to_json
 from evotune_db.records import LeaderboardFilter
-from tests.db_examples import SEARCH, build, certification, failed, passed, propose, record, timing
+from tests.db_examples import SEARCH, build, certification, diagnosis, failed, passed, propose, record, timing
 
 pytest_plugins = ["tests.integration.db_fixtures"]
 NEW_TABLES = {"certification", "certification_check", "profile", "diagnosis"}
@@ -129,6 +130,19 @@ def test_an_upgraded_sqlite_file_is_guarded_for_clients_without_foreign_keys(tmp
         for statement in ("DELETE FROM trial", "DELETE FROM timing", "UPDATE leaderboard SET certified = 1"):
             with pytest.raises(sqlite3.IntegrityError):
                 connection.execute(statement)
+
+
+def test_diagnoses_outlast_a_downgrade_and_an_upgrade_but_for_what_the_older_tables_cannot_hold(url: str) -> None:
+    kept = diagnosis()
+    with Database.open(url) as database:
+        trial = record(database, database.start_search(SEARCH), 0, failed())
+        unseen = replace(diagnosis("output", wrong=0), passed=False, reason="it died")
+        database.record_diagnosis(trial, (replace(kept, distribution="peaky", seed=3), diagnosis("merge"), unseen))
+    with connected(url) as connection:
+        command.downgrade(migration.configuration(connection), "0003")
+    with Database.open(url) as database:
+        assert database.trial(trial).diagnoses == (kept,)
+        database.record_diagnosis(trial, (diagnosis("merge"), unseen))
 
 
 def test_a_downgrade_and_an_upgrade_give_the_same_rows(url: str, rows: Rows) -> None:

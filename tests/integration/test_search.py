@@ -111,6 +111,26 @@ def test_the_record_holds_seeds_errors_and_raw_samples(searched: Path) -> None:
     assert int(sqlite(database, f"SELECT {measured} FROM timing WHERE NOT censored")[0][0]) >= 10
 
 
+def test_trials_are_compared_with_each_other_and_with_the_baseline(searched: Path) -> None:
+    query = "SELECT id FROM trial WHERE state = 'passed' ORDER BY id LIMIT 2"
+    [[one], [other]] = sqlite(searched / "evotune.db", query)
+    for arguments, opponents in (([one, other], {f"trial {other}"}), ([one], {"torch_add", "two_steps"})):
+        ran = evotune("compare", *arguments, "--format", "json", folder=searched)
+        assert ran.returncode == 0, ran.stderr
+        found = json.loads(ran.stdout)
+        assert (found["first"], found["workload"]) == (f"trial {one}", "small") and found["second"] in opponents
+        assert found["speedup_low"] <= found["speedup"] <= found["speedup_high"]
+        assert found["verdict"] in ("faster", "slower", "no difference seen")
+        assert found["first_us"] > 0 and found["second_us"] > 0
+
+
+def test_a_failed_trial_is_not_compared(searched: Path) -> None:
+    [[failed]] = sqlite(searched / "evotune.db", "SELECT min(id) FROM trial WHERE state = 'failed'")
+    ran = evotune("compare", failed, folder=searched)
+    assert ran.returncode == 2 and ran.stderr.count("\n") == 1
+    assert f"trial {failed} (failed) is not on the leaderboard" in ran.stderr
+
+
 def test_the_same_seed_gives_the_same_proposals(searched: Path, tmp_path: Path) -> None:
     again = evotune(
         "search",

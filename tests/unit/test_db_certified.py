@@ -128,11 +128,14 @@ def test_a_built_trial_has_nothing_of_a_run_and_a_listed_one_cannot_become_one(
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO diagnosis VALUES (NULL, 1, 'mission', 'merge', 1, 0, 0, 0, 0, NULL, '')",
-        "INSERT INTO diagnosis VALUES (NULL, 1, 'mission', 'scores', 1, 0, 0, 0, -1, NULL, '')",
+        "INSERT INTO diagnosis VALUES (NULL, 1, 'mission', '', 1, 0, 0, 0, 0, NULL, '', 'normal', 1, NULL)",
+        "INSERT INTO diagnosis VALUES (NULL, 1, 'mission', 'scores', 1, 0, 0, 0, -1, NULL, '', 'normal', 1, NULL)",
+        "INSERT INTO diagnosis VALUES (NULL, 1, 'mission', 'scores', 1, 0, 0, 0, 0, NULL, '', 'normal', 1, 'crashed')",
     ],
 )
-def test_a_diagnosis_names_a_stage_and_counts_what_is_wrong(raw: sqlite3.Connection, statement: str) -> None:
+def test_a_diagnosis_names_a_stage_counts_what_is_wrong_and_passes_nothing_that_was_not_compared(
+    raw: sqlite3.Connection, statement: str
+) -> None:
     with pytest.raises(sqlite3.IntegrityError):
         raw.execute(statement)
 

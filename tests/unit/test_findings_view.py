@@ -12,6 +12,7 @@ import pytest
 from evotune import database_url
 from evotune.cli import run
 from evotune_db import Database
+from evotune_db.findings import DiagnosisRecord
 from tests.db_examples import (
     SEARCH,
     built,
@@ -48,8 +49,7 @@ def test_show_says_in_one_sentence_which_stage_is_at_fault_first(
     database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trial = record(database, 1, 0, failed())
-    # Recorded in another order than a kernel computes in.
-    database.record_diagnosis(trial, (diagnosis("output", wrong=1), diagnosis("softmax"), diagnosis("scores", wrong=0)))
+    database.record_diagnosis(trial, (diagnosis("scores", wrong=0), diagnosis("softmax"), diagnosis("output", wrong=1)))
     lines = printed(capsys, "show", str(trial))
     sentence = lines.index(
         "diagnosis of mission: scores right, softmax is the first stage at fault: max error 2.50e-01 where 1.00e-03 is "
@@ -74,6 +74,60 @@ def test_show_diagnoses_each_workload_by_itself(database: Database, capsys: pyte
     assert (
         "diagnosis of long: scores is the first stage at fault: max error nan where 1.00e-03 is allowed, 1 value wrong"
     ) in lines
+
+
+def test_show_says_how_to_diagnose_a_wrong_result_that_was_not(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong, right = record(database, 1, 0, failed()), record(database, 1, 1, passed())
+    hint = f"not diagnosed; where the kernel declares stages: evotune diagnose {wrong}"
+    assert hint in printed(capsys, "show", str(wrong))
+    assert not any("diagnose" in line for line in printed(capsys, "show", str(right)))
+    database.record_diagnosis(wrong, (diagnosis(),))
+    assert hint not in printed(capsys, "show", str(wrong))
+
+
+def test_only_a_trial_with_a_wrong_result_of_its_own_can_be_diagnosed(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial = record(database, 1, 0, passed())
+    twin = record(database, 1, 1, replace(failed(), same_binary_as=trial))
+    for each, told in ((trial, "must have a wrong result"), (twin, f"evotune diagnose {trial}")):
+        assert run(["diagnose", str(each)]) == 2
+        line = capsys.readouterr().err
+        assert told in line and len(line.splitlines()) == 1
+
+
+def test_show_says_which_stage_was_not_compared_and_why(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    trial = record(database, 1, 0, failed())
+    crashed = unseen("scores", "the process running it died: SIGSEGV")
+    on_peaky = [
+        replace(stage, distribution="peaky", seed=3) for stage in (diagnosis("softmax", 0), diagnosis("output"))
+    ]
+    database.record_diagnosis(trial, (replace(crashed, distribution="peaky", seed=3), *on_peaky))
+    lines = printed(capsys, "show", str(trial))
+    assert any(
+        line.startswith("diagnosis of mission (peaky, seed 3): softmax right, scores not compared, output is the first")
+        for line in lines
+    )
+    assert "scores not compared: the process running it died: SIGSEGV" in lines
+    hung = (unseen("scores", "hung"), unseen("output", "hung"))
+    database.record_diagnosis(trial, [replace(stage, distribution="one_hot") for stage in hung])
+    assert "diagnosis of mission (one_hot): scores and output not compared" in printed(capsys, "show", str(trial))
+
+
+def test_show_says_that_an_output_is_wrong_by_the_rms_of_its_errors_alone(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial = record(database, 1, 0, failed())
+    database.record_diagnosis(trial, (replace(diagnosis("output", wrong=0), passed=False, rms_error=2e-4),))
+    fault = "RMS error 2.00e-04 is too large, though no value is wrong by itself"
+    assert f"diagnosis of mission: output is the first stage at fault: {fault}" in printed(capsys, "show", str(trial))
+
+
+def unseen(stage: str, reason: str) -> DiagnosisRecord:
+    """A stage that could not be compared."""
+    return DiagnosisRecord("mission", stage, False, None, None, None, 0, None, "", reason=reason)
 
 
 def test_show_prints_every_check_and_the_logs_of_those_that_failed(

@@ -16,6 +16,8 @@ from .runtimes.runtime import LaunchError, Runtime
 
 # A scratch buffer's content is arbitrary at every call: all ones bits are NaN in every float format.
 WORKSPACE_FILL = 0xFF
+# Keeps the alignment that allocators give.
+MARGIN_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Bench:
         self.distributions = kernel.distributions
         self.seeds = spec.seeds
         self.tails = kernel.tails(self.workload, spec.configuration)
-        self._variant = kernel.variant(spec.variant)
-        self.program = runtime.load(spec.library, self._variant.entry)
+        self.variant = kernel.variant(spec.variant)
+        self.program = runtime.load(spec.library, self.variant.entry)
         self._geometries: dict[Workload, Geometry | None] = {}
         self._examples = examples
 
@@ -50,9 +52,21 @@ class Bench:
         """Inputs with their float64 reference and the pinned baseline's errors."""
         return self._examples.example(workload, distribution, seed)
 
+    def example_of(self, inputs: Inputs) -> Example:
+        """The same for other inputs of this workload, which are on the device."""
+        return self._examples.example_of(self.workload, inputs)
+
+    def time_baseline(self, inputs: Inputs) -> float:
+        """Microseconds of one call of the pinned baseline at this workload, now."""
+        return self._examples.time_baseline(self.workload, inputs)
+
     def structure_cases(self) -> tuple[StructureCase, ...]:
         """The kernel's structure cases for this workload."""
         return self._examples.structure(self.workload)
+
+    def structure_case(self, workload: Workload, name: str) -> StructureCase:
+        """The kernel's structure case of that name, for that workload."""
+        return next(case for case in self._examples.structure(workload) if case.name == name)
 
     def buffer_sets(self, seeds: tuple[int, ...], least_bytes: int) -> list[Inputs]:
         """Copies of the inputs of these seeds in turn, each at addresses of its own, together at least that large."""
@@ -60,7 +74,7 @@ class Bench:
 
     def new_workspace(self, workload: Workload) -> torch.Tensor:
         """Fresh scratch memory (bytes) filled with NaN patterns."""
-        size = self._variant.workspace_bytes(self.configuration, workload)
+        size = self.variant.workspace_bytes(self.configuration, workload)
         try:
             return torch.full((size,), WORKSPACE_FILL, dtype=torch.uint8, device=self.runtime.device)
         except RuntimeError as error:
@@ -87,10 +101,10 @@ class Bench:
     def geometry(self, workload: Workload) -> Geometry | None:
         """How it is launched at a workload; raises LaunchError when a multiprocessor cannot hold a block."""
         if workload not in self._geometries:
-            geometry = self._variant.geometry(self.configuration, workload, resident_blocks=1)
+            geometry = self.variant.geometry(self.configuration, workload, resident_blocks=1)
             if geometry is not None:
                 resident = self.program.resident_blocks(geometry)
-                geometry = self._variant.geometry(self.configuration, workload, resident)
+                geometry = self.variant.geometry(self.configuration, workload, resident)
             self._geometries[workload] = geometry
         return self._geometries[workload]
 
@@ -99,9 +113,13 @@ class Bench:
         return self.example(self.workload, self.distributions[0], self.seeds[0]).baseline_us
 
     def try_launch(self, inputs: Inputs) -> str:
-        """Launches at the workload; "success", or what went wrong."""
+        """Launches at the workload on copies; "success", or what went wrong.
+
+        The copies have margins: a small step past an end is for the `memory` gate to tell, not for the allocator.
+        """
+        copies, output = tuple(_with_margins(tensor) for tensor in inputs), self.new_output(self.workload)
         try:
-            self.launch(self.workload, inputs)
+            self.launch_into(self.workload, copies, _with_margins(output), self.new_workspace(self.workload))
             self.runtime.synchronise()
         except LaunchError as error:
             return str(error)
@@ -115,3 +133,9 @@ class Bench:
     def close(self) -> None:
         """Unloads the build."""
         self.program.close()
+
+
+def _with_margins(tensor: torch.Tensor) -> torch.Tensor:
+    size = tensor.numel() * tensor.element_size()
+    room = torch.empty(size + 2 * MARGIN_BYTES, dtype=torch.uint8, device=tensor.device)
+    return room[MARGIN_BYTES : MARGIN_BYTES + size].view(tensor.dtype).view(tensor.shape).copy_(tensor)

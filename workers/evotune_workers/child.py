@@ -15,10 +15,25 @@ from typing import Any
 import torch
 
 from .bench import Bench
+from .diagnosis.looking import look_at
 from .examples import Examples
 from .gates import RUNNING_GATES
 from .kernel_folder import load_kernel
-from .messages import Answer, Broke, Load, OpenStopwatch, Prepare, Refused, Reply, Request, RunBlocks, RunGate, Start
+from .messages import (
+    Answer,
+    Broke,
+    Load,
+    LookAt,
+    OpenStopwatch,
+    Prepare,
+    Refused,
+    Reply,
+    Request,
+    ReviewUnseen,
+    RunBlocks,
+    RunGate,
+    Start,
+)
 from .runtimes.runtime import LaunchError
 from .runtimes.select import make_runtime
 from .stopwatch import Stopwatch
@@ -50,6 +65,8 @@ class Child:
                 return self._benches[side].prepare()
             case RunGate(gate, side):
                 return tuple(_gate(gate).measure(self._benches[side]))
+            case LookAt(side, stage, wrong, facts):
+                return look_at(self._benches[side], stage, wrong, facts)
             case OpenStopwatch(mode, cache_bytes):
                 workload = next(iter(self._benches.values())).workload
                 baselines = self._kernel.baselines(workload, self._target)
@@ -58,6 +75,9 @@ class Child:
             case RunBlocks(count, sides):
                 assert self._stopwatch is not None
                 return self._stopwatch.blocks(count, sides)
+            case ReviewUnseen():
+                assert self._stopwatch is not None
+                return self._stopwatch.unseen_errors()
             case Start():
                 raise ValueError("a child is started once")
 

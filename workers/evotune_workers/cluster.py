@@ -6,21 +6,19 @@ import contextlib
 import logging
 import os
 import socket
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from .builder import BuildJob, build_candidate
-from .device import Device, cpu_device, local_devices
-from .jobs import Candidate, ConfirmJob, MeasureJob, Measurement
+from .actors import CpuMeasuringActor, CudaMeasuringActor
+from .builder import BuildJob, StageBuildJob, build_candidate, build_stages
+from .device import Device
+from .jobs import Candidate, ConfirmJob, DiagnoseJob, MeasureJob, StageBuild
 from .kernel_folder import KernelPackage, unpack_kernel
-from .measurer import Measurer
-from .quiet import building, measuring
+from .quiet import building
 
 # Builds and results are small; Ray's default would take 30 % of the machine's memory.
 OBJECT_STORE_BYTES = 256 << 20
@@ -89,6 +87,14 @@ class Cluster:
         """A future of a Candidate."""
         return _build.remote(self._package, job)
 
+    def build_stages(self, job: StageBuildJob) -> Any:
+        """A future of a tuple of StageBuild."""
+        return _build_stages.remote(self._package, job)
+
+    def diagnose(self, worker: Worker, job: DiagnoseJob) -> Any:
+        """A future of a Diagnosis."""
+        return worker.actor.diagnose.remote(job)
+
     def measure(self, worker: Worker, job: MeasureJob) -> Any:
         """A future of a Measurement."""
         return worker.actor.measure.remote(job)
@@ -145,55 +151,21 @@ def _on(node: str) -> dict[str, Any]:
 
 def _build_task(package: KernelPackage, job: BuildJob) -> Candidate:
     """On a CPU target builds and measurements take turns; a GPU is not disturbed by a compiler."""
-    with building() if job.target == "cpu" else contextlib.nullcontext():
+    with _turn_to_build(job.target):
         return build_candidate(unpack_kernel(package), job)
 
 
-class _CudaMeasuringActor:
-    """Owns a GPU: Ray shows it no other. It never touches CUDA itself; its child does."""
-
-    def __init__(self, package: KernelPackage) -> None:
-        self._device = local_devices()[0]
-        self._idle_since: float | None = None
-        self._measurer = Measurer(unpack_kernel(package), self._device)
-
-    def describe(self) -> Device:
-        return self._device
-
-    def measure(self, job: MeasureJob) -> Measurement:
-        waited = time.perf_counter() - self._idle_since if self._idle_since is not None else 0.0
-        measurement = self._measurer.measure(job)
-        self._idle_since = time.perf_counter()
-        return replace(measurement, waited=waited)
-
-    def confirm(self, job: ConfirmJob) -> tuple[Measurement, ...]:
-        return self._measurer.confirm(job)
+def _build_stages_task(package: KernelPackage, job: StageBuildJob) -> tuple[StageBuild, ...]:
+    with _turn_to_build(job.target):
+        return build_stages(unpack_kernel(package), job)
 
 
-class _CpuMeasuringActor:
-    """Owns a node's CPU while it measures: the machine's lock keeps builds, and other searches, off it meanwhile.
-
-    The lock is taken before any time limit starts, so waiting for it counts against nobody.
-    """
-
-    def __init__(self, package: KernelPackage) -> None:
-        folder: Path = unpack_kernel(package)
-        self._device = cpu_device()
-        self._measurer = Measurer(folder, self._device)
-
-    def describe(self) -> Device:
-        return self._device
-
-    def measure(self, job: MeasureJob) -> Measurement:
-        with measuring():
-            return self._measurer.measure(job)
-
-    def confirm(self, job: ConfirmJob) -> tuple[Measurement, ...]:
-        with measuring():
-            return self._measurer.confirm(job)
+def _turn_to_build(target: str) -> contextlib.AbstractContextManager[None]:
+    return building() if target == "cpu" else contextlib.nullcontext()
 
 
 # A CPU task holds one core; the actor holds none, since it shares the node with builds by the lock above.
 _build = ray.remote(num_cpus=1, max_retries=2)(_build_task)
-_CpuActor = ray.remote(num_cpus=0, max_restarts=-1)(_CpuMeasuringActor)
-_CudaActor = ray.remote(num_cpus=0, num_gpus=1, max_restarts=-1)(_CudaMeasuringActor)
+_build_stages = ray.remote(num_cpus=1, max_retries=2)(_build_stages_task)
+_CpuActor = ray.remote(num_cpus=0, max_restarts=-1)(CpuMeasuringActor)
+_CudaActor = ray.remote(num_cpus=0, num_gpus=1, max_restarts=-1)(CudaMeasuringActor)

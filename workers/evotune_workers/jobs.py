@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .compilers.build import Build
+from .diagnosis.wrong_result import WrongResult
 from .gates.gate import GateResult
 from .kernel import Configuration, Value
 from .timing import Timing
@@ -44,6 +45,25 @@ class ConfirmJob:
     """Finalists to check on new seeds and to time interleaved with each other, in a fresh process."""
 
     candidates: tuple[Candidate, ...]
+    variant: str
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StageBuild:
+    """A build that stops at a stage."""
+
+    stage: str
+    built: WorkloadBuild
+
+
+@dataclass(frozen=True)
+class DiagnoseJob:
+    """A candidate that gave a wrong result, and its builds for the stages before the output."""
+
+    candidate: Candidate
+    wrong: WrongResult
+    stages: tuple[StageBuild, ...]
     variant: str
     seeds: tuple[int, ...]
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from .stage import Stage
+
 Value = bool | int | str
 Configuration = Mapping[str, Value]
 Inputs = tuple["torch.Tensor", ...]
@@ -52,6 +54,8 @@ class Variant(abc.ABC):
     name: ClassVar[str]
     sources: ClassVar[tuple[str, ...]]
     entry: ClassVar[str]
+    # What is computed before the output, in that order. Without any, a wrong result is not traced.
+    stages: ClassVar[tuple[Stage, ...]] = ()
 
     def serves(self, target: str) -> bool:
         """Whether builds for that target come from this variant: "sm80" serves "sm_80", "sm_89", "sm_90"."""
@@ -80,6 +84,10 @@ class Variant(abc.ABC):
     def geometry(self, configuration: Configuration, workload: Workload, resident_blocks: int) -> Geometry | None:
         """How it is launched on a device that holds `resident_blocks` at once; None for a CPU, which is called."""
         return None
+
+    def output_tile(self, configuration: Configuration) -> tuple[int, int]:
+        """As `Stage.tile`, of the output."""
+        return 1, 1
 
 
 @dataclass(frozen=True)
@@ -180,6 +188,10 @@ class Kernel(abc.ABC):
     @abc.abstractmethod
     def repeatability(self, workload: Workload) -> Workload:
         """The workload, of the same build, that the `repeatability` gate launches 100 times."""
+
+    def traceable(self, workload: Workload) -> Workload:
+        """The workload, or one of the same build that is small enough for the values of every stage to be held."""
+        return workload
 
     def macros(self, variant: Variant, configuration: Configuration, workload: Workload) -> Mapping[str, Value]:
         """Every macro of a build: a parameter `tile_m` is seen by the sources as `TILE_M`."""

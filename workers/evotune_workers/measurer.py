@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .device import Device
+from .diagnosis.diagnoser import diagnose
+from .diagnosis.finding import Diagnosis
 from .gates import RUNNING_GATES
 from .gates.gate import GateResult
-from .jobs import Candidate, ConfirmJob, MeasureJob, Measurement, WorkloadBuild
+from .jobs import Candidate, ConfirmJob, DiagnoseJob, MeasureJob, Measurement, WorkloadBuild
 from .sandbox import ChildBroke
 from .session import ChildLost, GateFailed, Session
 from .statistics import Interval
@@ -21,6 +23,15 @@ CONFIRM_GATES = tuple(gate for gate in RUNNING_GATES if gate.name in ("identity"
 CANDIDATE = "candidate"
 # Finalists are timed this often, seconds apart; see `most_cautious`.
 CONFIRM_RUNS = 3
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Two candidates timed against each other: `ratio` = second's time / first's (over 1: the first is faster)."""
+
+    ratio: Interval
+    first_us: float
+    second_us: float
 
 
 class Measurer:
@@ -55,15 +66,28 @@ class Measurer:
         timed = self._time_finalists(honest, checked, job) if honest else {}
         return tuple(timed.get(number, measurement) for number, measurement in checked.items())
 
-    def compare(self, first: Candidate, second: Candidate, variant: str, seeds: tuple[int, ...]) -> Interval:
-        """Time of `second` / time of `first` (over 1: `first` is faster), interleaved, at their first workload, cold.
+    def diagnose(self, job: DiagnoseJob) -> Diagnosis:
+        """Where in the kernel a wrong result comes from; what goes wrong meanwhile is in the findings."""
+        return diagnose(self._session, job)
+
+    def compare(self, first: Candidate, second: Candidate, variant: str, seeds: tuple[int, ...]) -> Duel:
+        """Two candidates interleaved, at their first workload, cold.
 
         Raises GateFailed when one of them cannot be run, NoResult when the machine is too busy.
         """
         sides = {f"{CANDIDATE} {place}": (each, each.builds[0]) for place, each in enumerate((first, second))}
         with self._session.loaded(sides, variant, seeds):
             keeper = Timekeeper(self._session, {side: built for side, (_, built) in sides.items()}, finalists=True)
-            return keeper.against(*sides).speedup(*sides)
+            samples = keeper.against(*sides)
+        ours, theirs = sides
+        return Duel(samples.speedup(ours, theirs), samples.median_us(ours), samples.median_us(theirs))
+
+    def compare_with_baselines(self, candidate: Candidate, variant: str, seeds: tuple[int, ...]) -> Timing:
+        """A candidate beside every baseline, as finalists are timed, at its first workload, cold; raises the same."""
+        sides = {CANDIDATE: (candidate, candidate.builds[0])}
+        with self._session.loaded(sides, variant, seeds):
+            keeper = Timekeeper(self._session, {CANDIDATE: candidate.builds[0]}, finalists=True)
+            return keeper.cold_and_warm(None)[CANDIDATE][0]
 
     def close(self) -> None:
         """Ends every process of it."""

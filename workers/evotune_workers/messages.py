@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .bench import BenchSpec
+from .diagnosis.wrong_result import WrongResult
+from .gates.gate import BenchFacts
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,16 @@ class RunGate:
 
 
 @dataclass(frozen=True)
+class LookAt:
+    """Launch that side, which ends at that stage, on the inputs of a wrong result; answered with a StageFinding."""
+
+    side: str
+    stage: str
+    wrong: WrongResult
+    facts: BenchFacts
+
+
+@dataclass(frozen=True)
 class OpenStopwatch:
     """Prepare to time all loaded builds beside the kernel's baselines; answered with StopwatchFacts."""
 
@@ -55,7 +67,12 @@ class RunBlocks:
     sides: tuple[str, ...]
 
 
-Request = Start | Load | Prepare | RunGate | OpenStopwatch | RunBlocks
+@dataclass(frozen=True)
+class ReviewUnseen:
+    """Check what candidates gave on unseen inputs while timed; answered with a mapping of side names to Errors."""
+
+
+Request = Start | Load | Prepare | RunGate | LookAt | OpenStopwatch | RunBlocks | ReviewUnseen
 
 
 @dataclass(frozen=True)

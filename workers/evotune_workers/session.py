@@ -13,7 +13,8 @@ from typing import Any
 from .bench import BenchSpec
 from .compilers.build import macro_text
 from .device import Device
-from .gates.gate import BenchFacts, Gate, GateResult
+from .gates.foreign import foreign_import
+from .gates.gate import DIED, BenchFacts, Gate, GateResult
 from .jobs import Candidate, WorkloadBuild
 from .kernel_folder import load_kernel, named_workload
 from .messages import Load, Prepare, Request, RunGate, Start
@@ -21,6 +22,7 @@ from .sandbox import BuildRefused, ChildDied, ChildTimeout, Sandbox
 from .timing import cpu_environment
 
 LOAD_LIMIT_SECONDS = 60.0
+IDENTITY = "identity"
 
 Sides = Mapping[str, tuple[Candidate, WorkloadBuild]]
 
@@ -64,11 +66,15 @@ class Session:
 
     @contextlib.contextmanager
     def loaded(self, sides: Sides, variant: str, seeds: tuple[int, ...]) -> Iterator[None]:
-        """The builds loaded in the child, by side name; their files are gone afterwards."""
+        """The builds loaded in the child, by side name; their files are gone afterwards.
+
+        Raises GateFailed for a build that takes more from the process than a kernel may, before it is loaded.
+        """
         with tempfile.TemporaryDirectory(prefix="evotune-measure-") as folder:
             specs = {}
             for place, (side, (candidate, built)) in enumerate(sides.items()):
                 assert built.build.binary is not None
+                self._refuse_foreign(built, built.build.binary)
                 library = Path(folder) / f"{place}.so"
                 library.write_bytes(built.build.binary)
                 specs[side] = BenchSpec(candidate.configuration, built.workload, variant, library, seeds)
@@ -79,7 +85,8 @@ class Session:
     def run_gate(self, gate: Gate, side: str, built: WorkloadBuild) -> tuple[GateResult, ...]:
         """The gate's results, all passed; raises GateFailed otherwise."""
         started = time.perf_counter()
-        findings = self.ask(gate.name, RunGate(gate.name, side), gate.limit_seconds(self._baseline_us[side]))
+        limit = gate.limit_seconds(self._baseline_us[side])
+        findings = self.ask(gate.name, RunGate(gate.name, side), limit, gate.if_it_dies)
         if not findings:
             raise refuse(gate.name, "the gate must return figures, got none", built.workload)
         facts = self.facts(built)
@@ -88,6 +95,12 @@ class Session:
         if not all(result.passed for result in results):
             raise GateFailed(results)
         return results
+
+    def _refuse_foreign(self, built: WorkloadBuild, binary: bytes) -> None:
+        """A cubin need not be looked at: the driver links it to nothing but its own printf, malloc and assert."""
+        foreign = foreign_import(binary) if self.device.kind == "cpu" else None
+        if foreign is not None:
+            raise refuse(IDENTITY, foreign, built.workload)
 
     def facts(self, built: WorkloadBuild) -> BenchFacts:
         """What judging needs, from the kernel and the request; nothing of it comes from the child."""
@@ -99,12 +112,12 @@ class Session:
             floor_us=cost.flops / self.device.peak_flops * 1e6,
         )
 
-    def ask(self, gate: str, request: Request, time_limit: float) -> Any:
+    def ask(self, gate: str, request: Request, time_limit: float, if_it_dies: str = DIED) -> Any:
         """The child's answer; its death, silence or refusal is the failure of the gate at hand."""
         try:
             return self._sandbox.ask(request, time_limit)
         except ChildDied as died:
-            raise ChildLost((GateResult(gate, False, f"the process running it died: {died}"),)) from died
+            raise ChildLost((GateResult(gate, False, f"{if_it_dies}: {died}"),)) from died
         except ChildTimeout as timeout:
             raise refuse(gate, f"the process running it hung and was killed: {timeout}") from timeout
         except BuildRefused as refused:

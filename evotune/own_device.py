@@ -1,0 +1,22 @@
+"""The device of this machine that can take up what another run measured."""
+
+from __future__ import annotations
+
+from evotune.errors import UserError
+from evotune_db.records import LeaderboardEntry
+from evotune_workers.device import Device, cpu_device, local_devices
+
+
+def device_that_measured(entry: LeaderboardEntry, done: str) -> Device:
+    """This machine's first device, which must be of the kind that measured the entry; `done` says what for.
+
+    Raises UserError when it is another.
+    """
+    devices = (cpu_device(),) if entry.target == "cpu" else tuple(local_devices())
+    if devices and devices[0].name == entry.device:
+        return devices[0]
+    has = devices[0].name if devices else "no GPU"
+    raise UserError(
+        f"a trial must be {done} on the kind of device that measured it ({entry.device}), this machine has {has}:"
+        " run it there"
+    )

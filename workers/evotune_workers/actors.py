@@ -1,0 +1,77 @@
+"""Measuring actors: each owns a device, and is asked for one thing at a time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from .device import Device, cpu_device, local_devices
+from .diagnosis.finding import Diagnosis
+from .jobs import ConfirmJob, DiagnoseJob, MeasureJob, Measurement
+from .kernel_folder import KernelPackage, unpack_kernel
+from .measurer import Measurer
+from .quiet import building, measuring
+
+
+class CudaMeasuringActor:
+    """Owns a GPU: Ray shows it no other. It never touches CUDA itself; its child does."""
+
+    def __init__(self, package: KernelPackage) -> None:
+        """Unpacks the kernel; starts no child yet."""
+        self._device = local_devices()[0]
+        self._idle_since: float | None = None
+        self._measurer = Measurer(unpack_kernel(package), self._device)
+
+    def describe(self) -> Device:
+        """The GPU."""
+        return self._device
+
+    def measure(self, job: MeasureJob) -> Measurement:
+        """See Measurer; `waited` is how long the GPU had nothing to do before."""
+        waited = time.perf_counter() - self._idle_since if self._idle_since is not None else 0.0
+        measurement = self._measurer.measure(job)
+        self._idle_since = time.perf_counter()
+        return replace(measurement, waited=waited)
+
+    def diagnose(self, job: DiagnoseJob) -> Diagnosis:
+        """See Measurer. Its time is neither work nor waiting."""
+        diagnosis = self._measurer.diagnose(job)
+        self._idle_since = time.perf_counter()
+        return diagnosis
+
+    def confirm(self, job: ConfirmJob) -> tuple[Measurement, ...]:
+        """See Measurer."""
+        return self._measurer.confirm(job)
+
+
+class CpuMeasuringActor:
+    """Owns a node's CPU while it measures: the machine's lock keeps builds, and other searches, off it meanwhile.
+
+    The lock is taken before any time limit starts, so waiting for it counts against nobody.
+    """
+
+    def __init__(self, package: KernelPackage) -> None:
+        """Unpacks the kernel; starts no child yet."""
+        folder: Path = unpack_kernel(package)
+        self._device = cpu_device()
+        self._measurer = Measurer(folder, self._device)
+
+    def describe(self) -> Device:
+        """The node's CPU."""
+        return self._device
+
+    def measure(self, job: MeasureJob) -> Measurement:
+        """See Measurer."""
+        with measuring():
+            return self._measurer.measure(job)
+
+    def diagnose(self, job: DiagnoseJob) -> Diagnosis:
+        """See Measurer. Nothing is timed: builds may go on beside it, but no other search's measurement."""
+        with building():
+            return self._measurer.diagnose(job)
+
+    def confirm(self, job: ConfirmJob) -> tuple[Measurement, ...]:
+        """See Measurer."""
+        with measuring():
+            return self._measurer.confirm(job)
