@@ -1,0 +1,175 @@
+"""How the limits of the numerics gate were chosen: errors of honest kernels, and of wrong ones, beside the baseline's.
+
+    python benchmarks/calibrate_numerics.py [--configurations 24] [--workload NAME ...] [--out FILE]
+
+On this machine's GPU, or else its CPU: draws configurations from the built-in space, runs each on every distribution
+and several seeds, and divides its max and RMS error against float64 by those of the pinned fused baseline on the same
+inputs, per head; the worst head counts. Then the same for kernels that are wrong on purpose (tests/adversarial).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from evotune.facts import git_facts, versions
+from evotune.locate import kernel_folder
+from evotune.targeting import builtin_space
+from evotune_workers.builder import BuildJob, build_candidate
+from evotune_workers.device import Device, cpu_device, local_devices
+from evotune_workers.gates.gate import Errors, Finding
+from evotune_workers.jobs import Candidate
+from evotune_workers.kernel import Configuration
+from evotune_workers.kernel_folder import load_kernel, named_workload
+from evotune_workers.messages import RunGate
+from evotune_workers.session import GateFailed, Session
+
+ATTENTION = kernel_folder("attention_fwd")
+ADVERSARIAL = Path(__file__).parent.parent / "tests" / "adversarial" / "attention"
+# What the gate must tell from honest kernels.
+FAULTS = ("weights_in_8_bits", "fp16_accumulators", "last_key_dropped")
+TILES: Mapping[str, Configuration] = {"cpu": {"tile_m": 16, "tile_n": 32}, "sm80": {"tile_m": 64, "tile_n": 32}}
+WORKLOADS = {
+    "cpu": ("mission", "causal", "ragged", "mission_fp32"),
+    "sm80": ("mission", "causal", "ragged", "wide", "mission_bf16", "4x16x512x64", "4x32x2048x64"),
+}
+SEEDS = (1, 2, 3)
+LIMIT_SECONDS = 600.0
+SEED = 5
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Error / baseline's error in the worst head, of one configuration on one set of inputs."""
+
+    kind: str
+    workload: str
+    distribution: str
+    max: float
+    rms: float
+
+
+def main() -> None:
+    """Measures, prints both tables, writes all ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configurations", type=int, default=24)
+    parser.add_argument("--workload", nargs="*")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    devices = local_devices()
+    device = devices[0] if devices else cpu_device()
+    variant = load_kernel(ATTENTION).variant_for(device.target).name
+    ratios = list(honest(device, variant, options.workload or WORKLOADS[variant], options.configurations))
+    ratios += wrong(device, variant)
+    print_table(ratios)
+    if options.out is not None:
+        write(options.out, device, ratios)
+
+
+def honest(device: Device, variant: str, workloads: Sequence[str], count: int) -> Iterator[Ratio]:
+    """Of configurations drawn from the built-in space; `rescale` tells two ways to keep maxima apart."""
+    session = Session(ATTENTION, device)
+    for workload in workloads:
+        drawn = draw(device, variant, workload, count)
+        for candidate in build(ATTENTION, device, variant, workload, drawn):
+            kind = f"rescale={candidate.configuration['rescale']}" if variant != "cpu" else "honest"
+            yield from measured(session, candidate, variant, kind)
+    session.close()
+
+
+def wrong(device: Device, variant: str) -> Iterator[Ratio]:
+    """Of kernels that round too much, or leave out a key."""
+    session = Session(ADVERSARIAL, device)
+    configurations: list[Configuration] = [{"fault": fault, **TILES[variant]} for fault in FAULTS]
+    for candidate in build(ADVERSARIAL, device, variant, "small", configurations):
+        yield from measured(session, candidate, variant, str(candidate.configuration["fault"]))
+    session.close()
+
+
+def draw(device: Device, variant: str, workload: str, count: int) -> list[Configuration]:
+    """The same ones in every run."""
+    kernel = load_kernel(ATTENTION)
+    shape, served = named_workload(kernel, workload), kernel.variant(variant)
+    space = builtin_space(kernel, device.target)
+    valid = space.enumerate(device.limits, lambda configuration: served.derived(configuration, shape))
+    chosen = np.random.default_rng(SEED).choice(len(valid), min(count, len(valid)), replace=False)
+    return [valid.configuration(int(index)) for index in chosen]
+
+
+def build(
+    folder: Path, device: Device, variant: str, workload: str, configurations: Sequence[Configuration]
+) -> Iterator[Candidate]:
+    """Those that compile, built on all cores."""
+    jobs = [BuildJob(number, each, variant, device.target, (workload,)) for number, each in enumerate(configurations)]
+    with ProcessPoolExecutor() as pool:
+        for candidate in pool.map(partial(build_candidate, folder), jobs):
+            if candidate.builds[0].build.failure is None:
+                yield candidate
+
+
+def measured(session: Session, candidate: Candidate, variant: str, kind: str) -> Iterator[Ratio]:
+    """A ratio for every distribution and seed; none of a configuration that cannot be run."""
+    try:
+        with session.loaded({"candidate": (candidate, candidate.builds[0])}, variant, SEEDS):
+            findings: list[Finding] = session.ask("numerics", RunGate("numerics", "candidate"), LIMIT_SECONDS)
+    except GateFailed as failed:
+        print(f"left out: {failed}")
+        session.renew()
+        return
+    for finding in findings:
+        assert finding.errors is not None
+        largest, rms = worst(finding.errors)
+        yield Ratio(kind, finding.workload or "", finding.distribution or "", largest, rms)
+
+
+def worst(errors: Errors) -> tuple[float, float]:
+    """Over the heads, of max and of RMS; as the gate has it, never less than what rounding the exact result makes."""
+    largest = np.array(errors.kernel_max) / np.maximum(errors.baseline_max, errors.rounding_max)
+    rms = np.array(errors.kernel_rms) / np.maximum(errors.baseline_rms, errors.rounding_rms)
+    return float(largest.max()), float(rms.max())
+
+
+def print_table(ratios: Sequence[Ratio]) -> None:
+    """A row for each kind of kernel, workload and distribution."""
+    limits = load_kernel(ATTENTION).numerics
+    groups: dict[tuple[str, str, str], list[Ratio]] = defaultdict(list)
+    for ratio in ratios:
+        groups[ratio.kind, ratio.workload, ratio.distribution].append(ratio)
+    print(
+        "| kernel | workload | distribution | cases | max: median / 99 % / worst | RMS: the same | within both limits |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for (kind, workload, distribution), group in sorted(groups.items()):
+        within = sum(each.max <= limits.max_factor and each.rms <= limits.rms_factor for each in group)
+        figures = " | ".join(quantiles([getattr(each, name) for each in group]) for name in ("max", "rms"))
+        print(f"| {kind} | {workload} | {distribution} | {len(group)} | {figures} | {within} |")
+
+
+def quantiles(values: Sequence[float]) -> str:
+    """Median, 99 % and largest."""
+    return " / ".join(f"{value:.2f}" for value in np.quantile(values, [0.5, 0.99, 1.0]))
+
+
+def write(path: Path, device: Device, ratios: Sequence[Ratio]) -> None:
+    """All ratios, with what they depend on."""
+    facts = {
+        "device": {"name": device.name, **device.facts},
+        "versions": versions(),
+        "git": git_facts(Path(__file__).parent),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**facts, "ratios": [asdict(ratio) for ratio in ratios]}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
