@@ -67,7 +67,11 @@ class Saxpy(Kernel):
 
     name = "saxpy"
     variants = (SaxpyCpu(), SaxpyCuda())
-    workloads = (SaxpyWorkload("small", "float32", 4096), SaxpyWorkload("larger", "float32", 65536))
+    workloads = (
+        SaxpyWorkload("small", "float32", 4096),
+        SaxpyWorkload("larger", "float32", 65536),
+        SaxpyWorkload("streaming", "float32", 4 << 20),
+    )
     distributions = ("normal", "uniform")
 
     def inputs(self, workload: Workload, distribution: str, seed: int) -> Inputs:
