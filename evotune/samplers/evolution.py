@@ -1,12 +1,14 @@
 """The project's own sampler: a population with archives, guided by a surrogate and by what parameters have done.
 
-It begins with the space's default and a spread-out design. Then it scores the unseen valid configurations by a
-Gaussian process (expected improvement times probability of success); every few proposals, and where there are too many
-to score, the candidates are bred from an elite archive and a diversity archive by crossover and by mutation that
-favours the parameters that matter or are least known. Each proposal is a function of (seed, history).
+It begins with the space's default and a few configurations unlike each other. Then a Gaussian process scores the unseen
+valid configurations (expected improvement times probability of success). Where there are too many to score, it scores
+some at random beside offspring of an elite archive and a diversity archive, by crossover and by mutation that favours
+the parameters that matter or are least known. Each proposal is a function of (seed, history).
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -30,28 +32,32 @@ class EvolutionSampler(SpaceSampler):
         super().__init__(valid, seed)
         self.settings = settings or Settings()
         self._screen = Screen(valid, self.settings)
+        choices = sum(len(parameter.values) > 1 for parameter in valid.parameters)
+        self._initial = max(self.settings.least_initial, math.ceil(self.settings.initial_per_parameter * choices))
 
     def propose(self, history: History, rng: np.random.Generator) -> int:
-        """The next configuration: of the initial design, bred, or the most promising of all."""
-        count = len(history.excluded)
-        if count < self.settings.initial or len(history.measured) < self.settings.fewest_measured:
-            return spread_out(self.valid, history, self.settings.initial_pool, rng)
-        bred = self._bred(history, rng)
-        if len(bred) and count % self.settings.breed_every == 0:
-            return self._screen.best(bred, history)
-        return self._screen.best(self._widened(bred, history, rng), history)
+        """The next configuration: of the initial design, or the most promising."""
+        if len(history.excluded) < self._initial or len(history.measured) < self.settings.fewest_measured:
+            return spread_out(self.valid, history, self.settings, rng)
+        return self._screen.best(self._candidates(history, rng), history)
 
-    def _bred(self, history: History, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        insight = Insight.of(self.valid, history)
-        archives = Archives.of(self.valid, history, insight, self.settings)
-        return breed(self.valid, history, archives, insight, self.settings, rng)
+    def bred(self, history: History, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Offspring of the archives and neighbours of the elite, unseen and valid; there may be none."""
+        insight = self.insight(history)
+        return breed(self.valid, history, self.archives(history, insight), insight, self.settings, rng)
 
-    def _widened(
-        self, bred: npt.NDArray[np.int64], history: History, rng: np.random.Generator
-    ) -> npt.NDArray[np.int64]:
-        """All unseen configurations, or as many as there is time to score beside those that were bred."""
+    def insight(self, history: History) -> Insight:
+        """What each parameter has done so far."""
+        return Insight.of(self.valid, history)
+
+    def archives(self, history: History, insight: Insight) -> Archives:
+        """The best, and the best of each niche."""
+        return Archives.of(self.valid, history, insight, self.settings)
+
+    def _candidates(self, history: History, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """All unseen configurations, or those that were bred and as many others as there is time to score."""
         unseen = np.flatnonzero(history.unseen(len(self.valid)))
         affordable = self.settings.most_correlations // min(len(history.measured), self.settings.most_observations)
         if len(unseen) <= affordable:
             return unseen
-        return np.union1d(bred, rng.choice(unseen, size=affordable, replace=False))
+        return np.union1d(self.bred(history, rng), rng.choice(unseen, size=affordable, replace=False))

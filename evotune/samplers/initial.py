@@ -1,27 +1,47 @@
-"""The initial design: the space's own default, then configurations far from all that were proposed."""
+"""The initial design: the space's own default, then configurations that are unlike all that were proposed.
+
+They come from a pool in which values that divide evenly are preferred: the fastest configurations mostly have them, and
+a start without any says nothing about them.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
+from evotune.samplers.aspects import unevenness
 from evotune.samplers.history import History
+from evotune.samplers.kernel import Hyperparameters, Kernel, correlation
 from evotune.samplers.random import random_unseen
+from evotune.samplers.settings import Settings
 from evotune.space import ValidSet
 
 
-def spread_out(valid: ValidSet, history: History, pool: int, rng: np.random.Generator) -> int:
-    """The default if it is unseen, else the one of `pool` random configurations that is farthest from all seen."""
+def spread_out(valid: ValidSet, history: History, settings: Settings, rng: np.random.Generator) -> int:
+    """The default if it is unseen, else of a random pool the configuration least correlated with all seen."""
     if valid.default is not None and valid.default not in history.excluded:
         return valid.default
+    pool = _pool(valid, history, settings, rng)
+    if not len(pool):
+        return random_unseen(len(valid), history, rng)
     if not history.excluded:
-        return random_unseen(len(valid), history, rng)
-    # Of a small space only a quarter is drawn, or every seed would begin with the same corners.
-    drawn = np.unique(rng.integers(len(valid), size=min(pool, 1 + len(valid) // 4)))
+        return int(pool[0])
+    kernel = Kernel(valid.parameters)
+    tables = kernel.tables(Hyperparameters.of(kernel.prior(settings.prior)[0]))
+    seen = valid.codes[np.array(sorted(history.excluded))]
+    return int(pool[np.argmin(correlation(tables, valid.codes[pool], seen).max(axis=1))])
+
+
+def _pool(valid: ValidSet, history: History, settings: Settings, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Unseen configurations, in random order."""
+    drawn = np.unique(rng.integers(len(valid), size=settings.initial_draws))
     drawn = drawn[history.unseen(len(valid))[drawn]]
-    if not len(drawn):
-        return random_unseen(len(valid), history, rng)
-    seen = valid.features[np.array(sorted(history.excluded))]
-    nearest = np.full(len(drawn), np.inf)
-    for row in seen:
-        nearest = np.minimum(nearest, np.square(valid.features[drawn] - row).sum(axis=1))
-    return int(drawn[np.argmax(nearest)])
+    # Of a small space only a quarter is drawn, or every seed would begin with the same corners.
+    size = min(settings.initial_pool, 1 + len(valid) // 4, len(drawn))
+    if not size:
+        return drawn
+    weights = np.ones(len(drawn))
+    for j, parameter in enumerate(valid.parameters):
+        uneven = unevenness(parameter) > 0
+        weights *= np.where(uneven, settings.uneven_weight, 1.0)[valid.codes[drawn, j]]
+    return np.asarray(rng.choice(drawn, size=size, replace=False, p=weights / weights.sum()))

@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
 
-from evotune.samplers.acquisition import expected_improvement
+from evotune.samplers.acquisition import expected_improvement, normal_cdf
+from evotune.samplers.fitting import fit
 from evotune.samplers.history import History
 from evotune.samplers.insight import standardise
+from evotune.samplers.kernel import Hyperparameters
 from evotune.samplers.settings import Settings
-from evotune.samplers.surrogate import GaussianProcess, Hyperparameters, condition, fit
+from evotune.samplers.surrogate import GaussianProcess, Terrain, condition, trend_weight
 from evotune.space import ValidSet
 
 Numbers = npt.NDArray[np.int64]
@@ -18,7 +20,6 @@ Array = npt.NDArray[np.float64]
 
 # Keeps values that are all alike from dividing by zero; 0.1 % of a time is below what is measured.
 _LEAST_SPREAD = 1e-3
-
 
 _BLAS = ThreadpoolController()
 
@@ -28,59 +29,109 @@ class Screen:
 
     def __init__(self, valid: ValidSet, settings: Settings) -> None:
         """A screen for one valid set."""
-        self._valid = valid
         self._settings = settings
+        self._terrain = Terrain(valid, settings.prior)
+        # Nothing is known beforehand about where configurations fail.
+        self._level = np.zeros(len(valid), dtype=np.float32)
         self._fits: dict[str, tuple[bytes, Hyperparameters]] = {}
 
     def best(self, candidates: Numbers, history: History) -> int:
         """The candidate with the largest expected improvement times probability of success."""
         # While builds keep all cores busy, threads that spin on small matrices cost a hundred times the work.
         with _BLAS.limit(limits=1, user_api="blas"):
-            return self._best(candidates, history)
+            promising, gains = self._gains(candidates, history)
+            shortlist = np.argsort(-gains, kind="stable")[: self._settings.shortlist]
+            worth = gains[shortlist] * self._success(promising[shortlist], history)
+            return int(promising[shortlist[np.argmax(worth)]])
 
-    def _best(self, candidates: Numbers, history: History) -> int:
-        hyper = self._fit("values", history.measured, history.values)
+    def _gains(self, candidates: Numbers, history: History) -> tuple[Numbers, Array]:
+        """The most promising candidates and what each is expected to improve."""
+        process, best = self._process(history)
+        correlations = process.correlations(candidates)
+        means = process.means(candidates, correlations)
+        if len(candidates) > self._settings.promising:
+            bounds = expected_improvement(best, means, process.deviation_bounds(correlations))
+            kept = np.sort(np.argsort(-bounds, kind="stable")[: self._settings.promising])
+            candidates, correlations, means = candidates[kept], correlations[kept], means[kept]
+        return candidates, expected_improvement(best, means, process.deviations(correlations))
+
+    def _process(self, history: History) -> tuple[GaussianProcess, float]:
+        """The surrogate of the values, and the best value in its units."""
+        hyper = self._fit_values(history)
         kept = _keep(history.values, self._settings.most_observations)
         measured, targets = history.measured[kept], standardise(warp(history.values[kept]))
-        process = self._condition(measured, targets, hyper)
-        supposed = np.concatenate([history.pending, history.failed[-self._settings.most_observations :]])
+        exact = self._exact(history.censored[kept])
+        process = self._condition(measured[exact], targets[exact], hyper)
+        # What is pending counts as having come out as expected, so that nobody else is sent there. A failure counts as
+        # average at best: where times fall towards a limit of the device, the next step looks best. What was stopped
+        # early counts as what is expected of it, but as no faster than it was seen to be.
+        failed = history.failed[-self._settings.most_observations :]
+        supposed = np.concatenate([history.pending, failed, measured[~exact]])
+        floors = np.concatenate([np.full(len(history.pending), -np.inf), np.zeros(len(failed)), targets[~exact]])
         if len(supposed):
-            # What is pending counts as having come out as expected, so that nobody else is sent there. A failure
-            # counts as average at best: where times fall towards a limit of the device, the next step looks best.
-            believed = process.predict(self._valid.features[supposed])[0].astype(np.float64)
-            believed[len(history.pending) :] = np.maximum(believed[len(history.pending) :], 0.0)
-            process = self._condition(np.append(measured, supposed), np.append(targets, believed), hyper)
-        mean, deviation = process.predict(self._valid.features[candidates])
-        gains = expected_improvement(float(targets.min()), mean.astype(np.float64), deviation.astype(np.float64))
-        shortlist = np.argsort(-gains, kind="stable")[: self._settings.shortlist]
-        worth = gains[shortlist] * self._success(candidates[shortlist], history)
-        return int(candidates[shortlist[np.argmax(worth)]])
+            believed = np.maximum(process.means(supposed, process.correlations(supposed)), floors)
+            everything = np.append(measured[exact], supposed), np.append(targets[exact], believed)
+            process = self._condition(*everything, hyper)
+        return process, float(targets[exact].min())
+
+    def _exact(self, censored: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Which values are taken for exact: those that are, or all where too few are."""
+        few = np.count_nonzero(~censored) < self._settings.fewest_measured
+        return np.ones(len(censored), dtype=bool) if few else ~censored
 
     def _success(self, candidates: Numbers, history: History) -> Array:
         if not len(history.failed):
             return np.ones(len(candidates))
+        recent = slice(-self._settings.most_observations, None)
         failed = np.isin(history.told, history.failed).astype(np.float64)
-        hyper = self._fit("failures", history.told, failed)
-        told, failed = history.told[-self._settings.most_observations :], failed[-self._settings.most_observations :]
-        deviation = float(failed.std()) or 1.0
-        predicted, _ = self._condition(told, standardise(failed), hyper).predict(self._valid.features[candidates])
-        chance = predicted.astype(np.float64) * deviation + failed.mean()
-        return np.asarray(np.clip(1.0 - chance, self._settings.least_success, 1.0))
+        hyper = self._fit_failures(history, failed)
+        spread = float(failed[recent].std()) or 1.0
+        process = condition(
+            self._terrain,
+            history.told[recent],
+            standardise(failed[recent]),
+            hyper,
+            self._settings.prior,
+            self._level,
+        )
+        # Nearer to 0, a success, than to 1: far from all outcomes this is about the share that has passed.
+        means, deviations = process.predict(candidates)
+        middle = (0.5 - failed[recent].mean()) / spread
+        return np.asarray(np.maximum(normal_cdf((middle - means) / deviations), self._settings.least_success))
 
-    def _fit(self, what: str, configurations: Numbers, values: Array) -> Hyperparameters:
-        known = _last_refit(len(values), self._settings.refit_share)
-        key = configurations[:known].tobytes() + values[:known].tobytes()
+    def _condition(self, configurations: Numbers, targets: Array, hyper: Hyperparameters) -> GaussianProcess:
+        trend = self._terrain.trend
+        return condition(self._terrain, configurations, targets, hyper, self._settings.prior, trend)
+
+    def _fit_values(self, history: History) -> Hyperparameters:
+        known = self._last_refit(len(history.values))
+        kept = _keep(history.values[:known], self._settings.most_observations)
+        measured = history.measured[kept]
+        targets = standardise(warp(history.values[kept]))
+        trend = self._terrain.trend[measured]
+        targets = targets - trend_weight(targets, trend, self._settings.prior) * trend
+        return self._fit("values", measured, targets)
+
+    def _fit_failures(self, history: History, failed: Array) -> Hyperparameters:
+        last = self._last_refit(len(failed))
+        known = slice(max(0, last - self._settings.most_observations), last)
+        return self._fit("failures", history.told[known], standardise(failed[known]))
+
+    def _fit(self, what: str, configurations: Numbers, targets: Array) -> Hyperparameters:
+        key = configurations.tobytes() + targets.tobytes()
         if what not in self._fits or self._fits[what][0] != key:
-            kept = _keep(values[:known], self._settings.most_observations)
-            targets = standardise(warp(values[kept]) if what == "values" else values[kept])
-            features, owners = self._valid.features[configurations[kept]], self._valid.feature_parameters
-            hyper = fit(features, owners, targets, self._settings.fit_steps, self._settings.prior)
+            codes = self._terrain.valid.codes[configurations]
+            centred = targets - targets.mean()
+            hyper = fit(self._terrain.kernel, codes, centred, self._settings.fit_steps, self._settings.prior)
             self._fits[what] = key, hyper
         return self._fits[what][1]
 
-    def _condition(self, configurations: Numbers, targets: Array, hyper: Hyperparameters) -> GaussianProcess:
-        features, owners = self._valid.features[configurations], self._valid.feature_parameters
-        return condition(features, owners, targets, hyper, self._settings.prior)
+    def _last_refit(self, count: int) -> int:
+        """How many observations the last refit had."""
+        refit = min(count, self._settings.refit_always)
+        while (following := refit + max(1, int(refit * self._settings.refit_share))) <= count:
+            refit = following
+        return refit
 
 
 def warp(values: Array) -> Array:
@@ -89,14 +140,6 @@ def warp(values: Array) -> Array:
     middle = float(np.median(logs))
     scaled = (logs - middle) / (middle - float(logs.min()) + _LEAST_SPREAD)
     return np.where(scaled > 0, np.log1p(np.maximum(scaled, 0.0)), scaled)
-
-
-def _last_refit(count: int, share: float) -> int:
-    """How many observations the last refit had: one is due whenever that share more is known."""
-    refit = 1
-    while (following := refit + max(1, int(refit * share))) <= count:
-        refit = following
-    return refit
 
 
 def _keep(values: Array, most: int) -> Numbers:

@@ -9,42 +9,61 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Prior:
-    """Normal priors over logarithms of length scales (1 = a parameter's whole extent) and of the noise's share.
+    """What is believed of a kernel before anything is measured: normal priors, and a trend.
 
-    `observations` is the weight of the prior signal variance of 1, in pseudo-observations.
+    Lengths are in units of an aspect's whole extent; `share_*` are log-odds of how much of the variation an aspect can
+    account for. Chosen by the likelihood of unseen configurations of recorded spaces, given 10 to 80 others.
     """
 
+    # A step across most of the extent changes much, small steps little.
     length_mean: float = float(np.log(0.8))
-    length_deviation: float = 1.0
-    noise_mean: float = float(np.log(1e-3))
+    length_deviation: float = 0.7
+    # An aspect accounts for half of the variation on average, so interactions of many parameters begin weak.
+    share_mean: float = 0.0
+    share_deviation: float = 1.0
+    # Not the clock's noise but what no aspect accounts for, as a share of the variance.
+    noise_mean: float = float(np.log(3e-2))
     noise_deviation: float = 1.5
+    # The weight of a variance of 1 (of standardised values) against the observed one, in observations.
     observations: float = 3.0
+    # Standard deviations by which a configuration is expected to be slower for a parameter whose value has a large odd
+    # factor (evenness 0) than for a power of two: blocks that divide neither problem sizes nor warps leave tails.
+    unevenness_cost: float = 0.9
+    # The weight of that cost against what is observed of it, in configurations that differ as much as any do.
+    unevenness_observations: float = 15.0
 
 
 @dataclass(frozen=True)
 class Settings:
     """How the evolution sampler spends a budget of some hundreds of evaluations."""
 
-    # Enough for a first guess at ten length scales; a sixteenth of a budget of 200.
-    initial: int = 12
-    # The spread-out start is chosen from so many random configurations a time: more would seek out corners.
-    initial_pool: int = 500
+    # The start is for contrast only, which more parameters need more of: then the surrogate chooses better.
+    initial_per_parameter: float = 0.6
+    least_initial: int = 3
+    # The start is spread out over so many random configurations a time: more would seek out corners.
+    initial_pool: int = 30
+    # Draws of configurations from which that pool is taken, even values first.
+    initial_draws: int = 1000
+    # How likely a value without evenness is to enter the pool, against a power of two.
+    uneven_weight: float = 0.15
     # A surrogate of fewer observations knows nothing; until then the search keeps spreading out.
-    fewest_measured: int = 4
-    # Every fourth proposal is bred from the archives: the surrogate alone overlooks isolated optima.
-    breed_every: int = 4
+    fewest_measured: int = 3
     elites: int = 8
     # Niches are combinations of values of this many parameters, those with the largest effects.
     niche_parameters: int = 2
     offspring: int = 400
     crossover_share: float = 0.5
-    # Surrogate: refitted when a tenth more is known; 30 steps reach the optimum from the prior's mean.
+    # Refitted with every observation up to so many, then whenever a tenth more is known.
+    refit_always: int = 30
     refit_share: float = 0.1
-    fit_steps: int = 30
+    # Quasi-Newton steps from the prior's mean: more change no proposal.
+    fit_steps: int = 25
     # More observations than this cost more than they tell: the best half and a spread over the rest are kept.
-    most_observations: int = 400
-    # Correlations computed for one proposal: 2 million take about 25 ms on one core.
-    most_correlations: int = 2_000_000
+    most_observations: int = 300
+    # Correlations computed for one proposal: 4 million take about 25 ms on one core.
+    most_correlations: int = 4_000_000
+    # So many of the most promising by an upper bound have their uncertainty worked out.
+    promising: int = 3000
     # So many of the most promising are weighed by their probability to succeed.
     shortlist: int = 500
     # No configuration is given up entirely because its neighbours failed.

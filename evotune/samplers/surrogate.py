@@ -1,9 +1,4 @@
-"""A Gaussian process over encoded configurations: what is expected of an unseen one, and how surely.
-
-Matern 5/2 with a length scale per parameter (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006,
-eq. 4.17; likelihood and gradient: eq. 5.8 and 5.9). Length scales and noise maximise the posterior by resilient
-propagation (Riedmiller and Braun, 1993), which needs signs of gradients only; the signal variance has a closed form.
-"""
+"""A Gaussian process over a valid set: what is expected of an unseen configuration, and how surely."""
 
 from __future__ import annotations
 
@@ -11,125 +6,142 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import lapack  # type: ignore[import-untyped]  # it ships no types
 
+from evotune.samplers.aspects import unevenness
+from evotune.samplers.fitting import JITTER
+from evotune.samplers.kernel import Hyperparameters, Kernel, Tables, correlation
 from evotune.samplers.settings import Prior
+from evotune.space import ValidSet
 
 Array = npt.NDArray[np.float64]
-Features = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
+Singles = npt.NDArray[np.float32]
 
-_ROOT_5 = float(np.sqrt(5.0))
-_JITTER = 1e-6
-# Steps of logarithms, in resilient propagation.
-_FIRST_STEP, _LEAST_STEP, _LARGEST_STEP = 0.2, 0.01, 1.0
+# Parameters are joined into groups of at most so many combinations of values, whose correlations are tabulated.
+_MOST_COMBINATIONS = 300
+
+
+class Terrain:
+    """A valid set as a surrogate sees it. `trend`: how much slower than others each is expected to be beforehand."""
+
+    def __init__(self, valid: ValidSet, prior: Prior) -> None:
+        """The terrain of one valid set."""
+        self.valid = valid
+        self.kernel = Kernel(valid.parameters)
+        self.trend = np.zeros(len(valid), dtype=np.float32)
+        for j, parameter in enumerate(valid.parameters):
+            self.trend += (prior.unevenness_cost * unevenness(parameter)).astype(np.float32)[valid.codes[:, j]]
+        self.groups = [_Group.of(members, valid) for members in _grouped(self.kernel)]
 
 
 @dataclass(frozen=True, eq=False)
-class Hyperparameters:
-    """Logarithms of a length scale per parameter, and of the noise variance as a share of the signal's."""
+class _Group:
+    """Some parameters. `combinations`: shape (combinations, members); `places[i]`: that of configuration i."""
 
-    log_lengths: Array
-    log_noise: float
+    members: list[int]
+    combinations: npt.NDArray[np.int64]
+    places: npt.NDArray[np.uint16]
+
+    @classmethod
+    def of(cls, members: list[int], valid: ValidSet) -> _Group:
+        shape = [len(valid.parameters[j].values) for j in members]
+        combinations = np.stack(np.unravel_index(np.arange(np.prod(shape)), shape), axis=1)
+        places = np.zeros(len(valid), dtype=np.uint16)
+        for j, size in zip(members, shape, strict=True):
+            places = places * np.uint16(size) + valid.codes[:, j].astype(np.uint16)
+        return cls(members, combinations, places)
+
+    def tabulate(self, tables: Tables, codes: npt.NDArray[np.integer]) -> Singles:
+        """The members' part of the correlation of every combination with rows of codes."""
+        product = np.ones((len(self.combinations), len(codes)))
+        for column, j in enumerate(self.members):
+            product *= tables[j][self.combinations[:, column][:, np.newaxis], codes[:, j]]
+        return product.astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class GaussianProcess:
-    """A fitted process. Values are in the units that it was fitted in, with a prior mean of `mean`."""
+    """A process given observations, in their units. `signal`: variance far from them; `nugget`: the noise's share."""
 
-    points: Features
-    weights: Array
-    inverse_factor: Array
-    scale: Array
+    terrain: Terrain
+    tabulated: list[Singles]
+    weights: Singles
+    inverse_factor: Singles
     signal: float
     mean: float
+    trend: Singles
+    nugget: float
 
-    def predict(self, features: Features) -> tuple[Features, Features]:
-        """Mean and standard deviation at rows of coordinates, shape (m, coordinates) -> (m,), (m,), in float32."""
-        correlation = matern(_squared_distances(features * self.scale.astype(np.float32), self.points))
-        mean = correlation @ self.weights.astype(np.float32) + np.float32(self.mean)
-        explained = np.square(correlation @ self.inverse_factor.T.astype(np.float32)).sum(axis=1)
-        deviation = np.sqrt(np.float32(self.signal) * np.maximum(1.0 - explained, 1e-9))
-        return mean, deviation.astype(np.float32)
+    def correlations(self, configurations: Numbers) -> Singles:
+        """Of configurations with the observations, shape (m, n)."""
+        product = np.ones((len(configurations), len(self.weights)), dtype=np.float32)
+        for group, table in zip(self.terrain.groups, self.tabulated, strict=True):
+            product *= table[group.places[configurations]]
+        return product
 
+    def means(self, configurations: Numbers, correlations: Singles) -> Array:
+        """What is expected of each."""
+        found = correlations @ self.weights + self.trend[configurations]
+        return found.astype(np.float64) + self.mean
 
-def matern(squared: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Matern 5/2 correlation of squared scaled distances."""
-    distance = np.sqrt(squared)
-    distance *= _ROOT_5
-    correlation = np.exp(-distance)
-    distance += 1.0
-    distance += squared * (5.0 / 3.0)
-    correlation *= distance
-    return np.asarray(correlation)
+    def deviations(self, correlations: Singles) -> Array:
+        """The standard deviation of each."""
+        explained = np.square(correlations @ self.inverse_factor.T).sum(axis=1).astype(np.float64)
+        return np.asarray(np.sqrt(self.signal * np.maximum(1.0 - explained, 1e-9)))
 
+    def deviation_bounds(self, correlations: Singles) -> Array:
+        """Upper bounds of the standard deviations, from the most similar observation alone: cheap."""
+        explained = np.square(correlations.max(axis=1)).astype(np.float64) / (1.0 + self.nugget)
+        return np.asarray(np.sqrt(self.signal * np.maximum(1.0 - explained, 1e-9)))
 
-def fit(features: Features, owners: npt.NDArray[np.int64], values: Array, steps: int, prior: Prior) -> Hyperparameters:
-    """The best hyperparameters seen in `steps` of ascent from the prior's mean.
-
-    `features`: shape (n, coordinates); `owners`: the parameter of each coordinate; `values`: shape (n,), standardised.
-    """
-    squares = _squares(features, owners)
-    theta = np.append(np.full(len(squares), prior.length_mean), prior.noise_mean)
-    best, best_value = theta, -np.inf
-    step, last = np.full(len(theta), _FIRST_STEP), np.zeros(len(theta))
-    for _ in range(steps):
-        value, gradient = _log_posterior(theta, squares, values, prior)
-        if value > best_value:
-            best, best_value = theta, value
-        turned = np.sign(gradient) * last
-        step = np.clip(step * np.where(turned > 0, 1.5, np.where(turned < 0, 0.5, 1.0)), _LEAST_STEP, _LARGEST_STEP)
-        last = np.where(turned < 0, 0.0, np.sign(gradient))
-        theta = theta + step * last
-    return Hyperparameters(best[:-1], float(best[-1]))
+    def predict(self, configurations: Numbers) -> tuple[Array, Array]:
+        """Mean and standard deviation of each."""
+        correlations = self.correlations(configurations)
+        return self.means(configurations, correlations), self.deviations(correlations)
 
 
 def condition(
-    features: Features, owners: npt.NDArray[np.int64], values: Array, hyper: Hyperparameters, prior: Prior
+    terrain: Terrain, configurations: Numbers, values: Array, hyper: Hyperparameters, prior: Prior, trend: Singles
 ) -> GaussianProcess:
-    """The process given these observations."""
-    scale = np.exp(-hyper.log_lengths)[owners]
-    points = (features * scale).astype(np.float32)
-    mean = float(values.mean())
-    squared = np.square((points[:, np.newaxis, :] - points[np.newaxis, :, :]).astype(np.float64)).sum(axis=2)
-    covariance = matern(squared) + (np.exp(hyper.log_noise) + _JITTER) * np.eye(len(values))
-    inverse_factor = np.linalg.inv(np.linalg.cholesky(covariance))
-    weights = inverse_factor.T @ (inverse_factor @ (values - mean))
-    signal = ((values - mean) @ weights + prior.observations) / (len(values) + prior.observations)
-    return GaussianProcess(points, weights, inverse_factor, scale, float(signal), mean)
+    """The process given the values of these configurations, about a weighted `trend` over the whole set."""
+    codes = terrain.valid.codes[configurations]
+    tables = terrain.kernel.tables(hyper)
+    trend = trend * np.float32(trend_weight(values, trend[configurations], prior))
+    residuals = values - trend[configurations]
+    mean = float(residuals.mean())
+    noise = float(np.exp(hyper.log_noise)) + JITTER
+    covariance = correlation(tables, codes, codes) + noise * np.eye(len(values))
+    inverse_factor = np.asarray(lapack.dtrtri(np.linalg.cholesky(covariance), lower=1)[0])
+    weights = inverse_factor.T @ (inverse_factor @ (residuals - mean))
+    signal = ((residuals - mean) @ weights + prior.observations) / (len(values) + prior.observations)
+    return GaussianProcess(
+        terrain,
+        [group.tabulate(tables, codes) for group in terrain.groups],
+        weights.astype(np.float32),
+        inverse_factor.astype(np.float32),
+        float(signal),
+        mean,
+        trend,
+        noise,
+    )
 
 
-def _squared_distances(left: Features, right: Features) -> Features:
-    squared = left @ right.T
-    squared *= -2.0
-    squared += np.square(left).sum(axis=1)[:, np.newaxis]
-    squared += np.square(right).sum(axis=1)
-    return np.asarray(np.maximum(squared, 0.0, out=squared))
+def trend_weight(values: Array, trend: Singles, prior: Prior) -> float:
+    """How much of the trend holds: 1 beforehand, moved towards its least-squares slope by what was observed."""
+    centred = trend.astype(np.float64) - trend.mean()
+    believed = prior.unevenness_observations * prior.unevenness_cost**2
+    total = believed + float(centred @ centred)
+    return (believed + float(centred @ (values - values.mean()))) / total if total > 0 else 1.0
 
 
-def _squares(features: Features, owners: npt.NDArray[np.int64]) -> Array:
-    count = int(owners.max()) + 1
-    squares = np.zeros((count, len(features), len(features)))
-    for column, owner in zip(features.T.astype(np.float64), owners, strict=True):
-        squares[owner] += np.square(column[:, np.newaxis] - column)
-    return squares.reshape(count, -1)
-
-
-def _log_posterior(theta: Array, squares: Array, values: Array, prior: Prior) -> tuple[float, Array]:
-    count = len(values)
-    precision = np.exp(-2.0 * theta[:-1])
-    noise = np.exp(theta[-1])
-    distance = np.sqrt(precision @ squares)
-    decay = np.exp(-_ROOT_5 * distance)
-    slope = (5.0 / 3.0) * (1.0 + _ROOT_5 * distance) * decay
-    correlation = ((1.0 + _ROOT_5 * distance + (5.0 / 3.0) * distance**2) * decay).reshape(count, count)
-    factor = np.linalg.cholesky(correlation + (noise + _JITTER) * np.eye(count))
-    half = np.linalg.inv(factor)
-    inverse = half.T @ half
-    weights = inverse @ values
-    total = values @ weights + prior.observations
-    value = -0.5 * (count + prior.observations) * np.log(total) - np.log(np.diag(factor)).sum()
-    outer = np.outer(weights, weights) * ((count + prior.observations) / total) - inverse
-    gradient = np.append(0.5 * precision * (squares @ (outer.ravel() * slope)), 0.5 * noise * np.trace(outer))
-    means = np.append(np.full(len(theta) - 1, prior.length_mean), prior.noise_mean)
-    deviations = np.append(np.full(len(theta) - 1, prior.length_deviation), prior.noise_deviation)
-    standard = (theta - means) / deviations
-    return float(value - 0.5 * standard @ standard), gradient - standard / deviations
+def _grouped(kernel: Kernel) -> list[list[int]]:
+    groups: list[list[int]] = []
+    combinations = _MOST_COMBINATIONS + 1
+    for j in sorted(set(kernel.owners)):
+        combinations *= kernel.sizes[j]
+        if combinations > _MOST_COMBINATIONS:
+            groups.append([])
+            combinations = kernel.sizes[j]
+        groups[-1].append(j)
+    return groups

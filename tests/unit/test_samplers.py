@@ -17,10 +17,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from evotune.samplers import SAMPLERS, SpaceExhausted, SpaceSampler, make_sampler
 from evotune.samplers.acquisition import expected_improvement, normal_cdf
+from evotune.samplers.evolution import EvolutionSampler
 from evotune.samplers.history import FAILED, History, Told
 from evotune.samplers.insight import Insight
-from evotune.samplers.settings import Prior
-from evotune.samplers.surrogate import condition, fit
+from evotune.samplers.settings import Settings
 from evotune.space import ValidSet
 from evotune.space.reading import parse_space
 
@@ -247,26 +247,60 @@ def best_after(name: str, valid: ValidSet, times: np.ndarray[tuple[int], np.dtyp
     return min(outcome.value for outcome in told)
 
 
-def test_evolution_finds_far_better_configurations_than_random() -> None:
+def test_evolution_finds_far_better_configurations_than_random_though_the_best_is_uneven() -> None:
     valid = grid((8, 8, 6, 4, 2))
     times = bowl(valid)
     found = {
         name: np.mean([best_after(name, valid, times, seed) for seed in range(3)]) for name in ("evolution", "random")
     }
-    assert found["evolution"] < 1.05
-    assert found["evolution"] < found["random"]
+    assert found["evolution"] < 1.25
+    assert found["evolution"] - 1.0 < 0.3 * (found["random"] - 1.0)
 
 
-def test_evolution_learns_where_configurations_fail() -> None:
+def test_evolution_finds_the_best_that_passes_beside_a_half_that_fails() -> None:
     valid = grid((8, 8, 6))
     sampler = make_sampler("evolution", valid, 1)
     told: list[Told] = []
-    for number in range(60):
+    for number in range(30):
         i = sampler.propose(History.of(told, []), np.random.default_rng([1, number]))
         x = valid.codes[i].astype(float)
         # It gets faster towards the half that fails.
         told.append(Told(i, FAILED if x[0] >= 4 else 10.0 - x[0] + 0.1 * x[1], censored=False))
-    assert sum(outcome.value == FAILED for outcome in told[30:]) < 10
+    assert min(outcome.value for outcome in told) == 7.0
+    assert sum(outcome.value == FAILED for outcome in told) < 12
+
+
+def test_a_configuration_stopped_early_is_no_faster_than_it_was_seen_to_be() -> None:
+    valid = grid((8, 8, 6))
+    times = bowl_of_two(valid)
+    fast = int(np.argmin(times))
+    seen = [i for i in range(0, len(valid), 9) if i != fast]
+    exact = [Told(i, float(times[i]), censored=False) for i in seen]
+    near = [int(i) for i in valid.neighbours(fast) if i not in seen]
+    bounds = [Told(i, 30.0, censored=True) for i in near]
+    sampler = make_sampler("evolution", valid, 1)
+    rng = np.random.default_rng(0)
+    hopeful = sampler.propose(History.of(exact, []), rng)
+    warned = sampler.propose(History.of(exact + bounds, []), rng)
+    assert times[hopeful] < 2.0
+    assert warned != hopeful
+
+
+def bowl_of_two(valid: ValidSet) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    x = valid.codes.astype(np.float64)
+    values: np.ndarray[tuple[int], np.dtype[np.float64]] = 1.0 + 0.4 * (x[:, 0] - 4) ** 2 + 0.3 * (x[:, 1] - 4) ** 2
+    return values
+
+
+def test_evolution_scores_some_of_a_set_that_is_too_large_to_be_scored_whole() -> None:
+    valid = grid((8, 8, 6, 4, 2))
+    history = history_of(valid, 60)
+    few = EvolutionSampler(valid, 1, Settings(most_correlations=6000))
+    bred = few.bred(history, np.random.default_rng(0))
+    assert 0 < len(bred) < 600
+    assert not set(bred.tolist()) & set(history.excluded)
+    proposed = few.propose(history, np.random.default_rng(0))
+    assert bowl(valid)[proposed] < np.quantile(bowl(valid), 0.2)
 
 
 def history_of(valid: ValidSet, count: int) -> History:
@@ -304,21 +338,6 @@ def test_insight_tells_what_matters_from_what_does_not() -> None:
     assert weights[0] > weights[4]
     untold = Insight.of(valid, History.of([], []))
     assert untold.effects[0].uncertainty == 1.0
-
-
-def test_the_surrogate_reproduces_what_it_was_told_and_doubts_what_is_far() -> None:
-    rng = np.random.default_rng(0)
-    features = rng.random((60, 3)).astype(np.float32)
-    values = np.sin(6 * features[:, 0]) + features[:, 1].astype(np.float64)
-    values = (values - values.mean()) / values.std()
-    owners = np.arange(3)
-    hyper = fit(features, owners, values, 30, Prior())
-    assert hyper.log_lengths[2] > hyper.log_lengths[0]
-    process = condition(features[:40], owners, values[:40], hyper, Prior())
-    mean, deviation = process.predict(features)
-    assert np.abs(mean[:40] - values[:40]).max() < 0.1
-    assert np.sqrt(np.mean((mean[40:] - values[40:]) ** 2)) < 0.3
-    assert deviation[40:].mean() > deviation[:40].mean()
 
 
 def test_expected_improvement_agrees_with_sampling() -> None:

@@ -63,17 +63,24 @@ class Examples:
         return tuple(tensor.to(self._runtime.device) for tensor in inputs)
 
     def _example(self, workload: Workload, distribution: str, seed: int) -> Example:
-        inputs = self._on_device(self._kernel.inputs(workload, distribution, seed))
+        return self.example_of(workload, self._on_device(self._kernel.inputs(workload, distribution, seed)))
+
+    def example_of(self, workload: Workload, inputs: Inputs) -> Example:
+        """The example that inputs on the device make; not kept."""
         reference = self._kernel.reference(workload, inputs)
-        baseline = self._kernel.pinned_baseline(workload, self._target)
-        output = baseline.run(inputs)
-        self._runtime.synchronise()
-        started = time.perf_counter_ns()
-        baseline.run(inputs)
-        self._runtime.synchronise()
-        baseline_us = (time.perf_counter_ns() - started) / 1e3
+        output = self._kernel.pinned_baseline(workload, self._target).run(inputs)
+        baseline_us = self.time_baseline(workload, inputs)
         groups = self._kernel.error_groups(workload)
         baseline_max, baseline_rms = group_errors(output, reference, groups)
         rounding_max, rounding_rms = group_errors(reference.to(output.dtype), reference, groups)
         errors = Errors((), (), baseline_max, baseline_rms, rounding_max, rounding_rms)
         return Example(inputs, reference, groups, errors, baseline_us)
+
+    def time_baseline(self, workload: Workload, inputs: Inputs) -> float:
+        """Microseconds of one call of the pinned baseline, as this moment's machine makes it."""
+        baseline = self._kernel.pinned_baseline(workload, self._target)
+        self._runtime.synchronise()
+        started = time.perf_counter_ns()
+        baseline.run(inputs)
+        self._runtime.synchronise()
+        return (time.perf_counter_ns() - started) / 1e3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -37,12 +38,14 @@ class Conditions:
 class Block:
     """Microseconds per call of each side, measured once in order and once in reverse (A B B A).
 
-    `wrong` names the sides with a timed output of other bits than before.
+    `wrong` names the sides with a timed output of other bits than before; `unseen` says which of the two times, 0 or 1,
+    was measured on inputs that no side had met.
     """
 
     times_us: Mapping[str, tuple[float, float]]
     wrong: tuple[str, ...]
     conditions: Conditions = Conditions()
+    unseen: int = 1
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,13 @@ class StopwatchFacts:
 
 
 class Stopwatch(abc.ABC):
-    """Times candidates and baselines side by side on the same buffers, in one process."""
+    """Times candidates and baselines side by side on the same buffers, in one process.
+
+    Half of every block is measured on inputs that were changed just before: a side that keeps results, by content, by
+    address or by how often it was called, has none for them.
+    """
+
+    _blocks_measured = 0
 
     @abc.abstractmethod
     def facts(self) -> StopwatchFacts:
@@ -71,7 +80,18 @@ class Stopwatch(abc.ABC):
 
     @abc.abstractmethod
     def sample(self, side: str) -> tuple[float, bool]:
-        """Microseconds per call, and whether the outputs have the bits that the side gave on these inputs before."""
+        """Microseconds per call, and whether the outputs have the bits that the side gave on these inputs before.
+
+        Of unseen inputs nobody knows the bits; `unseen_errors` tells whether such outputs are right.
+        """
+
+    @abc.abstractmethod
+    def unseen_inputs(self, samples: int) -> AbstractContextManager[None]:
+        """Changes the inputs that so many samples will meet, and afterwards puts them back."""
+
+    @abc.abstractmethod
+    def unseen_errors(self) -> Mapping[str, Errors]:
+        """Errors of the last output that each candidate gave on unseen inputs while it was timed."""
 
     @abc.abstractmethod
     def begin_block(self) -> Any:
@@ -86,12 +106,21 @@ class Stopwatch(abc.ABC):
         return tuple(self._block(sides) for _ in range(count))
 
     def _block(self, sides: Sequence[str]) -> Block:
+        # In turn, so that neither kind of input always comes first.
+        unseen = self._blocks_measured % 2
+        self._blocks_measured += 1
         begun = self.begin_block()
-        forward = {side: self.sample(side) for side in sides}
-        backward = {side: self.sample(side) for side in reversed(sides)}
+        forward, backward = (
+            self._half(order, place == unseen) for place, order in enumerate((sides, tuple(reversed(sides))))
+        )
         conditions = self.end_block(begun)
         return Block(
             times_us={side: (forward[side][0], backward[side][0]) for side in sides},
             wrong=tuple(side for side in sides if not (forward[side][1] and backward[side][1])),
             conditions=conditions,
+            unseen=unseen,
         )
+
+    def _half(self, sides: Sequence[str], unseen: bool) -> dict[str, tuple[float, bool]]:
+        with self.unseen_inputs(len(sides)) if unseen else nullcontext():
+            return {side: self.sample(side) for side in sides}

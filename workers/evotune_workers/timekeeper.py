@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from .gates.errors import judge_errors
-from .gates.gate import Finding
+from .gates.gate import Errors, Finding
 from .jobs import WorkloadBuild
-from .messages import OpenStopwatch, RunBlocks
+from .messages import OpenStopwatch, ReviewUnseen, RunBlocks
 from .session import GateFailed, Session, refuse
 from .stopwatch import Block, Mode, StopwatchFacts
 from .timing import (
@@ -25,6 +26,12 @@ from .timing import (
 )
 
 LIMIT_SECONDS = 120.0
+# Inputs with other content cost an honest kernel nothing; whoever keeps results has to compute them, at several times
+# the time.
+UNSEEN_MARGIN = 1.25
+# Of what warm caches gain over cold ones, as a multiple of what the baseline gains: no cache is so much better to one
+# of two kernels that move the same data, and a launch that finds its work done takes next to nothing.
+REPEATING_MARGIN = 3.0
 # After each attempt that the machine's other work spoilt: of finalists, and of a trial, which also gets another turn.
 FINALIST_PAUSES_SECONDS = (1.0, 4.0, 0.0)
 TRIAL_PAUSES_SECONDS = (0.5, 0.0)
@@ -49,14 +56,19 @@ class Timekeeper:
         """
         watch = self._open("cold")
         samples, censored = self._quiet_race(tuple(self._sides), self._opponents(watch), incumbent)
-        cold = self._judged(watch, samples, censored)
+        self._judge_outputs(watch, samples)
+        self._review_unseen(samples)
+        cold = self._summed_up(watch, samples, censored)
         if censored:
             return {side: (timing,) for side, timing in cold.items()}
         watch = self._open("warm")
         samples = NO_SAMPLES.joined(self._run_blocks(WARM_BLOCKS, (*self._sides, *self._opponents(watch))))
         if samples.too_disturbed or not samples.kept:
             return {side: (timing,) for side, timing in cold.items()}
-        warm = self._judged(watch, samples, censored=False)
+        self._judge_outputs(watch, samples)
+        warm = self._summed_up(watch, samples, censored=False)
+        for side, timing in cold.items():
+            self._judge_repeating(timing, warm[side])
         return {side: (timing, warm[side]) for side, timing in cold.items()}
 
     def against(self, first: str, second: str) -> Samples:
@@ -95,10 +107,8 @@ class Timekeeper:
         blocks: tuple[Block, ...] = self._session.ask("timing", RunBlocks(count, sides), LIMIT_SECONDS)
         return blocks
 
-    def _judged(self, watch: StopwatchFacts, samples: Samples, censored: bool) -> dict[str, Timing]:
+    def _summed_up(self, watch: StopwatchFacts, samples: Samples, censored: bool) -> dict[str, Timing]:
         self._judge_quiet(samples)
-        for side, built in self._sides.items():
-            self._judge_outputs(side, built, watch, samples)
         conditions = as_conditions(watch, **self._session.conditions)
         baselines, mode = self._opponents(watch), watch.mode
         return {
@@ -106,15 +116,36 @@ class Timekeeper:
             for side in self._sides
         }
 
-    def _judge_outputs(self, side: str, built: WorkloadBuild, watch: StopwatchFacts, samples: Samples) -> None:
+    def _judge_outputs(self, watch: StopwatchFacts, samples: Samples) -> None:
         """What was timed must be right: the outputs against float64, and every timed one bit-equal to those."""
-        facts = self._session.facts(built)
-        for errors in watch.errors[side]:
-            result = judge_errors("timing", Finding({}, self._workload, errors=errors), facts)
+        for side, built in self._sides.items():
+            facts = self._session.facts(built)
+            for errors in watch.errors[side]:
+                result = judge_errors("timing", Finding({}, self._workload, errors=errors), facts)
+                if not result.passed:
+                    raise GateFailed((result,))
+            if side in samples.wrong:
+                raise refuse("timing", "a timed output has other bits than the one checked", self._workload)
+
+    def _review_unseen(self, samples: Samples) -> None:
+        """Inputs that a build had not met must give right outputs, and not take longer: nothing was kept."""
+        unseen: Mapping[str, Errors] = self._session.ask("timing", ReviewUnseen(), LIMIT_SECONDS)
+        for side, built in self._sides.items():
+            finding = Finding({}, self._workload, errors=unseen.get(side))
+            result = judge_errors("timing", finding, self._session.facts(built))
             if not result.passed:
-                raise GateFailed((result,))
-        if side in samples.wrong:
-            raise refuse("timing", "a timed output has other bits than the one checked", self._workload)
+                raise GateFailed((replace(result, reason=f"on inputs not met before: {result.reason}"),))
+            ratio = samples.unseen_ratio(side)
+            if not ratio <= UNSEEN_MARGIN:
+                told = f"inputs not met before must take as long as others, they take {ratio:.2f}x"
+                raise refuse("timing", told, self._workload)
+
+    def _judge_repeating(self, cold: Timing, warm: Timing) -> None:
+        """A launch on the buffers of the launch before saves what caches save, which the baseline shows; no work."""
+        saved, usual = cold.median_us / warm.median_us, max(1.0, cold.baseline_us / warm.baseline_us)
+        if not saved <= REPEATING_MARGIN * usual:
+            told = f"may be {REPEATING_MARGIN * usual:.1f}x as fast as on other ones, got {saved:.1f}x"
+            raise refuse("timing", f"a launch on the same buffers as the one before {told}", self._workload)
 
     def _judge_quiet(self, samples: Samples) -> None:
         if samples.too_disturbed or not samples.kept:

@@ -104,6 +104,19 @@ class Samples:
         ]
         return median_interval(pairs, LOOKS)
 
+    def unseen_ratio(self, candidate: str) -> float:
+        """The shortest time on inputs not met before over the median on others; 1 while there are few blocks.
+
+        Of all blocks, since the shortest of ten times is hardly ever a disturbed one, and medians only grow with
+        disturbances: noise makes the ratio smaller.
+        """
+        blocks = [block for block in self.blocks if candidate in block.times_us]
+        if len(blocks) < LEAST_BLOCKS:
+            return 1.0
+        unseen = [block.times_us[candidate][block.unseen] for block in blocks]
+        others = [block.times_us[candidate][1 - block.unseen] for block in blocks]
+        return float(min(unseen) / np.median(others))
+
     def joined(self, blocks: Sequence[Block]) -> Samples:
         """With more blocks."""
         return Samples((*self.blocks, *blocks))

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from ..bench import Bench
 
+# What a child's death says where no gate knows more.
+DIED = "the process running it died"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -57,10 +60,14 @@ class GateResult:
 
 
 class Gate(abc.ABC):
-    """One check that a configuration must pass. `time_limit_seconds` bounds its `measure` for one workload."""
+    """One check that a configuration must pass. `time_limit_seconds` bounds its `measure` for one workload.
+
+    `if_it_dies` is the reason when the process that measures dies; how it died is appended.
+    """
 
     name: ClassVar[str]
     time_limit_seconds: ClassVar[float]
+    if_it_dies: ClassVar[str] = DIED
 
     def limit_seconds(self, baseline_us: float) -> float:
         """The time limit where a call of the pinned baseline takes `baseline_us`."""

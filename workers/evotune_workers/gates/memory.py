@@ -22,6 +22,7 @@ class MemoryGate(Gate):
 
     name = "memory"
     time_limit_seconds = 20.0
+    if_it_dies = "nothing outside the buffers may be touched, the process running it died"
 
     def measure(self, bench: Bench) -> Iterator[Finding]:
         """The workload itself and the first of its tails, guarded behind and before."""

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 
+from ..bench import WORKSPACE_FILL as NOT_A_NUMBER
 from ..bench import Bench
 from ..disturbance import lost_seconds
 from ..gates.errors import errors_beside
+from ..gates.gate import Errors
 from ..kernel import Baseline, Inputs
 from ..stopwatch import CACHE_MULTIPLE, SAMPLE_US, WARM_UP_CALLS, Conditions, Mode, Stopwatch, StopwatchFacts
+from .unseen import UnseenInputs, UnseenOutput
+
+# Outputs that a sample's calls may be given memory of: the one being written and those not freed yet.
+OUTPUTS_ALIVE = 3
 
 
 class CpuStopwatch(Stopwatch):
     """Both sides allocate their output inside the timed call, as user code does.
 
     After every sample (one call, of kernels that take a millisecond) its last output is compared bit by bit with the
-    one that the side gave on these inputs before.
+    one that the side gave on these inputs before. The memory that outputs come from holds NaN when a sample begins, so
+    that no result of an earlier call lies there.
     """
 
     def __init__(
@@ -31,7 +39,12 @@ class CpuStopwatch(Stopwatch):
         examples = [first.example(first.workload, first.distributions[0], seed) for seed in seeds]
         contents = [example.inputs for example in examples]
         self._mode: Mode = mode
+        self._benches, self._contents = benches, contents
+        self._unseen: dict[str, UnseenOutput] = {}
+        self._are_unseen = False
+        self._output_like = first.kernel.empty_output(first.workload)
         self._sets = first.buffer_sets(seeds, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
+        self._inputs = UnseenInputs(self._sets)
         # One scratch buffer for all: its address is not a difference between candidates.
         workspace = max((bench.new_workspace(bench.workload) for bench in benches.values()), key=len)
         self._calls = {name: _candidate_call(bench, workspace) for name, bench in benches.items()}
@@ -52,17 +65,45 @@ class CpuStopwatch(Stopwatch):
         return StopwatchFacts(sides, self._mode, sets, self._calls_per_sample, self._errors, self._estimates)
 
     def sample(self, side: str) -> tuple[float, bool]:
-        """Wall time per call; whether the last call's output was right."""
+        """Wall time per call; whether the last call's output was right, where that is known."""
         call, sets, first = self._calls[side], self._sets, self._next
+        self._spoil_outputs()
         output = None
         started = time.perf_counter_ns()
         for number in range(first, first + self._calls_per_sample):
             output = call(sets[number % len(sets)])
         elapsed_us = (time.perf_counter_ns() - started) / 1e3
         self._next = first + self._calls_per_sample
-        expected = self._expected[side][(self._next - 1) % len(sets) % len(self._expected[side])]
         assert output is not None
-        return elapsed_us / self._calls_per_sample, torch.equal(output, expected)
+        return elapsed_us / self._calls_per_sample, self._is_right(side, (self._next - 1) % len(sets), output)
+
+    @contextmanager
+    def unseen_inputs(self, samples: int) -> Iterator[None]:
+        """Of the sets that come next."""
+        coming = min(samples * self._calls_per_sample, len(self._sets))
+        with self._inputs.swapped((self._next + ahead) % len(self._sets) for ahead in range(coming)):
+            self._are_unseen = True
+            try:
+                yield
+            finally:
+                self._are_unseen = False
+
+    def unseen_errors(self) -> Mapping[str, Errors]:
+        """Beside the baseline's on the same inputs."""
+        return {name: unseen.errors(self._benches[name], self._contents) for name, unseen in self._unseen.items()}
+
+    def _is_right(self, side: str, number: int, output: torch.Tensor) -> bool:
+        """Unseen outputs of candidates are kept, and looked at when all has been timed."""
+        if not self._are_unseen:
+            return torch.equal(output, self._expected[side][number % len(self._expected[side])])
+        if side in self._benches:
+            self._unseen[side] = UnseenOutput(number, self._inputs.swap, output)
+        return True
+
+    def _spoil_outputs(self) -> None:
+        """The C library gives freed memory out again: what is freed here is what the calls get."""
+        for spoilt in [torch.empty_like(self._output_like) for _ in range(OUTPUTS_ALIVE)]:
+            spoilt.view(torch.uint8).fill_(NOT_A_NUMBER)
 
     def begin_block(self) -> tuple[float, float]:
         """Time lost so far, and now."""
