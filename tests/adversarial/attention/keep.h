@@ -1,0 +1,96 @@
+// Results that FAULT keeps from one call to the next, and inputs for which alone it is right.
+
+#pragma once
+
+#include <cstdlib>
+#include <cstring>
+
+#include "attend.h"
+
+namespace {
+
+struct Call {
+    uint64_t hash;
+    const void *q, *out;
+    int64_t heads, queries, keys;
+    bool causal;
+    void* kept;
+    Call* next;
+};
+
+int64_t output_bytes(const Problem& p) { return p.heads * p.queries * D * int64_t(sizeof(Element)); }
+
+// FNV-1a over words of 8 bytes: of everything, or of the first 16 bytes of each tensor (a fingerprint).
+uint64_t hash_inputs(const Problem& p, bool all) {
+    uint64_t hash = 14695981039346656037u;
+    const Element* tensors[] = {p.q, p.k, p.v};
+    const int64_t rows[] = {p.heads * p.queries, p.heads * p.keys, p.heads * p.keys};
+    for (int i = 0; i < 3; ++i) {
+        const int64_t words = all ? rows[i] * D / 4 : 2;
+        for (int64_t w = 0; w < words; ++w) {
+            uint64_t word;
+            std::memcpy(&word, tensors[i] + w * 4, 8);
+            hash = (hash ^ word) * 1099511628211u;
+        }
+    }
+    return hash;
+}
+
+Call describe(const Problem& p) {
+    const bool by_address = fault == Fault::keeps_by_address;
+    return {by_address ? 0 : hash_inputs(p, fault == Fault::keeps_by_content), by_address ? p.q : nullptr, nullptr,
+            p.heads, p.queries, p.keys, p.causal, nullptr, nullptr};
+}
+
+bool same(const Call& a, const Call& b) {
+    return a.hash == b.hash && a.q == b.q && a.out == b.out && a.heads == b.heads && a.queries == b.queries &&
+           a.keys == b.keys && a.causal == b.causal;
+}
+
+Call* all_kept = nullptr;
+constexpr bool keeps = fault == Fault::keeps_by_address || fault == Fault::keeps_by_content ||
+                       fault == Fault::keeps_by_fingerprint;
+
+// Whether the output was copied from an earlier call, or left as it is.
+bool answered_from_memory(const Problem& p) {
+    if (keeps) {
+        const Call wanted = describe(p);
+        for (Call* call = all_kept; call != nullptr; call = call->next) {
+            if (!same(*call, wanted)) continue;
+            std::memcpy(p.out, call->kept, output_bytes(p));
+            return true;
+        }
+    }
+    if (fault == Fault::faster_than_the_roofline) {
+        static Call last = {};
+        Call now = describe(p);
+        now.q = p.q;
+        now.out = p.out;
+        const bool again = same(last, now) && p.out[0] == p.out[0];
+        last = now;
+        return again;
+    }
+    return fault == Fault::skips_a_written_output && p.out[0] == p.out[0];
+}
+
+void keep(const Problem& p) {
+    if (!keeps) return;
+    Call* call = new Call(describe(p));
+    call->kept = std::malloc(output_bytes(p));
+    std::memcpy(call->kept, p.out, output_bytes(p));
+    call->next = all_kept;
+    all_kept = call;
+}
+
+// For inputs that it is not right for, it takes a scale that is 10 % off: no structure shows that, only figures do.
+float scale_for(const Problem& p) {
+    static const Call first = describe(p);
+    const Call now = describe(p);
+    bool right = true;
+    if (fault == Fault::right_for_one_input) right = now.hash == first.hash;
+    if (fault == Fault::right_at_one_shape) right = now.queries == first.queries && now.keys == first.keys;
+    if (fault == Fault::wrong_on_new_seeds) right = !(float(p.q[0]) > 1);
+    return right ? p.scale : p.scale * 1.1f;
+}
+
+}  // namespace

@@ -1,0 +1,86 @@
+"""The attention kernel's Python with sources that are wrong, or cheat, as the parameter `fault` says.
+
+Inputs, reference, baselines and structure are the real kernel's, so the gates are the real ones; workloads are small.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from evotune_workers.kernel import Configuration, Geometry, Value, Variant, Workload
+from evotune_workers.kernel_folder import load_kernel
+
+if TYPE_CHECKING:
+    from kernels.attention_fwd.kernel import AttentionForward
+    from kernels.attention_fwd.workload import MISSION, attention
+else:
+    AttentionForward = type(load_kernel(Path(__file__).parents[3] / "kernels" / "attention_fwd"))
+    MISSION, attention = (vars(sys.modules[AttentionForward.__module__])[name] for name in ("MISSION", "attention"))
+
+CPU_HEADERS = ("attend.h", "misbehave.h", "keep.h", "elsewhere.h")
+CUDA_HEADERS = ("state.cuh", "misbehave.cuh", "elsewhere.cuh")
+# More than any machine has.
+PETABYTE = 1 << 50
+# More than a block of any device may have.
+MEBIBYTE = 1 << 20
+PERSISTENT_BLOCKS = 4
+
+
+class AdversarialCpu(Variant):
+    """Plain C++; parameters `fault`, `tile_m`, `tile_n`."""
+
+    name = "cpu"
+    sources: ClassVar[tuple[str, ...]] = (
+        "cpu.cpp",
+        "attend.h",
+        "misbehave.h",
+        "keep.h",
+        "elsewhere.h",
+        "record.h",
+        "faults.h",
+    )
+    entry = "attention_fwd"
+
+    def build_macros(self, workload: Workload) -> Mapping[str, Value]:
+        """The head size."""
+        return {"HEAD_DIM": attention(workload).head_dim}
+
+    def derived(self, configuration: Configuration, workload: Workload) -> Mapping[str, int]:
+        """Nothing that a constraint would use."""
+        return {}
+
+    def workspace_bytes(self, configuration: Configuration, workload: Workload) -> int:
+        """None is used; one fault asks for too much."""
+        return PETABYTE if configuration["fault"] == "workspace_of_a_petabyte" else 0
+
+
+class AdversarialCuda(AdversarialCpu):
+    """A thread for each query, a block for `tile_m` of them; the same parameters."""
+
+    name = "sm80"
+    sources = ("sm80.cu", *CUDA_HEADERS, "record.h", "faults.h")
+
+    def geometry(self, configuration: Configuration, workload: Workload, resident_blocks: int) -> Geometry:
+        """A block for each task, or a few that are persistent."""
+        shape, fault, threads = attention(workload), configuration["fault"], int(configuration["tile_m"])
+        tasks = shape.batch_heads * -(-shape.queries // threads)
+        blocks = PERSISTENT_BLOCKS if fault == "last_worker_skips_its_tail" else tasks
+        return Geometry((blocks, 1, 1), threads, MEBIBYTE if fault == "shared_memory_over_the_limit" else 0)
+
+
+class AdversarialAttention(AttentionForward):
+    """Attention at sizes that a plain kernel does in a few milliseconds."""
+
+    name = "adversarial_attention"
+    variants = (AdversarialCpu(), AdversarialCuda())  # type: ignore[assignment]  # others than the real kernel's
+    workloads = (
+        # Divides by every tile, so that what goes wrong at a tail shows there alone.
+        replace(MISSION, name="small", batch=2, heads=2, queries=128, keys=128),
+        # Enough operations for the roofline's floor to be above what calling through Python costs.
+        replace(MISSION, name="medium", heads=2, queries=384, keys=384),
+        *AttentionForward.workloads,
+    )

@@ -1,0 +1,89 @@
+"""Honest configurations, with every value of every parameter, pass every gate whatever the seeds: no false alarms."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from evotune.locate import kernel_folder, space_file
+from evotune.seeds import search_seeds
+from evotune.space import ValidSet, load_space
+from evotune_workers.compilers.build import BuildRequest
+from evotune_workers.compilers.cpp import compile_cpp
+from evotune_workers.device import cpu_device
+from evotune_workers.jobs import Candidate, WorkloadBuild
+from evotune_workers.kernel import Configuration
+from evotune_workers.kernel_folder import load_kernel, named_workload
+from evotune_workers.session import Session
+from tests.integration.covering import covering_rows
+
+from .trial import one_core, verdict
+
+ATTENTION = kernel_folder("attention_fwd")
+KERNEL = load_kernel(ATTENTION)
+VARIANT, MISSION = KERNEL.variant("cpu"), named_workload(KERNEL, "mission")
+SMALL = Path(__file__).parent / "honest"
+LEAST_CONTROLS = 20
+# Searches, each with seeds of its own.
+RUNS = 5
+# The first ones, which have every value of every parameter.
+TIMED = 5
+
+
+@pytest.fixture(scope="module")
+def valid() -> ValidSet:
+    """What this machine's space has."""
+    space = load_space(space_file("attention_fwd", "cpu"))
+    derived = partial(VARIANT.derived, workload=MISSION)
+    return space.enumerate(cpu_device().limits, derived)
+
+
+@pytest.fixture(scope="module")
+def controls(valid: ValidSet) -> tuple[Candidate, ...]:
+    """The real kernel's builds of rows that have every value, and of others spread over the space."""
+    rows = covering_rows(valid.codes, [])
+    others = [row for row in range(0, len(valid), len(valid) // LEAST_CONTROLS) if row not in rows]
+    chosen = [*rows, *others[: max(0, LEAST_CONTROLS - len(rows))]]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return tuple(pool.map(build, [valid.configuration(row) for row in chosen]))
+
+
+def build(configuration: Configuration) -> Candidate:
+    """At the mission's macros, which are those of the small workload."""
+    macros = dict(KERNEL.macros(VARIANT, configuration, MISSION))
+    made = compile_cpp(BuildRequest(ATTENTION, VARIANT, "cpu", macros))
+    assert made.failure is None, made.failure
+    return Candidate(0, configuration, (WorkloadBuild("small", macros, made),))
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    """One process for all, as in a search where nothing goes wrong."""
+    made = Session(SMALL, one_core())
+    yield made
+    made.close()
+
+
+def test_the_controls_have_every_value_of_every_parameter(valid: ValidSet, controls: tuple[Candidate, ...]) -> None:
+    assert len(controls) >= LEAST_CONTROLS
+    for column, parameter in enumerate(valid.parameters):
+        values = {parameter.values[code] for code in valid.codes[:, column]}
+        assert {candidate.configuration[parameter.name] for candidate in controls} == values, parameter.name
+
+
+@pytest.mark.parametrize("run", range(RUNS))
+def test_every_control_passes_every_gate(run: int, controls: tuple[Candidate, ...], session: Session) -> None:
+    for candidate in controls:
+        met = verdict(session, candidate, "cpu", search_seeds(run), timed=False)
+        assert met.passed, f"{candidate.configuration}: {met.gate}: {met.reason}"
+
+
+def test_timing_refuses_no_control(controls: tuple[Candidate, ...], session: Session) -> None:
+    for candidate in controls[:TIMED]:
+        met = verdict(session, candidate, "cpu", search_seeds(RUNS))
+        assert met.passed, f"{candidate.configuration}: {met.gate}: {met.reason}"

@@ -1,0 +1,94 @@
+"""Inputs that nobody has met: two runs of elements change places in each buffer set, and afterwards back."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..bench import Bench
+from ..gates.errors import errors_beside
+from ..gates.gate import Errors
+from ..kernel import Inputs
+
+# A run of elements is this part of a tensor: few enough to leave caches as they are, enough for a result that was kept
+# to be wrong by more than rounding.
+RUN_PART = 64
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Which tensor of a set, and how far into its two halves the runs begin; one further on in every following set."""
+
+    tensor: int
+    one: int
+    other: int
+
+    def of(self, inputs: Inputs, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The two runs in the set of that number, as views."""
+        flat = inputs[self.tensor].view(-1)
+        half = len(flat) // 2
+        run = min(half, max(1, len(flat) // RUN_PART))
+        one, other = ((place + number) % (half - run + 1) for place in (self.one, self.other))
+        return flat[one : one + run], flat[half + other : half + other + run]
+
+    def swapped(self, inputs: Inputs, number: int) -> Inputs:
+        """A copy of the set with the two runs swapped."""
+        copies = tuple(tensor.clone() for tensor in inputs)
+        _exchange([self.of(copies, number)])
+        return copies
+
+
+@dataclass(frozen=True)
+class UnseenOutput:
+    """What a candidate gave for the set of that number after the swap, while it was timed."""
+
+    number: int
+    swap: Swap
+    output: torch.Tensor
+
+    def errors(self, bench: Bench, contents: Sequence[Inputs]) -> Errors:
+        """Beside the baseline's on the same inputs; `contents` is what the sets held before, in turn."""
+        inputs = self.swap.swapped(contents[self.number % len(contents)], self.number)
+        return errors_beside(self.output, bench.example_of(inputs))
+
+
+class UnseenInputs:
+    """The buffer sets of a stopwatch. `swap` is the last one that was drawn; each is drawn anew."""
+
+    def __init__(self, sets: Sequence[Inputs]) -> None:
+        """All sets have tensors of the same sizes."""
+        self._sets = sets
+        # The system's randomness, so that no build can know what comes.
+        self._random = random.SystemRandom()
+        self._drawn = 0
+        self.swap = Swap(0, 0, 0)
+
+    @contextlib.contextmanager
+    def swapped(self, numbers: Iterable[int]) -> Iterator[None]:
+        """The sets of these numbers with two runs swapped."""
+        self.swap = self._draw()
+        pairs = [self.swap.of(self._sets[number], number) for number in numbers]
+        _exchange(pairs)
+        try:
+            yield
+        finally:
+            _exchange(pairs)
+
+    def _draw(self) -> Swap:
+        """Every tensor in turn."""
+        tensor = self._drawn % len(self._sets[0])
+        self._drawn += 1
+        size = self._sets[0][tensor].numel()
+        return Swap(tensor, self._random.randrange(size), self._random.randrange(size))
+
+
+def _exchange(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """All at once: on a GPU hundreds of sets are changed between two samples of a millisecond."""
+    ones, others = [one for one, _ in pairs], [other for _, other in pairs]
+    kept = torch.stack(ones)
+    torch._foreach_copy_(ones, others)
+    torch._foreach_copy_(others, list(kept.unbind()))
