@@ -19,7 +19,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from evotune.samplers.history import FAILED, History, Told
-from evotune.space import ValidSet
+from evotune.space import Space, ValidSet
 
 
 class SpaceExhausted(RuntimeError):
@@ -34,11 +34,15 @@ class SpaceSampler(BaseSampler, abc.ABC):
     repeated as long as one instance at a time proposes for a study (threads may share it).
     """
 
-    def __init__(self, valid: ValidSet, seed: int = 0) -> None:
-        """`seed` >= 0 decides all randomness, together with the history and the trial's number."""
-        self.valid = valid
+    def __init__(self, valid: ValidSet | Space, seed: int = 0) -> None:
+        """`seed` >= 0 decides all randomness, together with the history and the trial's number.
+
+        A space is enumerated, which raises SpaceError where its constraints need a device or derived quantities:
+        enumerate it for these yourself.
+        """
+        self.valid = valid.enumerate({}) if isinstance(valid, Space) else valid
         self.seed = seed
-        self._distributions: dict[str, BaseDistribution] = {**valid.distributions()}
+        self._distributions: dict[str, BaseDistribution] = {**self.valid.distributions()}
         self._lock = threading.Lock()
         self._study_name: str | None = None
         self._told: dict[int, Told | None] = {}

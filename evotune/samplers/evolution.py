@@ -21,18 +21,18 @@ from evotune.samplers.insight import Insight
 from evotune.samplers.screen import Screen
 from evotune.samplers.settings import Settings
 from evotune.samplers.variation import breed
-from evotune.space import ValidSet
+from evotune.space import Space, ValidSet
 
 
 class EvolutionSampler(SpaceSampler):
     """Evolution among valid configurations, screened by a surrogate; see the module. Values must be positive."""
 
-    def __init__(self, valid: ValidSet, seed: int = 0, settings: Settings | None = None) -> None:
+    def __init__(self, valid: ValidSet | Space, seed: int = 0, settings: Settings | None = None) -> None:
         """`settings` default to those that suit budgets of some hundreds."""
         super().__init__(valid, seed)
         self.settings = settings or Settings()
-        self._screen = Screen(valid, self.settings)
-        choices = sum(len(parameter.values) > 1 for parameter in valid.parameters)
+        self._screen = Screen(self.valid, self.settings)
+        choices = sum(len(parameter.values) > 1 for parameter in self.valid.parameters)
         self._initial = max(self.settings.least_initial, math.ceil(self.settings.initial_per_parameter * choices))
 
     def propose(self, history: History, rng: np.random.Generator) -> int:

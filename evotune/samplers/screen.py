@@ -118,11 +118,14 @@ class Screen:
         return self._fit("failures", history.told[known], standardise(failed[known]))
 
     def _fit(self, what: str, configurations: Numbers, targets: Array) -> Hyperparameters:
+        kernel, prior = self._terrain.kernel, self._settings.prior
+        if len(targets) < self._settings.fewest_fitted:
+            return Hyperparameters.of(kernel.prior(prior)[0])
         key = configurations.tobytes() + targets.tobytes()
         if what not in self._fits or self._fits[what][0] != key:
             codes = self._terrain.valid.codes[configurations]
             centred = targets - targets.mean()
-            hyper = fit(self._terrain.kernel, codes, centred, self._settings.fit_steps, self._settings.prior)
+            hyper = fit(kernel, codes, centred, self._settings.fit_steps, prior)
             self._fits[what] = key, hyper
         return self._fits[what][1]
 

@@ -45,7 +45,7 @@ class Settings:
     # Draws of configurations from which that pool is taken, even values first.
     initial_draws: int = 1000
     # How likely a value without evenness is to enter the pool, against a power of two.
-    uneven_weight: float = 0.15
+    uneven_weight: float = 0.03
     # A surrogate of fewer observations knows nothing; until then the search keeps spreading out.
     fewest_measured: int = 3
     elites: int = 8
@@ -53,6 +53,8 @@ class Settings:
     niche_parameters: int = 2
     offspring: int = 400
     crossover_share: float = 0.5
+    # With fewer observations hyperparameters are the prior's means: what is fitted to so few does not last.
+    fewest_fitted: int = 20
     # Refitted with every observation up to so many, then whenever a tenth more is known.
     refit_always: int = 30
     refit_share: float = 0.1

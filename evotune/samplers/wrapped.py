@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from evotune.samplers.base import SpaceSampler
 from evotune.samplers.history import History
-from evotune.space import Parameter, ValidSet
+from evotune.space import Parameter, Space, ValidSet
 
 
 class WrappedSampler(SpaceSampler, abc.ABC):
@@ -32,10 +32,10 @@ class WrappedSampler(SpaceSampler, abc.ABC):
 
     ordinal: ClassVar[bool] = False
 
-    def __init__(self, valid: ValidSet, seed: int = 0) -> None:
+    def __init__(self, valid: ValidSet | Space, seed: int = 0) -> None:
         """See SpaceSampler."""
         super().__init__(valid, seed)
-        self._shown = {p.name: self._show(p) for p in valid.parameters if len(p.values) > 1}
+        self._shown = {p.name: self._show(p) for p in self.valid.parameters if len(p.values) > 1}
 
     @abc.abstractmethod
     def make(self, seed: int, count: int) -> BaseSampler:
