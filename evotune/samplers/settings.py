@@ -12,17 +12,20 @@ class Prior:
     """What is believed of a kernel before anything is measured: normal priors, and a trend.
 
     Lengths are in units of an aspect's whole extent; `share_*` are log-odds of how much of the variation an aspect can
-    account for. Chosen by the likelihood of unseen configurations of recorded spaces, given 10 to 80 others.
+    account for. Chosen on recorded spaces: by the likelihood of unseen configurations given 10 to 80 others, then by
+    searches of 50 evaluations (benchmarks/replay.py).
     """
 
     # A step across most of the extent changes much, small steps little.
     length_mean: float = float(np.log(0.8))
+    # Wide enough for jumps and for parameters that do nothing.
     length_deviation: float = 0.7
-    # An aspect accounts for half of the variation on average, so interactions of many parameters begin weak.
+    # No preference: an aspect may account for all of the variation or for none.
     share_mean: float = 0.0
     share_deviation: float = 1.0
     # Not the clock's noise but what no aspect accounts for, as a share of the variance.
     noise_mean: float = float(np.log(3e-2))
+    # Down to what a clock leaves, up to the whole.
     noise_deviation: float = 1.5
     # The weight of a variance of 1 (of standardised values) against the observed one, in observations.
     observations: float = 3.0
@@ -48,10 +51,13 @@ class Settings:
     uneven_weight: float = 0.03
     # A surrogate of fewer observations knows nothing; until then the search keeps spreading out.
     fewest_measured: int = 3
+    # Where a set is too large to be scored whole, parents are these best ones and the best of each niche.
     elites: int = 8
     # Niches are combinations of values of this many parameters, those with the largest effects.
     niche_parameters: int = 2
+    # A fiftieth of what is scored beside them, at the end of a budget of 200.
     offspring: int = 400
+    # Half recombine what is known to be good, half try what neither parent had.
     crossover_share: float = 0.5
     # With fewer observations hyperparameters are the prior's means: what is fitted to so few does not last.
     fewest_fitted: int = 20

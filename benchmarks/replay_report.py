@@ -1,0 +1,139 @@
+"""What replays came to: a Markdown table with standard errors, JSON, and a plot of the best so far."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.replay_metrics import Figure, figures_of, over_spaces
+from benchmarks.replay_peers import HEADER, PEERS
+from benchmarks.replay_runs import Run
+from evotune.replay import Recording
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One sampler: its runs and figures on each space, by name."""
+
+    sampler: str
+    runs: Mapping[str, Sequence[Run]]
+    figures: Mapping[str, Sequence[Figure]]
+
+    @classmethod
+    def of(cls, sampler: str, recordings: Sequence[Recording], runs: Sequence[Sequence[Run]]) -> Result:
+        """The result of these runs, a list for each recording."""
+        pairs = list(zip(recordings, runs, strict=True))
+        return cls(
+            sampler,
+            {recording.name: mine for recording, mine in pairs},
+            {recording.name: figures_of(recording, np.stack([run.curve for run in mine])) for recording, mine in pairs},
+        )
+
+    @property
+    def overall(self) -> list[Figure]:
+        """Every figure over all spaces."""
+        return over_spaces(list(self.figures.values()))
+
+    @property
+    def milliseconds(self) -> float:
+        """The mean cost of a proposal, the sampler's fits included."""
+        return 1e3 * float(np.mean([run.seconds.mean() for runs in self.runs.values() for run in runs]))
+
+
+def table(results: Sequence[Result], peers: bool) -> str:
+    """Means over spaces with standard errors, a row for each sampler; `peers` adds theirs where the columns agree."""
+    names = [figure.name for figure in results[0].overall]
+    rows = [
+        [result.sampler, *(_cell(figure) for figure in result.overall), f"{result.milliseconds:.0f}"]
+        for result in results
+    ]
+    if peers and tuple(names) == HEADER:
+        rows += [[name, *cells, ""] for name, cells in PEERS.items()]
+    return _markdown(["sampler", *names, "ms a proposal"], rows)
+
+
+def space_table(results: Sequence[Result]) -> str:
+    """Scores and final percentages, a row for each space."""
+    rows = []
+    for space in results[0].figures:
+        cells = [_cell(figure) for result in results for figure in result.figures[space] if _per_space(figure)]
+        rows.append([space, *cells])
+    shown = [figure.name for figure in results[0].overall if _per_space(figure)]
+    return _markdown(["space", *(f"{result.sampler}: {name}" for result in results for name in shown)], rows)
+
+
+def family_table(results: Sequence[Result]) -> str:
+    """Mean scores by family of kernels: what a space's name begins with."""
+    families = sorted({_family(space) for space in results[0].figures})
+    rows = []
+    for family in families:
+        of_family = [[f for space, f in result.figures.items() if _family(space) == family] for result in results]
+        rows.append([family, *(_cell(over_spaces(figures)[-1]) for figures in of_family)])
+    return _markdown(["family", *(f"{result.sampler}: score" for result in results)], rows)
+
+
+def write_json(results: Sequence[Result], path: Path) -> None:
+    """All figures, and the mean percentage of the optimum after each evaluation."""
+    document = [
+        {
+            "sampler": result.sampler,
+            "milliseconds": result.milliseconds,
+            "overall": _as_json(result.overall),
+            "spaces": {space: _as_json(figures) for space, figures in result.figures.items()},
+            "curves_ms": {space: [run.curve.tolist() for run in runs] for space, runs in result.runs.items()},
+        }
+        for result in results
+    ]
+    # A NaN is no JSON: nothing had passed by then.
+    text = json.dumps(document, allow_nan=True).replace("NaN", "null")
+    path.write_text(text + "\n")
+
+
+def plot(results: Sequence[Result], recordings: Sequence[Recording], path: Path) -> None:
+    """The mean percentage of the optimum against evaluations, as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5))
+    for result in results:
+        curve = np.mean([_percent(result, recording) for recording in recordings], axis=0)
+        axes.plot(np.arange(1, len(curve) + 1), curve, label=result.sampler)
+    axes.set(xlabel="evaluations", ylabel="best so far, % of the optimum", ylim=(60, 100.5))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=150, bbox_inches="tight")
+
+
+def _percent(result: Result, recording: Recording) -> Array:
+    curves = np.stack([run.curve for run in result.runs[recording.name]])
+    return np.asarray(np.where(np.isnan(curves), 0.0, 100.0 * recording.optimum / curves).mean(axis=0))
+
+
+def _per_space(figure: Figure) -> bool:
+    return figure.name in ("% at 200", "score")
+
+
+def _family(space: str) -> str:
+    return space.split("-")[0].split("_")[0]
+
+
+def _cell(figure: Figure) -> str:
+    return f"{figure.mean:{figure.form}} ± {figure.standard_error:{figure.form}}"
+
+
+def _as_json(figures: Sequence[Figure]) -> dict[str, dict[str, float]]:
+    return {figure.name: {"mean": figure.mean, "standard_error": figure.standard_error} for figure in figures}
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,87 @@
+"""Hyperparameters of a surrogate: those with the largest posterior density, found by L-BFGS-B.
+
+Likelihood and gradient: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, eq. 5.8 and 5.9. The
+signal variance has a closed form and is left out of the search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import lapack  # type: ignore[import-untyped]  # it ships no types
+from scipy.optimize import minimize  # type: ignore[import-untyped]
+
+from evotune.samplers.kernel import Codes, Hyperparameters, Kernel, correlation
+from evotune.samplers.settings import Prior
+
+Array = npt.NDArray[np.float64]
+
+JITTER = 1e-6
+# Farther than this from the prior's mean, in its standard deviations, exponentials overflow and nothing is learnt.
+_FARTHEST = 5.0
+
+
+def fit(kernel: Kernel, codes: Codes, values: Array, steps: int, prior: Prior) -> Hyperparameters:
+    """The best hyperparameters within `steps` of ascent from the prior's mean, for values with mean 0."""
+    means, deviations = kernel.prior(prior)
+    objective = _Objective(kernel, codes, values, prior, means, deviations)
+    found = minimize(
+        objective,
+        means,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=np.stack([means - _FARTHEST * deviations, means + _FARTHEST * deviations], axis=1),
+        options={"maxiter": steps, "maxfun": steps + steps // 2},
+    )
+    return Hyperparameters.of(found.x)
+
+
+@dataclass(frozen=True, eq=False)
+class _Objective:
+    """Minus the log posterior density, and its gradient."""
+
+    kernel: Kernel
+    codes: Codes
+    values: Array
+    prior: Prior
+    means: Array
+    deviations: Array
+
+    def __call__(self, vector: Array) -> tuple[float, Array]:
+        hyper = Hyperparameters.of(vector)
+        count, weight = len(self.values), self.prior.observations
+        similar = correlation(self.kernel.tables(hyper), self.codes, self.codes)
+        noise = float(np.exp(hyper.log_noise))
+        log_determinant, inverse = _invert(similar + (noise + JITTER) * np.eye(count))
+        weights = inverse @ self.values
+        total = float(self.values @ weights) + weight
+        value = -0.5 * (count + weight) * np.log(total) - 0.5 * log_determinant
+        outer = np.outer(weights, weights) * ((count + weight) / total) - inverse
+        gradient = np.append(self._slope(outer * similar, hyper), 0.5 * noise * np.trace(outer))
+        standard = (vector - self.means) / self.deviations
+        return -float(value - 0.5 * standard @ standard), standard / self.deviations - gradient
+
+    def _slope(self, pull: Array, hyper: Hyperparameters) -> Array:
+        """By lengths, then shares: what pulls at pairs of configurations, summed over pairs of values."""
+        pulls = {j: self._by_value(pull, j) for j in set(self.kernel.owners)}
+        slopes = self.kernel.slopes(hyper)
+        parts = [
+            [float((pulls[j] * slope[k]).sum()) for j, slope in zip(self.kernel.owners, slopes, strict=True)]
+            for k in (0, 1)
+        ]
+        return 0.5 * np.concatenate([np.asarray(part) for part in parts])
+
+    def _by_value(self, pull: Array, j: int) -> Array:
+        members = np.eye(self.kernel.sizes[j])[self.codes[:, j]]
+        return np.asarray(members.T @ pull @ members)
+
+
+def _invert(covariance: Array) -> tuple[float, Array]:
+    """Log determinant and inverse of a positive definite matrix."""
+    factor, failed = lapack.dpotrf(covariance, lower=1)
+    if failed:
+        raise AssertionError("a correlation matrix with jitter is positive definite")
+    lower = np.tril(lapack.dpotri(factor, lower=1)[0])
+    return 2.0 * float(np.log(np.diag(factor)).sum()), lower + np.tril(lower, -1).T

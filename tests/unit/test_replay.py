@@ -1,0 +1,153 @@
+"""Recorded spaces: what is read, what is refused, and what a replay is measured by."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.replay_ablation import VARIANTS
+from benchmarks.replay_metrics import Figure, figures_of, over_spaces
+from benchmarks.replay_report import Result, plot, space_table, table, write_json
+from benchmarks.replay_runs import Job, run
+from evotune.replay import Recording, RecordingError, load_recording, load_recordings
+
+CSV = "block,shared,time_ms\n16,true,4.0\n16,false,\n32,true,2.0\n32,false,3.0\n"
+
+
+def t4_result(block: int, invalidity: str, value: float) -> dict[str, object]:
+    return {
+        "configuration": {"block": block, "unroll": 2.0},
+        "times": {"runtimes": [value]},
+        "invalidity": invalidity,
+        "correctness": 1,
+        "measurements": [{"name": "time", "value": value, "unit": "s"}],
+        "objectives": ["time"],
+    }
+
+
+def figures(recording: Recording, curve: list[float]) -> dict[str, Figure]:
+    return {figure.name: figure for figure in figures_of(recording, np.array([curve, curve]))}
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Recording:
+    path = tmp_path / "saxpy-cpu.csv"
+    path.write_text(CSV)
+    return load_recording(path)
+
+
+@pytest.fixture(scope="module")
+def larger() -> Recording:
+    rows = [{"block": block, "tile": tile} for block in (16, 32, 48, 64, 80, 96, 112, 128) for tile in range(1, 17)]
+    return Recording.of("larger", rows, [1.0 + abs(row["block"] - 64) / 16 + abs(row["tile"] - 4) for row in rows])
+
+
+def test_a_table_has_a_time_or_a_failure_for_every_configuration(recording: Recording) -> None:
+    assert recording.name == "saxpy-cpu"
+    assert recording.optimum == 2.0
+    assert recording.passing.tolist() == [2.0, 3.0, 4.0]
+    assert math.isnan(recording.times[recording.valid.index({"block": 16, "shared": False})])
+    assert [parameter.kind for parameter in recording.valid.parameters] == ["power_of_two", "boolean"]
+
+
+def test_a_zipped_table_is_the_same_table(tmp_path: Path, recording: Recording) -> None:
+    path = tmp_path / "zipped.csv.gz"
+    path.write_bytes(gzip.compress(CSV.encode()))
+    assert load_recording(path).times.tolist()[1:] == recording.times.tolist()[1:]
+
+
+def test_t4_results_are_read_in_milliseconds_and_broken_constraints_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "t4.json"
+    results = [
+        t4_result(16, "correct", 0.002),
+        t4_result(32, "compile", 1e20),
+        t4_result(64, "constraints", 1e20),
+    ]
+    path.write_text(json.dumps({"schema_version": "1.0.0", "results": results}))
+    read = load_recording(path)
+    assert len(read.valid) == 2
+    assert read.optimum == pytest.approx(2.0)
+    assert math.isnan(read.times[read.valid.index({"block": 32, "unroll": 2})])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.csv", "block\n16\n", "must have a column time_ms, got block"),
+        ("a.csv", "block,time_ms\n16,fast\n", "above 0 or empty cells, got 'fast' in line 2"),
+        ("a.csv", "block,time_ms\n16,-1\n", "got '-1' in line 2"),
+        ("a.csv", "block,time_ms\n16\n", "a value in every column"),
+        ("a.csv", "block,time_ms\n16,1\n16,2\n", "hold a configuration once"),
+        ("a.csv", "block,time_ms\n16,\n", "a configuration with a time, got none"),
+        ("a.json", "{}", "must be T4 results"),
+        ("a.json", '{"results": [{"configuration": {"a": 1}, "invalidity": "correct"}]}', "a measurement 'time'"),
+        ("a.txt", "", "must end in .csv"),
+    ],
+)
+def test_what_cannot_be_read_is_told_in_a_line(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(RecordingError, match=said) as refused:
+        load_recording(tmp_path / name)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_text("{}")
+    with pytest.raises(RecordingError, match="got none in"):
+        load_recordings(tmp_path)
+
+
+def test_random_search_scores_nothing_and_the_optimum_at_once_scores_all(larger: Recording) -> None:
+    rng = np.random.default_rng(0)
+    curves = np.array([np.minimum.accumulate(rng.permutation(larger.times)[:60]) for _ in range(400)])
+    scores = next(figure for figure in figures_of(larger, curves) if figure.name == "score")
+    assert abs(scores.mean) < 4 * scores.standard_error + 0.01
+    assert figures(larger, [larger.optimum] * 60)["score"].mean == pytest.approx(1.0)
+
+
+def test_evaluations_to_5_percent_count_the_whole_budget_where_it_is_never_reached(larger: Recording) -> None:
+    reached = figures(larger, [4.0] * 9 + [1.04] * 51)
+    assert (reached["to 5 %"].mean, reached["reached 5 %"].mean, reached["within 1 %"].mean) == (10, 1, 0)
+    missed = figures(larger, [math.nan] * 30 + [2.0] * 30)
+    assert (missed["to 5 %"].mean, missed["reached 5 %"].mean) == (60, 0)
+    assert (missed["% at 25"].mean, missed["% at 50"].mean) == (0, 50)
+
+
+def test_the_standard_error_is_that_of_seeds_not_of_spaces() -> None:
+    easy, hard = (Figure("score", ".3f", np.array([level, level + 0.2])) for level in (0.8, 0.0))
+    both = over_spaces([[easy], [hard]])[0]
+    assert both.mean == pytest.approx(0.5)
+    assert both.standard_error == pytest.approx(np.sqrt(2 * 0.1**2) / 2)
+
+
+def test_a_replay_tells_the_sampler_what_a_search_would_and_reports_it(larger: Recording, tmp_path: Path) -> None:
+    runs = [run(larger, Job(0, "evolution", seed, budget=30, in_flight=1)) for seed in range(2)]
+    assert all(mine.curve[-1] < 1.6 for mine in runs)
+    result = Result.of("evolution", [larger], [runs])
+    assert "| evolution | " in table([result], peers=False)
+    assert "| larger | " in space_table([result])
+    write_json([result], tmp_path / "results.json")
+    assert json.loads((tmp_path / "results.json").read_text())[0]["spaces"]["larger"]["score"]["mean"] > 0.3
+    plot([result], [larger], tmp_path / "best.png")
+    assert (tmp_path / "best.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+def test_the_sampler_without_a_part_searches_too(larger: Recording, variant: str) -> None:
+    assert run(larger, Job(0, variant, seed=1, budget=14, in_flight=1)).curve[-1] < larger.times.max()
+
+
+def test_in_flight_proposals_are_told_together(larger: Recording) -> None:
+    job = Job(0, "evolution", seed=1, budget=20, in_flight=8)
+    assert len(run(larger, job).curve) == len(run(larger, job).seconds) == 20
+
+
+def test_a_space_smaller_than_the_budget_is_searched_whole(recording: Recording) -> None:
+    curve = run(recording, Job(0, "random", seed=1, budget=6, in_flight=4)).curve
+    assert len(curve) == 6
+    assert curve[-1] == 2.0
