@@ -1,4 +1,4 @@
-"""2 x + y by a kernel that then waits until a known time has passed since it began: what a timer is tested with."""
+"""2 x + y by a kernel that then waits for a known time: what a timer is tested with."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ else:
     SaxpyWorkload = vars(sys.modules[Saxpy.__module__])["SaxpyWorkload"]
 
 THREADS = 128
+# Large enough for few buffer sets to fill caches, few enough for all blocks to be on a GPU at once.
+LENGTH = 1 << 17
 
 
 class SpinCpu(Variant):
@@ -40,14 +42,14 @@ class SpinCpu(Variant):
 
 
 class SpinCuda(SpinCpu):
-    """One block."""
+    """Blocks of `THREADS`, each of which waits."""
 
     name = "sm80"
     sources = ("sm80.cu",)
 
     def geometry(self, configuration: Configuration, workload: Workload, resident_blocks: int) -> Geometry:
         """A thread for each element."""
-        return Geometry((1, 1, 1), THREADS, shared_bytes=0)
+        return Geometry((LENGTH // THREADS, 1, 1), THREADS, shared_bytes=0)
 
 
 class Spin(Saxpy):
@@ -55,4 +57,4 @@ class Spin(Saxpy):
 
     name = "spin"
     variants = (SpinCpu(), SpinCuda())  # type: ignore[assignment]  # others than saxpy's
-    workloads = (SaxpyWorkload("short", "float32", THREADS),)  # type: ignore[assignment]
+    workloads = (SaxpyWorkload("short", "float32", LENGTH),)  # type: ignore[assignment]
