@@ -15,7 +15,7 @@ import numpy.typing as npt
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
+from threadpoolctl import threadpool_limits
 
 from benchmarks.replay_ablation import make
 from evotune.replay import Recording

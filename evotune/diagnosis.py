@@ -6,13 +6,13 @@ import contextlib
 
 from evotune.errors import UserError
 from evotune.outcomes import diagnosis_records
+from evotune.own_device import device_of_target
 from evotune.rebuilding import rebuilt
 from evotune.seeds import search_seeds
 from evotune.selection import folder_of
 from evotune_db import Database
 from evotune_db.records import TrialDetails
 from evotune_workers.builder import StageBuildJob, build_stages
-from evotune_workers.device import Device, cpu_device, local_devices
 from evotune_workers.diagnosis.wrong_result import COMPARING_GATES, WrongResult, wrong_result
 from evotune_workers.jobs import DiagnoseJob
 from evotune_workers.kernel_folder import load_kernel
@@ -27,7 +27,7 @@ def diagnose_trial(database: Database, trial: int) -> TrialDetails:
     stages, or when the build is no longer the one that was measured.
     """
     details = database.trial(trial)
-    wrong, device, folder = _wrong(details), _device(details.record.target), folder_of(details)
+    wrong, device, folder = _wrong(details), device_of_target(details.record.target, "diagnosed"), folder_of(details)
     variant = load_kernel(folder).variant_for(details.record.target)
     if not variant.stages:
         raise UserError(f"a kernel must declare stages to be diagnosed, the variant {variant.name} has none")
@@ -57,15 +57,3 @@ def _wrong(details: TrialDetails) -> WrongResult:
         gates = ", ".join(COMPARING_GATES)
         raise UserError(f"a trial to diagnose must have a wrong result ({gates}), trial {trial.id} is {outcome}")
     return wrong
-
-
-def _device(target: str) -> Device:
-    if target == "cpu":
-        return cpu_device()
-    devices = local_devices()
-    if devices and devices[0].target == target:
-        return devices[0]
-    has = f"{devices[0].name} ({devices[0].target})" if devices else "no GPU"
-    raise UserError(
-        f"a trial must be diagnosed on a device of its target ({target}), this machine has {has}: run it there"
-    )

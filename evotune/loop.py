@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evotune.diagnoses import Diagnosed, NotDiagnosed
 from evotune.interrupt import Interrupt
 from evotune.ledger import Ledger
 from evotune.pipeline import Built, Event, Measured, Pipeline
 from evotune.plan import Plan
 from evotune.progress import Reporter
 from evotune.study import Proposal
+from evotune.suspects import Diagnosed, NotDiagnosed
 from evotune_db.records import SearchState, StoredTrial
 from evotune_workers.builder import BuildJob
 

@@ -15,7 +15,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from evotune.diagnoses import Diagnosed, Diagnoses, NotDiagnosed
+from evotune.suspects import Diagnosed, Diagnoses, NotDiagnosed
 from evotune_workers.builder import BuildJob
 from evotune_workers.cluster import Cluster, Worker
 from evotune_workers.jobs import Candidate, MeasureJob, Measurement

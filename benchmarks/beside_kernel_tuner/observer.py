@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 from cuda.bindings import driver, runtime
-from kernel_tuner.observers import OutputObserver  # type: ignore[import-not-found]  # only whoever runs this has it
-from kernel_tuner.util import StopCriterionReached  # type: ignore[import-not-found]
+from kernel_tuner.observers import OutputObserver
+from kernel_tuner.util import StopCriterionReached
 
 from benchmarks.beside_kernel_tuner.kernel import TunedKernel
 from benchmarks.beside_kernel_tuner.space import TunerSpace

@@ -21,7 +21,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from kernel_tuner import interface  # type: ignore[import-not-found]  # whoever runs this has it, evotune does not need it
+from kernel_tuner import interface
 
 from benchmarks.beside_kernel_tuner.job import Evaluated, TunerJob, TunerResult
 from benchmarks.beside_kernel_tuner.kernel import TunedKernel

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import lapack  # type: ignore[import-untyped]  # it ships no types
-from scipy.optimize import minimize  # type: ignore[import-untyped]
+from scipy.linalg import lapack
+from scipy.optimize import minimize
 
 from evotune.samplers.kernel import Codes, Hyperparameters, Kernel, correlation
 from evotune.samplers.settings import Prior

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from optuna.samplers import BaseSampler
 from optuna.samplers import GPSampler as OptunaGPSampler
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
+from threadpoolctl import threadpool_limits
 
 from evotune.samplers.history import History
 from evotune.samplers.wrapped import WrappedSampler

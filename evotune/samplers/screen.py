@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
+from threadpoolctl import ThreadpoolController
 
 from evotune.samplers.acquisition import expected_improvement, normal_cdf
 from evotune.samplers.fitting import fit

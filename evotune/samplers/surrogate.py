@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import lapack  # type: ignore[import-untyped]  # it ships no types
+from scipy.linalg import lapack
 
 from evotune.samplers.aspects import unevenness
 from evotune.samplers.fitting import JITTER

@@ -17,6 +17,7 @@ def test_inputs_are_other_ones_for_a_while_and_then_what_they_were(size: int) ->
     unseen = UnseenInputs(sets)
     for _ in range(6):
         with unseen.swapped(range(4)):
+            assert unseen.swap is not None
             copies = [unseen.swap.swapped(inputs, number) for number, inputs in enumerate(before)]
             assert all(equal(one, other) for one, other in zip(copies, sets, strict=True))
             changed = [not equal(one, other) for one, other in zip(sets, before, strict=True)]

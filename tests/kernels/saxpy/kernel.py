@@ -67,11 +67,7 @@ class Saxpy(Kernel):
 
     name = "saxpy"
     variants = (SaxpyCpu(), SaxpyCuda())
-    workloads = (
-        SaxpyWorkload("small", "float32", 4096),
-        SaxpyWorkload("larger", "float32", 65536),
-        SaxpyWorkload("streaming", "float32", 4 << 20),
-    )
+    workloads = (SaxpyWorkload("small", "float32", 4096), SaxpyWorkload("larger", "float32", 65536))
     distributions = ("normal", "uniform")
 
     def inputs(self, workload: Workload, distribution: str, seed: int) -> Inputs:

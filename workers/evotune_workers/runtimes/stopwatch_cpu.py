@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -16,7 +16,7 @@ from ..gates.errors import errors_beside
 from ..gates.gate import Errors
 from ..kernel import Baseline, Inputs
 from ..stopwatch import CACHE_MULTIPLE, SAMPLE_US, WARM_UP_CALLS, Conditions, Mode, Stopwatch, StopwatchFacts
-from .unseen import UnseenInputs, UnseenOutput
+from .unseen import UnseenInputs
 
 # Outputs that a sample's calls may be given memory of: the one being written and those not freed yet.
 OUTPUTS_ALIVE = 3
@@ -40,8 +40,6 @@ class CpuStopwatch(Stopwatch):
         contents = [example.inputs for example in examples]
         self._mode: Mode = mode
         self._benches, self._contents = benches, contents
-        self._unseen: dict[str, UnseenOutput] = {}
-        self._are_unseen = False
         self._output_like = first.kernel.empty_output(first.workload)
         self._sets = first.buffer_sets(seeds, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
         self._inputs = UnseenInputs(self._sets)
@@ -77,27 +75,21 @@ class CpuStopwatch(Stopwatch):
         assert output is not None
         return elapsed_us / self._calls_per_sample, self._is_right(side, (self._next - 1) % len(sets), output)
 
-    @contextmanager
-    def unseen_inputs(self, samples: int) -> Iterator[None]:
+    def unseen_inputs(self, samples: int) -> AbstractContextManager[None]:
         """Of the sets that come next."""
         coming = min(samples * self._calls_per_sample, len(self._sets))
-        with self._inputs.swapped((self._next + ahead) % len(self._sets) for ahead in range(coming)):
-            self._are_unseen = True
-            try:
-                yield
-            finally:
-                self._are_unseen = False
+        return self._inputs.swapped((self._next + ahead) % len(self._sets) for ahead in range(coming))
 
     def unseen_errors(self) -> Mapping[str, Errors]:
         """Beside the baseline's on the same inputs."""
-        return {name: unseen.errors(self._benches[name], self._contents) for name, unseen in self._unseen.items()}
+        return self._inputs.errors(self._benches, self._contents)
 
     def _is_right(self, side: str, number: int, output: torch.Tensor) -> bool:
         """Unseen outputs of candidates are kept, and looked at when all has been timed."""
-        if not self._are_unseen:
+        if self._inputs.swap is None:
             return torch.equal(output, self._expected[side][number % len(self._expected[side])])
         if side in self._benches:
-            self._unseen[side] = UnseenOutput(number, self._inputs.swap, output)
+            self._inputs.keep(side, number, output)
         return True
 
     def _spoil_outputs(self) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ from ..kernel import Baseline, Inputs
 from ..stopwatch import CACHE_MULTIPLE, SAMPLE_US, WARM_UP_CALLS, Conditions, Mode, Stopwatch, StopwatchFacts
 from .graph import CallGraph
 from .telemetry import Telemetry
-from .unseen import UnseenInputs, UnseenOutput
+from .unseen import UnseenInputs
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,6 @@ class CudaStopwatch(Stopwatch):
         self._baselines = baselines
         self._benches, self._contents = benches, [example.inputs for example in examples]
         self._inputs = UnseenInputs(baselines.sets)
-        self._unseen: dict[str, UnseenOutput] = {}
-        self._are_unseen = False
         self._expected = {
             name: [bench.launch(bench.workload, example.inputs) for example in examples]
             for name, bench in benches.items()
@@ -116,19 +114,13 @@ class CudaStopwatch(Stopwatch):
         time_us = graph.replay_us()
         return time_us, self._are_right(side, graph.outputs)
 
-    @contextmanager
-    def unseen_inputs(self, samples: int) -> Iterator[None]:
+    def unseen_inputs(self, samples: int) -> AbstractContextManager[None]:
         """Of all sets: every sample meets them all."""
-        with self._inputs.swapped(range(len(self._baselines.sets))):
-            self._are_unseen = True
-            try:
-                yield
-            finally:
-                self._are_unseen = False
+        return self._inputs.swapped(range(len(self._baselines.sets)))
 
     def unseen_errors(self) -> Mapping[str, Errors]:
         """Beside the baseline's on the same inputs."""
-        return {name: unseen.errors(self._benches[name], self._contents) for name, unseen in self._unseen.items()}
+        return self._inputs.errors(self._benches, self._contents)
 
     def begin_block(self) -> None:
         """Nothing: clocks are read at the end, when the device has been at work for milliseconds."""
@@ -143,9 +135,9 @@ class CudaStopwatch(Stopwatch):
 
     def _are_right(self, side: str, outputs: Sequence[torch.Tensor]) -> bool:
         """One of the unseen outputs is kept, and looked at when all has been timed."""
-        if self._are_unseen:
+        if self._inputs.swap is not None:
             number = random.randrange(len(outputs))
-            self._unseen[side] = UnseenOutput(number, self._inputs.swap, outputs[number].clone())
+            self._inputs.keep(side, number, outputs[number].clone())
             return True
         expected = self._expected[side]
         right = [_same_bits(output, expected[number % len(expected)]) for number, output in enumerate(outputs)]

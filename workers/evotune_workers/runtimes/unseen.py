@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,7 +57,10 @@ class UnseenOutput:
 
 
 class UnseenInputs:
-    """The buffer sets of a stopwatch. `swap` is the last one that was drawn; each is drawn anew."""
+    """The buffer sets of a stopwatch, and what candidates gave on them while they were `swapped`.
+
+    `swap` is drawn anew each time; None while the sets hold what is known.
+    """
 
     def __init__(self, sets: Sequence[Inputs]) -> None:
         """All sets have tensors of the same sizes."""
@@ -65,18 +68,29 @@ class UnseenInputs:
         # The system's randomness, so that no build can know what comes.
         self._random = random.SystemRandom()
         self._drawn = 0
-        self.swap = Swap(0, 0, 0)
+        self.swap: Swap | None = None
+        self._outputs: dict[str, UnseenOutput] = {}
+
+    def keep(self, side: str, number: int, output: torch.Tensor) -> None:
+        """A candidate's output for the swapped set of that number, to be looked at when all has been timed."""
+        assert self.swap is not None
+        self._outputs[side] = UnseenOutput(number, self.swap, output)
+
+    def errors(self, benches: Mapping[str, Bench], contents: Sequence[Inputs]) -> dict[str, Errors]:
+        """Of the last output that was kept of each candidate, beside the baseline's on the same inputs."""
+        return {side: unseen.errors(benches[side], contents) for side, unseen in self._outputs.items()}
 
     @contextlib.contextmanager
     def swapped(self, numbers: Iterable[int]) -> Iterator[None]:
         """The sets of these numbers with two runs swapped."""
-        self.swap = self._draw()
-        pairs = [self.swap.of(self._sets[number], number) for number in numbers]
+        self.swap = swap = self._draw()
+        pairs = [swap.of(self._sets[number], number) for number in numbers]
         _exchange(pairs)
         try:
             yield
         finally:
             _exchange(pairs)
+            self.swap = None
 
     def _draw(self) -> Swap:
         """Every tensor in turn."""
