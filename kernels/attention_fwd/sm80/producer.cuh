@@ -76,18 +76,14 @@ class Producer {
             const int first_key = item.first_key(t), slot = position_.slot;
             // A stage that was never filled counts as released: the parity before the first phase is complete.
             if (initialisation_.seen()) wait_for_phase(empty_keys(shared_, slot), position_.parity ^ 1);
-#pragma unroll
-            for (int group = 0; group < kv_warps; ++group) {
-                load(keys, keys_of_stage(shared_, slot), first_key, sequence, group);
+            load_groups(keys, keys_of_stage(shared_, slot), first_key, sequence, [&](int group) {
                 initialisation_.wait();
                 arrive_after_copies(full_keys(shared_, slot, group));
-            }
+            });
             wait_for_phase(empty_values(shared_, slot), position_.parity ^ 1);
-#pragma unroll
-            for (int group = 0; group < kv_warps; ++group) {
-                load(values, values_of_stage(shared_, slot), first_key, sequence, group);
+            load_groups(values, values_of_stage(shared_, slot), first_key, sequence, [&](int group) {
                 arrive_after_copies(full_values(shared_, slot, group));
-            }
+            });
             position_.advance();
         }
         // Consumers arrive also where there is nothing to copy.
@@ -101,11 +97,27 @@ class Producer {
     }
 
   private:
-    __device__ __forceinline__ void load(
-        const uint16_t* source, uint32_t target, int first_key, int sequence, int group) {
-        const int row = group * warp_keys;
-        load_rows<warp_keys, loader_threads>(
-            target + row * row_bytes, source, first_key + row, sequence, thread_, policy_);
+    // One group's rows after the other, and `loaded` after each.
+    template <class Loaded>
+    __device__ __forceinline__ void load_groups(
+        const uint16_t* source, uint32_t target, int first_key, int sequence, Loaded&& loaded) {
+        if (first_key + tile_n <= sequence) {
+#pragma unroll
+            for (int group = 0; group < kv_warps; ++group) {
+                const int row = group * warp_keys;
+                load_whole_rows<warp_keys, loader_threads>(
+                    target + row * row_bytes, source, first_key + row, thread_, policy_);
+                loaded(group);
+            }
+        } else {
+#pragma unroll 1
+            for (int group = 0; group < kv_warps; ++group) {
+                const int row = group * warp_keys;
+                load_rows<warp_keys, loader_threads>(
+                    target + row * row_bytes, source, first_key + row, sequence, thread_, policy_);
+                loaded(group);
+            }
+        }
     }
 
     uint32_t shared_;
