@@ -60,7 +60,7 @@ def _answers(recording: Recording, budget: int) -> Any:
     from kernel_tuner.runners.runner import Runner
     from kernel_tuner.util import InvalidConfig, RuntimeFailedConfig, StopCriterionReached
 
-    class Answers(Runner):  # type: ignore[misc]  # Kernel Tuner has no types
+    class Answers(Runner):
         """Looks up what a runner would measure."""
 
         def __init__(self) -> None:

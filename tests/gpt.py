@@ -1,4 +1,4 @@
-"""A small GPT written with F.scaled_dot_product_attention, as a user's model is, and a way to give it another one."""
+"""A small GPT that calls torch's scaled_dot_product_attention, as users' models do, or another function."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 
 class Attention(nn.Module):
@@ -21,7 +21,7 @@ class Attention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, length, _ = x.shape
         q, k, v = (each.view(batch, length, self.heads, -1).transpose(1, 2) for each in self.joint(x).chunk(3, dim=-1))
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         joined: torch.Tensor = self.out(mixed.transpose(1, 2).reshape(batch, length, self.width))
         return joined
 
@@ -58,6 +58,6 @@ class GPT(nn.Module):
 
 @contextmanager
 def attention_of(function: Callable[..., torch.Tensor]) -> Iterator[None]:
-    """In it, models that call F.scaled_dot_product_attention call `function`."""
-    with patch.object(F, "scaled_dot_product_attention", function):
+    """In it, models that call it as the GPT does call `function`."""
+    with patch.object(functional, "scaled_dot_product_attention", function):
         yield

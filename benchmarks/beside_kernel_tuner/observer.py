@@ -25,7 +25,7 @@ SLOWEST = sys.float_info.max
 TOLERANCE = 1e-3
 
 
-class Observer(OutputObserver):  # type: ignore[misc]  # Any, where Kernel Tuner is not installed
+class Observer(OutputObserver):
     """Keeps every evaluation, whatever ends the search; ends it with the budget's last configuration."""
 
     def __init__(self, kernel: TunedKernel, space: TunerSpace, budget: int) -> None:

@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evotune import database_url, options
+from evotune.commands.given import given
 from evotune.errors import UserError
 
 if TYPE_CHECKING:
     from evotune_db.records import LeaderboardFilter
+
+# Settings of a package.
+NOTHING_TO_T4 = ("kernel", "target", "device", "trial", "arch", "within")
 
 app = typer.Typer()
 
 
 @app.command(epilog="Example: evotune export --kernel attention_fwd --workload mission --out best_attention")
 def export(
+    context: typer.Context,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new or empty folder; for T4, a new file.")],
     kernel: options.KernelOption = None,
     target: options.TargetOption = None,
@@ -54,6 +59,7 @@ def export(
     from evotune_db.records import LeaderboardFilter
 
     if format is options.ExportFormat.T4:
+        _refuse_beside_t4(context)
         _export_t4(out, search, workload, db)
     else:
         _export_package(out, LeaderboardFilter(kernel, target, device, workload, search, trial), within, arch or (), db)
@@ -104,6 +110,14 @@ def _export_package(
     trials = sorted({each.entry.trial for each in served if not each.by_sdpa})
     numbers = f"trial{'s' if len(trials) > 1 else ''} {', '.join(map(str, trials))}"
     typer.echo(f"{numbers} exported to {out}; check and time it: evotune verify {shlex.quote(str(out))}")
+
+
+def _refuse_beside_t4(context: typer.Context) -> None:
+    names = given(context, NOTHING_TO_T4)
+    if names:
+        raise UserError(
+            f"--format t4 exports the results of one search as they are, got {names} too; leave {names} out"
+        )
 
 
 def _export_t4(out: Path, search: int | None, workload: str | None, db: str) -> None:

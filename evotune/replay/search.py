@@ -15,7 +15,7 @@ from evotune.replay.lookup import WORKER, Lookup
 from evotune.replay.plan import OPTION, ReplayPlan, make_replay_plan, replay_record, resumed_replay_plan
 from evotune.request import RECORDED, SearchRequest, SearchResult
 from evotune.study import Study
-from evotune_db import Database
+from evotune_db import Database, DatabaseError
 from evotune_db.progress import FINISHED
 from evotune_db.records import SearchState, StoredSearch, StoredTrial
 
@@ -103,6 +103,10 @@ def _run(
         try:
             # One trial at a time, each proposed when the one before it has been told: as benchmarks/replay.py counts.
             state = SearchLoop(work, ledger, interrupt, budget=plan.budget, batch=1, ahead=0).run(trials)
-        finally:
+        except DatabaseError:
+            raise  # where no outcome can be written, no end can be
+        except BaseException:
             database.finish_search(search_id, state)
+            raise
+        database.finish_search(search_id, state)
     return state

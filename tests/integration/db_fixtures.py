@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from evotune_db import Database
-from tests.integration.db_server import Server, find_programs, running_server
+from tests.integration.db_server import Server, programs_or_skip, running_server
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """A PostgreSQL server; a machine without one skips its tests, CI must have one."""
-    programs = find_programs()
-    if programs is None and os.environ.get("CI") != "true":
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    assert programs is not None, "CI must have PostgreSQL: apt-get install postgresql"
-    with running_server(programs) as running:
+    """A PostgreSQL server."""
+    with running_server(programs_or_skip()) as running:
         yield running
 
 

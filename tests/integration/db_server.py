@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 
 class Server:
@@ -69,6 +70,15 @@ def find_programs() -> Path | None:
         return Path(on_path).resolve().parent
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     return installed[-1].parent if installed else None
+
+
+def programs_or_skip() -> Path:
+    """The same; a machine without them skips its tests, CI must have them."""
+    programs = find_programs()
+    if programs is None and os.environ.get("CI") != "true":
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    assert programs is not None, "CI must have PostgreSQL: apt-get install postgresql"
+    return programs
 
 
 @contextmanager

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
 import pytest
 
-from tests.integration.db_server import find_programs
+from tests.integration.db_server import programs_or_skip
 from tests.integration.test_search import environment
 
 pytestmark = pytest.mark.quiet
@@ -22,8 +21,8 @@ STORMS = {
 
 @pytest.mark.parametrize("database", STORMS)
 def test_a_search_that_is_killed_at_random_moments_ends_with_its_budget_and_loses_nothing(database: str) -> None:
-    if database == "postgresql" and find_programs() is None and os.environ.get("CI") != "true":
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    if database == "postgresql":
+        programs_or_skip()
     command = [sys.executable, "-m", "tests.storm", "--database", database, *STORMS[database]]
     ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=240)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -81,8 +81,8 @@ class Samples:
     @property
     def dropped(self) -> int:
         """Blocks that do not count, from the first that does: before it a device at its power limit finds its clock."""
-        first = next((place for place, block in enumerate(self.blocks) if block in self.kept), 0)
-        return len(self.blocks) - first - len(self.kept)
+        since = self.blocks[self.blocks.index(self.kept[0]) :] if self.kept else self.blocks
+        return len(since) - len(self.kept)
 
     @property
     def wrong(self) -> frozenset[str]:
