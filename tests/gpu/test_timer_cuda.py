@@ -101,11 +101,10 @@ def copying_us(size: int, sets: int) -> float:
 @pytest.fixture
 def busy_gpu() -> Iterator[None]:
     """A process that uses the same GPU now and then."""
-    process = subprocess.Popen([sys.executable, "-c", BURSTS], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    yield
-    process.kill()
-    process.wait()
+    with subprocess.Popen([sys.executable, "-c", BURSTS], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        yield
+        process.kill()
 
 
 @pytest.mark.usefixtures("busy_gpu")
