@@ -1,0 +1,146 @@
+"""How far a search's leaderboard holds on another day or another machine of the same kind.
+
+    python benchmarks/remeasured.py --db evotune.db [--search N] [--top 20] [--out FILE]
+
+Builds the best trials of a search again, puts them through every gate on inputs that no search uses, times them side by
+side in one process, and compares: Kendall's tau of the two rankings, the pairs that changed places though they differ
+by more than 1 %, and the winner's regret, which is how much slower the leaderboard's first is than the fastest now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from scipy.stats import kendalltau
+
+from evotune.facts import git_facts, versions
+from evotune.own_device import device_that_measured
+from evotune.rebuilding import rebuilt
+from evotune.seeds import confirmation_seeds
+from evotune.selection import folder_of
+from evotune_db import Database
+from evotune_db.records import LeaderboardEntry, LeaderboardFilter
+from evotune_workers.device import Device
+from evotune_workers.jobs import ConfirmJob
+from evotune_workers.kernel_folder import load_kernel
+from evotune_workers.measurer import Measurer
+from evotune_workers.quiet import measuring
+
+# A change of places among closer ones is of no account to who runs the kernel.
+CLOSE = 0.01
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One trial's figures on the leaderboard and now; medians in microseconds on cold caches."""
+
+    rank: int
+    trial: int
+    then_us: float
+    then_speedup: float
+    now_us: float
+    now_speedup: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """`overtaken` = pairs that changed places and are more than `CLOSE` apart in speed-up now; `regret` in 1."""
+
+    tau: float
+    overtaken: int
+    pairs: int
+    regret: float
+
+
+def main() -> None:
+    """Measures, prints a row a trial and the agreement, writes both."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--db", required=True, type=Path)
+    parser.add_argument("--search", type=int, help="its number; without it, the last one")
+    parser.add_argument("--top", type=int, default=20)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    database = Database.open(f"sqlite:///{options.db.absolute()}")
+    search = options.search or database.searches()[-1].id
+    entries = database.leaderboard(LeaderboardFilter(search=search, top=options.top))
+    device, now = measure(database, entries)
+    pairs = [
+        Pair(entry.rank, entry.trial, entry.median_us, entry.speedup, *now[entry.trial])
+        for entry in entries
+        if entry.trial in now
+    ]
+    found = agreement(pairs)
+    print_table(device, pairs, found)
+    if options.out is not None:
+        write(options.out, device, pairs, found)
+
+
+def measure(database: Database, entries: Sequence[LeaderboardEntry]) -> tuple[Device, dict[int, tuple[float, float]]]:
+    """Median (us) and speed-up of each trial that passes again, all interleaved."""
+    device = device_that_measured(entries[0], "measured again")
+    details = database.trial(entries[0].trial)
+    folder, record = folder_of(details), details.record
+    variant = load_kernel(folder).variant_for(record.target).name
+    trials = [database.trial(entry.trial) for entry in entries]
+    with ThreadPoolExecutor() as pool:
+        candidates = tuple(pool.map(lambda trial: rebuilt(trial, folder, variant, entries[0].workload), trials))
+    job = ConfirmJob(candidates, variant, confirmation_seeds(record.seed + 1))
+    measurer = Measurer(folder, device)
+    with measuring() if device.kind == "cpu" else contextlib.nullcontext():
+        measurements = measurer.confirm(job)
+    measurer.close()
+    now: dict[int, tuple[float, float]] = {}
+    for entry, measurement in zip(entries, measurements, strict=True):
+        if measurement.timings:
+            now[entry.trial] = (measurement.timings[0].median_us, measurement.timings[0].speedup)
+        else:
+            print(f"trial {entry.trial} is left out: {measurement.reason}")
+    return device, now
+
+
+def agreement(pairs: Sequence[Pair]) -> Agreement:
+    """Of the ranking then, in the order given, with the speed-ups now."""
+    now = [pair.now_speedup for pair in pairs]
+    both = list(itertools.combinations(now, 2))
+    tau = kendalltau([-pair.rank for pair in pairs], now).statistic
+    overtaken = sum(later / earlier > 1 + CLOSE for earlier, later in both)
+    return Agreement(float(tau), overtaken, len(both), max(now) / now[0] - 1)
+
+
+def print_table(device: Device, pairs: Sequence[Pair], found: Agreement) -> None:
+    """A row a trial, then the agreement in a sentence."""
+    print(f"| rank | trial | then | now ({device.name}) |")
+    print("|---|---|---|---|")
+    for pair in pairs:
+        then, now = f"{pair.then_us:.3f} us, {pair.then_speedup:.3f}x", f"{pair.now_us:.3f} us, {pair.now_speedup:.3f}x"
+        print(f"| {pair.rank} | {pair.trial} | {then} | {now} |")
+    print(
+        f"Kendall's tau {found.tau:.2f}; {found.overtaken} of {found.pairs} pairs changed places and differ by more"
+        f" than {CLOSE:.0%}; winner's regret {found.regret:.2%}"
+    )
+
+
+def write(path: Path, device: Device, pairs: Sequence[Pair], found: Agreement) -> None:
+    """The figures with what they depend on."""
+    facts = {
+        "device": {"name": device.name, **device.facts},
+        "versions": versions(),
+        "git": git_facts(Path(__file__).parent),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "agreement": asdict(found),
+        "trials": [asdict(pair) for pair in pairs],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(facts, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
