@@ -109,6 +109,26 @@ def test_a_captured_call_gives_the_same_bits_at_every_replay(attention_fwd: Func
         assert torch.equal(out, attention_fwd(q, k, v))
 
 
+def test_a_first_call_in_a_capture_is_refused_and_works_after_one_on_its_stream(
+    attention_fwd: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_modules", "_spares"):
+        monkeypatch.setattr(sibling(attention_fwd, "cuda_modules"), name, {})
+    sys.modules[attention_fwd.__module__]._plans.clear()
+    q, k, v = inputs((1, 8, 512), (1, 8, 512), (1, 8, 512))
+    stream, graphs = torch.cuda.Stream(), [torch.cuda.CUDAGraph() for _ in range(2)]
+    with pytest.raises(RuntimeError, match="got a first call in a capture"), torch.cuda.graph(graphs[0], stream=stream):
+        q.clone()  # torch warns of a graph that has nothing
+        attention_fwd(q, k, v)
+    with torch.cuda.stream(stream):
+        attention_fwd(q, k, v)
+    with torch.cuda.graph(graphs[1], stream=stream):
+        out = attention_fwd(q, k, v)
+    graphs[1].replay()
+    torch.cuda.synchronize()
+    assert torch.equal(out, attention_fwd(q, k, v))
+
+
 def test_calls_on_two_streams_do_not_disturb_each_other(attention_fwd: Function) -> None:
     pairs = [inputs((1, 8, 512), (1, 8, 512), (1, 8, 512), seed=seed) for seed in (1, 2)]
     expected = [attention_fwd(*each) for each in pairs]

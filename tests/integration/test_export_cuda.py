@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
+import evotune
 from evotune.export import ExportError
 from evotune.locate import kernel_folder
+from evotune_workers.compilers import nvcc
 from evotune_workers.compilers.build import hash_binary
 from tests.attention_sm80 import PLAIN
 from tests.integration.export_record import Measured, hide_evotune, measure, reseal
@@ -129,6 +131,26 @@ def test_a_gpu_gets_the_cubin_of_its_own_generation_and_newer_ones_get_ptx(insta
     assert ran.stdout.split() == ["None", "None", "sm_89", "sm_90", "compute_90", "compute_90", "None"], ran.stderr
 
 
+def test_a_capture_takes_what_was_loaded_before_it_and_nothing_else(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = evotune.load(exported)
+    modules: Any = sys.modules[f"{function.__module__.rpartition('.')[0]}.cuda_modules"]
+    loaded: list[object] = []
+
+    def load() -> object:
+        loaded.append(modules.Module(object(), 1))
+        return loaded[-1]
+
+    monkeypatch.setattr("torch.cuda.is_current_stream_capturing", lambda: False)
+    assert modules._module(("k1",), 1, load) is loaded[0]
+    monkeypatch.setattr("torch.cuda.is_current_stream_capturing", lambda: True)
+    assert modules._module(("k1",), 1, load) is loaded[0] and modules._module(("k1",), 2, load) is loaded[1]
+    with pytest.raises(RuntimeError, match=r"^a kernel must be called on a stream before that is captured"):
+        modules._module(("k1",), 3, load)
+    assert len(loaded) == 2
+
+
 def test_a_cubin_of_another_hash_and_one_of_another_configuration_are_refused(exported: Path, tmp_path: Path) -> None:
     out = shutil.copytree(exported, tmp_path / "edited")
     manifest = _manifest(out)
@@ -169,9 +191,10 @@ def test_verify_refuses_a_machine_without_a_gpu_and_one_of_another_architecture(
 def test_a_manifest_edited_by_hand_is_refused(exported: Path, tmp_path: Path) -> None:
     out = shutil.copytree(exported, tmp_path / "edited")
     path = out / "attention_fwd" / "manifest.json"
-    path.write_text(path.read_text().replace('"median_us": 3100.0', '"median_us": 31.0'))
+    path.write_text(path.read_text().replace('"median_us": 3100.0', '"median_us": 31.0').replace("TILE_M", "TILE_X"))
     ran = _verify(out)
-    assert ran.returncode == 1 and "manifest.json was edited" in ran.stdout
+    edited = "integrity   REFUSED: manifest.json was edited: its content is not what its seal says\n"
+    assert ran.returncode == 1 and ran.stdout == f"{edited}NOT verified\n"
 
 
 def test_what_was_edited_is_refused_before_any_of_it_runs(exported: Path, tmp_path: Path) -> None:
@@ -203,6 +226,14 @@ def test_a_binary_that_is_no_longer_the_one_that_was_measured_is_refused(measure
     other = replace(measured, details=replace(measured.details, builds=builds))
     with pytest.raises(ExportError, match=r"^the binary must be the one that was measured"):
         other.export(tmp_path / "out")
+
+
+def test_a_binary_that_takes_too_long_to_build_is_told(
+    measured: Measured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nvcc, "TIME_LIMIT_SECONDS", 0.1)
+    with pytest.raises(ExportError, match=r"^trial 7 must compile for sm_80, got: a build must end within .*, killed"):
+        measured.export(tmp_path / "out", ["sm_80"])
 
 
 def _forge_hash(out: Path, name: str) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-_MARK = b"evotune-configuration:"
-_RECORD_BYTES = 1024
+from .integrity import recorded_macros
+
 _lock = threading.Lock()
 _loaded: dict[tuple[Path, str], ctypes.CDLL] = {}
 
@@ -37,10 +37,9 @@ def _load(folder: Path, manifest: Mapping[str, Any], kernel: str) -> ctypes.CDLL
     sources = [folder / name for name in ("build.sh", f"configurations/{kernel}.h", *manifest["source"]["files"])]
     if not path.is_file() or any(source.stat().st_mtime > path.stat().st_mtime for source in sources):
         _build(folder, kernel, path)
+    _check_identity(path, manifest["kernels"][kernel]["macros"])
     _share_openmp_with_torch()
-    functions = ctypes.CDLL(str(path))
-    _check_identity(functions, path, manifest["kernels"][kernel]["macros"])
-    return functions
+    return ctypes.CDLL(str(path))
 
 
 def _library_path(folder: Path, kernel: str) -> Path:
@@ -90,14 +89,9 @@ def _share_openmp_with_torch() -> None:
         ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
 
 
-def _check_identity(functions: ctypes.CDLL, path: Path, macros: Mapping[str, str]) -> None:
+def _check_identity(path: Path, macros: Mapping[str, str]) -> None:
     """The binary says which configuration it was built with; it must be the manifest's."""
-    try:
-        record = (ctypes.c_char * _RECORD_BYTES).in_dll(functions, "evotune_configuration").value
-    except ValueError as error:
-        raise RuntimeError(f"{path} must carry evotune_configuration, found none; delete it to rebuild") from error
-    pairs = record.removeprefix(_MARK).decode(errors="replace").split(";")
-    found = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    found = recorded_macros(path.read_bytes())
     for name in sorted({*macros, *found}):
         if found.get(name) != macros.get(name):
             raise RuntimeError(
