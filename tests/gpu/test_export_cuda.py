@@ -24,6 +24,9 @@ from .conftest import ATTENTION
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
 
+# Torch's compiler warns of what is not ours: that TF32 is off, which nothing here asks for.
+compiles = pytest.mark.filterwarnings("default")
+
 Function = Callable[..., torch.Tensor]
 SPLIT: Configuration = {**PLAIN, "split_kv": 2, "split_merge": "workspace"}
 PERSISTENT: Configuration = {**PLAIN, "persistent": True}
@@ -80,6 +83,7 @@ def test_no_queries_give_an_empty_result_and_tensors_of_the_cpu_are_refused(atte
         attention_fwd(q, k.cpu(), v)
 
 
+@compiles
 def test_it_compiles_without_a_graph_break(attention_fwd: Function) -> None:
     def block(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         return attention_fwd(q * 2, k, v, is_causal=True) + 1
@@ -91,6 +95,7 @@ def test_it_compiles_without_a_graph_break(attention_fwd: Function) -> None:
             close(compiled(*arguments).clone(), block(*arguments).double())
 
 
+@compiles
 def test_the_operator_keeps_the_rules_of_operators(attention_fwd: Function) -> None:
     operator = sys.modules[attention_fwd.__module__]._operator
     torch.library.opcheck(operator, (*inputs((1, 2, 40), (1, 2, 40), (1, 2, 40)), True, 0.2))
@@ -174,6 +179,7 @@ def test_verify_passes_and_fails_when_the_claim_is_out_of_reach(plain: Path, gpu
     assert "more than 10 % below the claim" in ran.stdout and ran.stdout.endswith("NOT verified\n")
 
 
+@compiles
 def test_the_host_spends_no_more_than_5_us_beyond_the_bare_launch(plain: Path) -> None:
     times = host_times(plain, 1, 8, 512)
     print(times)
