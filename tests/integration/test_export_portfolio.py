@@ -44,6 +44,7 @@ def test_the_manifest_shows_the_kernel_and_the_loss_of_each_workload(package: Pa
     assert found == [("mission", "k1", 0.0204, 8), ("causal", "k2", 0.0, 9), ("long", None, 0.0, 9)]
     readme = (package.parent / "README.md").read_text()
     assert "| `mission` | k1 |" in readme and "| 2.0% |" in readme and "| `long` | SDPA |" in readme
+    assert "the figures there are those of the fastest trial" in readme
 
 
 def test_each_shape_goes_to_its_kernel_and_sdpa_serves_what_is_nearest_to_where_it_was_faster(package: Path) -> None:

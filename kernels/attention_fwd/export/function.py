@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # in the kernel's folder, where a package's launching.py is cpu.py or sm80.py
     from . import cpu as launching
 else:
     from . import launching
