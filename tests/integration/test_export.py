@@ -304,6 +304,15 @@ def test_a_target_that_cannot_be_exported_is_refused(measured: Measured, tmp_pat
         replace(measured, entry=replace(measured.entry, target="sm_70")).export(tmp_path / "out")
 
 
+def test_a_variant_that_the_kernel_no_longer_has_is_named(measured: Measured, tmp_path: Path) -> None:
+    changed = _copied(measured.folder, tmp_path)
+    source = changed / "kernel.py"
+    source.write_text(source.read_text().replace("(CpuVariant(), Sm80Variant())", "(CpuVariant(),)"))
+    trial = replace(measured.from_folder(changed), entry=replace(measured.entry, target="sm_90"))
+    with pytest.raises(ExportError, match=r"^trial 7 was of a variant that attention_fwd no longer has: .* got sm_90$"):
+        trial.export(tmp_path / "out")
+
+
 def test_a_full_disk_leaves_nothing_behind(measured: Measured, tmp_path: Path) -> None:
     """A limit on file sizes stands in for the disk: the write fails half-way in the same place."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
