@@ -2,9 +2,10 @@
 
 python benchmarks/export_overhead.py DIR [--batch 1 --heads 8 --length 512]
 
-DIR is a folder that `evotune export` wrote. Both sides queue the same kernel on the same stream and are timed by the
-host's clock without waiting for the GPU: the bare one is cuda.core's launch with everything made beforehand; the other
-is the function as a user calls it, its output allocated each time. The goal is 5 us. SDPA is there for comparison.
+DIR is a folder that `evotune export` wrote for a GPU. Both sides queue the same kernel on the same stream and are timed
+by the host's clock without waiting for the GPU: the bare one is cuda.core's launch with everything made beforehand; the
+other is the function as a user calls it, its output allocated each time. The goal is 5 us. SDPA is there to compare.
+A kernel with a workspace is refused: the function allocates that, too, so there is no launch without it to compare to.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ import evotune
 
 # Fewer than the launches that a queue holds (1,024), so that the host never waits.
 CALLS, REPEATS, WARM_UP = 200, 50, 5
+# Of the arguments of a launch: after stream, config, kernel, q, k, v and output. Its memory is gone after the call.
+WORKSPACE = 7
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,11 @@ def main() -> None:
 def host_times(folder: Path, batch: int, heads: int, length: int) -> HostTimes:
     """At the dtype and head size of the first workload of the package."""
     attention_fwd = evotune.load(folder)
-    function = import_module(attention_fwd.__module__)
+    function: Any = import_module(attention_fwd.__module__)
+    if function.DEVICE_TYPE != "cuda":
+        sys.exit(f"the package must be for a GPU, got one for {function.MANIFEST['target']}")
+    if not torch.cuda.is_available():
+        sys.exit("a GPU must be there and usable by torch, got none")
     workload = function.MANIFEST["workloads"][0]["workload"]
     shape, dtype = (batch, heads, length, workload["head_dim"]), getattr(torch, workload["dtype"])
     q, k, v = (torch.randn(shape, dtype=dtype, device="cuda") for _ in range(3))
@@ -93,25 +100,25 @@ def host_us(call: Callable[[], object]) -> float:
 
 
 def bare_launch(function: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> Callable[[], object]:
-    """The very launch that the function ends in: its arguments are taken from one call."""
-    package = function.__name__.rpartition(".")[0]
-    modules = import_module(f"{package}.cuda_modules")
-    launching: Any = import_module(f"{package}.launching")
-    kept: list[tuple[object, ...]] = []
+    """The very launch that the function ends in: its arguments are taken from one call, planned afresh."""
+    launching: Any = import_module(f"{function.__name__.rpartition('.')[0]}.launching")
+    kept: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
     real = launching.load_program
 
     def load_program(*arguments: object) -> object:
         program = real(*arguments)
-        return modules.Program(lambda *given: kept.append((program.launch, *given)), *list(vars(program).values())[1:])
+        return replace(program, launch=lambda *given: kept.append((program.launch, given)))
 
     launching.load_program = load_program
     try:
-        kernel = next(iter(function.MANIFEST["kernels"]))
-        out: torch.Tensor = function.kernel_function(kernel)(q, k, v)
+        out: torch.Tensor = function._plan(q, k, v, False, None)(q, k, v)
     finally:
         launching.load_program = real
-    launch, *given = kept[0]
-    assert callable(launch)
+    if not kept:
+        sys.exit(f"a kernel must serve the shape, SDPA serves {list(q.shape)}; choose another by --batch and the like")
+    [(launch, given)] = kept
+    if given[WORKSPACE]:
+        sys.exit("a kernel must have no workspace to be launched by itself, this one has; export another trial")
 
     def call() -> torch.Tensor:
         launch(*given)

@@ -2,7 +2,7 @@
 
 from .contents import Served
 from .evidence import ExportError
-from .package import export_package, export_trial
+from .package import export_package
 from .portfolio import Choice, choose_portfolio
 
-__all__ = ["Choice", "ExportError", "Served", "choose_portfolio", "export_package", "export_trial"]
+__all__ = ["Choice", "ExportError", "Served", "choose_portfolio", "export_package"]

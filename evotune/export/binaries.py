@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from evotune_workers.compilers.build import BuildRequest, Resources, hash_binary, macro_flags
-from evotune_workers.compilers.cuda_toolkit import find_nvcc
-from evotune_workers.compilers.nvcc import TIME_LIMIT_SECONDS, compile_nvcc
-from evotune_workers.compilers.process import run_group
+from evotune_workers.compilers.build import Build, BuildRequest, Resources
+from evotune_workers.compilers.nvcc import compile_nvcc, compile_ptx
 from evotune_workers.kernel import Value
 from evotune_workers.targets import KNOWN_TARGETS, capability, known_device
 
 from .evidence import Evidence, ExportError
-
-PTX_FLAGS = ("-ptx", "-std=c++17", "-O3")
 
 
 @dataclass(frozen=True)
@@ -57,15 +51,14 @@ def make_binaries(evidence: Evidence, kernel: str, names: Sequence[str]) -> tupl
 
 def _cubin(evidence: Evidence, kernel: str, name: str) -> Binary:
     _check_fits(evidence, name)
-    build = compile_nvcc(BuildRequest(evidence.folder, evidence.variant, name, _macros(evidence)))
-    if build.binary is None:
-        raise ExportError(f"trial {evidence.entry.trial} must compile for {name}, got: {build.failure}; leave it out")
-    if name == evidence.entry.target and hash_binary(build.binary) != evidence.build.binary_hash:
+    build = compile_nvcc(_request(evidence, name))
+    binary = _binary(build, evidence, name)
+    if name == evidence.entry.target and build.binary_hash != evidence.build.binary_hash:
         raise ExportError(
             f"the binary must be the one that was measured, which {evidence.build.compiler} made; {build.compiler}"
             f" makes another of trial {evidence.entry.trial}: use that compiler, or search again"
         )
-    return Binary(name, f"binaries/{kernel}.{name}.cubin", build.binary, build.resources)
+    return Binary(name, f"binaries/{kernel}.{name}.cubin", binary, build.resources)
 
 
 def _check_fits(evidence: Evidence, name: str) -> None:
@@ -80,16 +73,18 @@ def _check_fits(evidence: Evidence, name: str) -> None:
 
 def _ptx(evidence: Evidence, kernel: str, architecture: str) -> Binary:
     name = f"compute_{capability(architecture)}"
-    with tempfile.TemporaryDirectory(prefix="evotune-export-") as folder:
-        output = Path(folder) / "kernel.ptx"
-        flags = (*PTX_FLAGS, f"-arch={name}", *macro_flags(_macros(evidence)))
-        command = (str(find_nvcc().nvcc), *flags, "-o", str(output), evidence.variant.sources[0])
-        ran = run_group(command, evidence.folder, TIME_LIMIT_SECONDS)
-        if ran.returncode != 0:
-            said = " ".join(ran.output.split())[:300]
-            raise ExportError(f"trial {evidence.entry.trial} must compile to PTX for {name}, got: {said}")
-        return Binary(name, f"binaries/{kernel}.{name}.ptx", output.read_bytes(), None)
+    binary = _binary(compile_ptx(_request(evidence, architecture)), evidence, name)
+    return Binary(name, f"binaries/{kernel}.{name}.ptx", binary, None)
 
 
-def _macros(evidence: Evidence) -> Mapping[str, Value]:
-    return dict[str, Value](evidence.macros)
+def _request(evidence: Evidence, architecture: str) -> BuildRequest:
+    return BuildRequest(evidence.folder, evidence.variant, architecture, dict[str, Value](evidence.macros))
+
+
+def _binary(build: Build, evidence: Evidence, name: str) -> bytes:
+    if build.binary is None:
+        raise ExportError(
+            f"trial {evidence.entry.trial} must compile for {name}, got: {build.failure}; it was measured on"
+            f" {evidence.entry.target}, built by {evidence.build.compiler}: export for that, by that compiler"
+        )
+    return build.binary

@@ -10,6 +10,7 @@ from evotune_db.records import LeaderboardEntry, TrialDetails
 
 from .binaries import Binary, architectures, make_binaries
 from .evidence import Evidence, ExportError, gather
+from .portfolio import loss
 from .targets import ExportTarget
 
 
@@ -28,8 +29,8 @@ class Served:
 
     @property
     def loss(self) -> float:
-        """By how much of the best one's speed the trial falls short: 0.02 where it takes 2 % longer."""
-        return max(0.0, self.best.speedup / self.entry.speedup - 1.0)
+        """By how much the trial falls short of the best one: 0.02 where it takes 2 % longer."""
+        return loss(self.entry, self.best)
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,11 @@ class Contents:
 def assemble(served: Sequence[Served], target: ExportTarget, wanted: Sequence[str]) -> Contents:
     """The package's contents, with every binary made; trials of one build are one kernel.
 
-    Raises ExportError when the record is incomplete, a binary cannot be made, or SDPA serves everything.
+    Raises ExportError when the record is incomplete, the trials are of several versions of their kernel, a binary
+    cannot be made, or SDPA serves everything.
     """
-    evidence = [gather(each.details, each.entry, each.folder, target.variant) for each in served]
+    _check_one_version(served)
+    evidence = [gather(each.details, each.entry, each.folder) for each in served]
     chosen = [each for each, row in zip(evidence, served, strict=True) if not row.by_sdpa]
     if not chosen:
         raise ExportError("a kernel must be faster than SDPA somewhere to be exported, none of these trials is")
@@ -86,3 +89,16 @@ def assemble(served: Sequence[Served], target: ExportTarget, wanted: Sequence[st
         for row, each in zip(served, evidence, strict=True)
     )
     return Contents(tuple(rows), kernels)
+
+
+def _check_one_version(served: Sequence[Served]) -> None:
+    """What was gated, and what launches it, is one for all of a package."""
+    versions: dict[str, int] = {}
+    for each in served:
+        versions.setdefault(each.details.record.kernel.source_hash, each.entry.trial)
+    if len(versions) > 1:
+        found = ", ".join(f"{version[:12]} (trial {trial})" for version, trial in versions.items())
+        raise ExportError(
+            f"trials of one package must be of one version of their kernel, got {found}; name one search with --search,"
+            " or search all workloads again"
+        )

@@ -32,8 +32,8 @@ class Evidence:
     macros: Mapping[str, str]
 
 
-def gather(details: TrialDetails, entry: LeaderboardEntry, folder: Path, variant: str) -> Evidence:
-    """The evidence for one leaderboard entry; `variant` names the source that its target is built from.
+def gather(details: TrialDetails, entry: LeaderboardEntry, folder: Path) -> Evidence:
+    """The evidence for one leaderboard entry.
 
     Raises ExportError when the record is incomplete, or the folder's sources are no longer those that were measured;
     KernelError when the folder does not load.
@@ -49,7 +49,7 @@ def gather(details: TrialDetails, entry: LeaderboardEntry, folder: Path, variant
         folder=folder,
         kernel=kernel,
         workload=named_workload(kernel, entry.workload),
-        variant=kernel.variant(variant),
+        variant=_variant(kernel, entry),
         device=details.device,
         timing=timing,
         build=build,
@@ -57,6 +57,13 @@ def gather(details: TrialDetails, entry: LeaderboardEntry, folder: Path, variant
     )
     _check_sources(evidence)
     return evidence
+
+
+def _variant(kernel: Kernel, entry: LeaderboardEntry) -> Variant:
+    try:
+        return kernel.variant_for(entry.target)
+    except ValueError as error:
+        raise ExportError(f"trial {entry.trial} was of a variant that {kernel.name} no longer has: {error}") from error
 
 
 def _timing(details: TrialDetails, entry: LeaderboardEntry) -> TimingRecord:

@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib import metadata
 
 from .contents import Contents, Exported, Row
 from .evidence import Evidence, ExportError
@@ -35,6 +35,7 @@ def package_files(contents: Contents, target: ExportTarget) -> dict[str, bytes]:
         "launching.py": own[f"{evidence.variant.name}.py"],
         "dispatch.py": _dispatch(own["dispatch.py"].decode(), contents.rows),
         "checks.py": own["checks.py"],
+        "py.typed": b"",
         **{module.rpartition("/")[2]: (evidence.folder / module).read_bytes() for module in evidence.variant.modules},
     }
     if target.build_script is not None:
@@ -98,14 +99,15 @@ def _bucket(row: Row) -> str:
 def _build_script(evidence: Evidence, text: str) -> str:
     """With the flags of the build that was timed; its macros come from the configuration's header."""
     flags = shlex.join(flag for flag in evidence.build.flags if not flag.startswith("-D"))
-    return text.replace("@flags@", flags).replace("@source@", evidence.variant.sources[0])
+    sources = [f'"$folder/sources/{name}"' for name in evidence.variant.sources]
+    return text.replace("@flags@", flags).replace("@sources@", " ".join(sources)).replace("@source@", sources[0])
 
 
 def _filled(name: str, evidence: Evidence, target: ExportTarget) -> bytes:
     values: Mapping[str, str] = {
         "kernel": evidence.kernel.name,
         "distribution": f"evotune-exported-{evidence.kernel.name.replace('_', '-')}",
-        "version": f"{version('evotune')}.post{evidence.entry.trial}",
+        "version": f"{_version()}.post{evidence.entry.trial}",
         "device": evidence.device.name.replace('"', "'").replace("\\", "/"),
         "dependencies": ", ".join(f'"{name}"' for name in target.dependencies),
     }
@@ -113,3 +115,11 @@ def _filled(name: str, evidence: Evidence, target: ExportTarget) -> bytes:
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
     return text.encode()
+
+
+def _version() -> str:
+    """evotune's; a checkout on PYTHONPATH has none."""
+    try:
+        return metadata.version("evotune")
+    except metadata.PackageNotFoundError:
+        return "0"

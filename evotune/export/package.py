@@ -9,20 +9,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from evotune_db.records import LeaderboardEntry, TrialDetails
 from evotune_workers.compilers.build import ToolchainError
 
 from .contents import Served, assemble
 from .evidence import ExportError
 from .files import package_files
 from .targets import export_target
-
-
-def export_trial(
-    details: TrialDetails, entry: LeaderboardEntry, kernel_folder: Path, out: Path, architectures: Sequence[str] = ()
-) -> None:
-    """As `export_package`, of one trial, which then serves every shape. `entry` is its place at one workload."""
-    export_package([Served(entry, details, kernel_folder, best=entry)], out, architectures)
 
 
 def export_package(served: Sequence[Served], out: Path, architectures: Sequence[str] = ()) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evotune.space import configuration_key
@@ -42,19 +42,24 @@ def choose_portfolio(entries: Sequence[LeaderboardEntry], within: float) -> tupl
     one kernel, target or device, or there are none.
     """
     _check_alike(entries)
-    best = _best(entries)
+    measured = _measured(entries)
+    best = _best(measured.values())
     beaten = {workload for workload, entry in best.items() if entry.speedup < 1.0}
-    candidates = _candidates([entry for entry in entries if entry.workload not in beaten], best, within)
+    candidates = _candidates([entry for entry in measured.values() if entry.workload not in beaten], best, within)
     wanted = [workload for workload in best if workload not in beaten]
     members = _smallest(candidates, wanted)
-    found = {(entry.workload, configuration_key(entry.configuration)): entry for entry in reversed(entries)}
     choices = []
     for workload, entry in best.items():
         if workload in beaten:
             choices.append(Choice(entry, entry, by_sdpa=True))
         else:
-            choices.append(Choice(found[workload, _member(members, workload)], entry, by_sdpa=False))
+            choices.append(Choice(measured[workload, _member(members, workload)], entry, by_sdpa=False))
     return tuple(choices)
+
+
+def loss(entry: LeaderboardEntry, best: LeaderboardEntry) -> float:
+    """By how much an entry falls short of the best one's speed-up: 0.02 where it takes 2 % longer; never below 0."""
+    return max(0.0, best.speedup / entry.speedup - 1.0)
 
 
 def _check_alike(entries: Sequence[LeaderboardEntry]) -> None:
@@ -66,12 +71,24 @@ def _check_alike(entries: Sequence[LeaderboardEntry]) -> None:
             raise ExportError(f"a portfolio must be of one {name}, got {', '.join(found)}; name one with --{name}")
 
 
-def _best(entries: Sequence[LeaderboardEntry]) -> dict[str, LeaderboardEntry]:
-    """The fastest entry of each workload; a confirmed one before others, as on the leaderboard."""
+def _measured(entries: Sequence[LeaderboardEntry]) -> dict[tuple[str, str], LeaderboardEntry]:
+    """By workload and configuration key, each workload's in rank order; of one searched twice the first counts.
+
+    That is a confirmed one if there is one, even where another was faster: it is what is exported.
+    """
+    places = {workload: place for place, workload in enumerate(dict.fromkeys(entry.workload for entry in entries))}
+    measured: dict[tuple[str, str], LeaderboardEntry] = {}
+    for entry in sorted(entries, key=lambda entry: (places[entry.workload], entry.rank)):
+        measured.setdefault((entry.workload, configuration_key(entry.configuration)), entry)
+    return measured
+
+
+def _best(ranked: Iterable[LeaderboardEntry]) -> dict[str, LeaderboardEntry]:
+    """The first entry of each workload: the fastest, a confirmed one before others."""
     best: dict[str, LeaderboardEntry] = {}
-    for entry in sorted(entries, key=lambda entry: entry.rank):
+    for entry in ranked:
         best.setdefault(entry.workload, entry)
-    return {workload: best[workload] for workload in dict.fromkeys(entry.workload for entry in entries)}
+    return best
 
 
 def _candidates(
@@ -80,10 +97,9 @@ def _candidates(
     """Those that cover something, without those that another one is at least as good as everywhere."""
     losses: dict[str, dict[str, float]] = {}
     for entry in entries:
-        loss = max(0.0, best[entry.workload].speedup / entry.speedup - 1.0)
-        if loss <= within:
-            mine = losses.setdefault(configuration_key(entry.configuration), {})
-            mine[entry.workload] = min(loss, mine.get(entry.workload, math.inf))
+        lost = loss(entry, best[entry.workload])
+        if lost <= within:
+            losses.setdefault(configuration_key(entry.configuration), {})[entry.workload] = lost
     candidates = sorted((_Candidate(key, each) for key, each in losses.items()), key=lambda each: -len(each.losses))
     kept: list[_Candidate] = []
     for candidate in candidates:
@@ -93,7 +109,7 @@ def _candidates(
 
 
 def _at_least_as_good(one: _Candidate, other: _Candidate) -> bool:
-    return all(one.losses.get(workload, math.inf) <= loss for workload, loss in other.losses.items())
+    return all(one.losses.get(workload, math.inf) <= lost for workload, lost in other.losses.items())
 
 
 def _smallest(candidates: Sequence[_Candidate], wanted: Sequence[str]) -> tuple[_Candidate, ...]:
@@ -103,7 +119,7 @@ def _smallest(candidates: Sequence[_Candidate], wanted: Sequence[str]) -> tuple[
             return _greedy(candidates, wanted)
         covering = [each for each in itertools.combinations(candidates, size) if _covers(each, wanted)]
         if covering:
-            return min(covering, key=lambda members: sum(_loss(members, workload) for workload in wanted))
+            return min(covering, key=lambda members: sum(_least_loss(members, workload) for workload in wanted))
     raise AssertionError("the best entry of a workload covers it")
 
 
@@ -121,7 +137,7 @@ def _covers(members: Sequence[_Candidate], wanted: Sequence[str]) -> bool:
     return all(any(workload in member.losses for member in members) for workload in wanted)
 
 
-def _loss(members: Sequence[_Candidate], workload: str) -> float:
+def _least_loss(members: Sequence[_Candidate], workload: str) -> float:
     return min(member.losses.get(workload, math.inf) for member in members)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from .contents import Contents, Row
 from .targets import TEMPLATES, ExportTarget
 
+BEATEN = " SDPA serves where it was faster than every trial; the figures there are those of the fastest trial."
+
 
 def readme(contents: Contents, target: ExportTarget, usage: str) -> str:
     """The template with every `@name@` filled in; `usage` is the kernel author's own text."""
@@ -16,6 +18,7 @@ def readme(contents: Contents, target: ExportTarget, usage: str) -> str:
             str(number) for number in sorted({k.evidence.entry.trial for k in contents.kernels.values()})
         ),
         "rows": "\n".join(_row(row) for row in contents.rows),
+        "beaten": BEATEN if any(row.kernel is None for row in contents.rows) else "",
         "target": evidence.entry.target,
         "compiler": evidence.build.compiler,
         "needs": target.needs,

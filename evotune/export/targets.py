@@ -17,12 +17,11 @@ PACKAGE = TEMPLATES / "package"
 
 @dataclass(frozen=True)
 class ExportTarget:
-    """`variant` is the source that the target is built from; `modules` load its binaries: templates by name.
+    """`modules` load a target's binaries: templates by name.
 
     `build_script` is there where binaries are built by who uses the package. `dependencies` are its own.
     """
 
-    variant: str
     modules: Mapping[str, Path]
     build_script: Path | None
     dependencies: tuple[str, ...]
@@ -30,14 +29,12 @@ class ExportTarget:
 
 
 CPU = ExportTarget(
-    "cpu",
     {"cpu_library.py": PACKAGE / "cpu_library.py", "building.py": PACKAGE / "cpu_building.py"},
     TEMPLATES / "build.sh",
     ("numpy", "torch>=2.6"),
     "Linux, torch and a C++ compiler",
 )
 CUDA = ExportTarget(
-    "sm80",
     {"cuda_modules.py": PACKAGE / "cuda_modules.py", "building.py": PACKAGE / "cuda_building.py"},
     None,
     ("cuda-bindings>=12.9", "cuda-core>=1.0", "numpy", "torch>=2.6"),

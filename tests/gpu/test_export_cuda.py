@@ -24,6 +24,9 @@ from .conftest import ATTENTION
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
 
+# Torch's compiler warns of what is not ours: that TF32 is off, which nothing here asks for.
+compiles = pytest.mark.filterwarnings("default")
+
 Function = Callable[..., torch.Tensor]
 SPLIT: Configuration = {**PLAIN, "split_kv": 2, "split_merge": "workspace"}
 PERSISTENT: Configuration = {**PLAIN, "persistent": True}
@@ -80,6 +83,7 @@ def test_no_queries_give_an_empty_result_and_tensors_of_the_cpu_are_refused(atte
         attention_fwd(q, k.cpu(), v)
 
 
+@compiles
 def test_it_compiles_without_a_graph_break(attention_fwd: Function) -> None:
     def block(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         return attention_fwd(q * 2, k, v, is_causal=True) + 1
@@ -91,6 +95,7 @@ def test_it_compiles_without_a_graph_break(attention_fwd: Function) -> None:
             close(compiled(*arguments).clone(), block(*arguments).double())
 
 
+@compiles
 def test_the_operator_keeps_the_rules_of_operators(attention_fwd: Function) -> None:
     operator = sys.modules[attention_fwd.__module__]._operator
     torch.library.opcheck(operator, (*inputs((1, 2, 40), (1, 2, 40), (1, 2, 40)), True, 0.2))
@@ -107,6 +112,26 @@ def test_a_captured_call_gives_the_same_bits_at_every_replay(attention_fwd: Func
         graph.replay()
         torch.cuda.synchronize()
         assert torch.equal(out, attention_fwd(q, k, v))
+
+
+def test_a_first_call_in_a_capture_is_refused_and_works_after_one_on_its_stream(
+    attention_fwd: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_modules", "_spares"):
+        monkeypatch.setattr(sibling(attention_fwd, "cuda_modules"), name, {})
+    sys.modules[attention_fwd.__module__]._plans.clear()
+    q, k, v = inputs((1, 8, 512), (1, 8, 512), (1, 8, 512))
+    stream, graphs = torch.cuda.Stream(), [torch.cuda.CUDAGraph() for _ in range(2)]
+    with pytest.raises(RuntimeError, match="got a first call in a capture"), torch.cuda.graph(graphs[0], stream=stream):
+        q.clone()  # torch warns of a graph that has nothing
+        attention_fwd(q, k, v)
+    with torch.cuda.stream(stream):
+        attention_fwd(q, k, v)
+    with torch.cuda.graph(graphs[1], stream=stream):
+        out = attention_fwd(q, k, v)
+    graphs[1].replay()
+    torch.cuda.synchronize()
+    assert torch.equal(out, attention_fwd(q, k, v))
 
 
 def test_calls_on_two_streams_do_not_disturb_each_other(attention_fwd: Function) -> None:
@@ -154,6 +179,7 @@ def test_verify_passes_and_fails_when_the_claim_is_out_of_reach(plain: Path, gpu
     assert "more than 10 % below the claim" in ran.stdout and ran.stdout.endswith("NOT verified\n")
 
 
+@compiles
 def test_the_host_spends_no_more_than_5_us_beyond_the_bare_launch(plain: Path) -> None:
     times = host_times(plain, 1, 8, 512)
     print(times)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evotune.export import export_trial
+from evotune.export import Served, export_package
 from evotune.export.integrity import seal
 from evotune.space import configuration_key
 from evotune_db import Database
@@ -54,15 +54,18 @@ EASY_CLAIM, ABSURD_CLAIM = 0.001, 1000.0
 
 @dataclass(frozen=True)
 class Measured:
-    """What `export_trial` is given."""
+    """A trial with its place on the leaderboard; by itself the best there is, which serves every shape."""
 
     details: TrialDetails
     entry: LeaderboardEntry
     folder: Path
 
     def export(self, out: Path, architectures: Sequence[str] = ()) -> Path:
-        export_trial(self.details, self.entry, self.folder, out, architectures)
+        export_package([self.served()], out, architectures)
         return out
+
+    def served(self, best: LeaderboardEntry | None = None, by_sdpa: bool = False) -> Served:
+        return Served(self.entry, self.details, self.folder, best or self.entry, by_sdpa)
 
     def claiming(self, speedup: float) -> Measured:
         timing = replace(self.details.timings[0], speedup=speedup)

@@ -14,9 +14,11 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import evotune
 from evotune.export import ExportError
 from evotune.locate import kernel_folder
 from evotune_workers.kernel_folder import load_kernel
@@ -70,6 +72,7 @@ def test_the_exported_function_agrees_with_sdpa_in_a_process_without_evotune(exp
         """,
     )
     assert ran.stdout.strip() == "agrees", ran.stderr
+    assert len(list((exported / "attention_fwd").glob("*.so"))) == 1, "the one that build.sh made"
 
 
 def test_strided_tensors_are_taken_and_empty_ones_give_empty_results(exported: Path) -> None:
@@ -191,6 +194,17 @@ def test_a_binary_of_another_configuration_is_refused(exported: Path, tmp_path: 
     assert "must be built with HEAD_DIM=128" in ran.stderr
 
 
+def test_a_library_of_other_sources_is_not_loaded_however_young_it_is(exported: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(exported, tmp_path / "other")
+    source = other / "attention_fwd" / "sources" / "cpu_softmax.h"
+    with source.open("a") as file:
+        file.write("\n// later\n")
+    os.utime(source, (0, 0))
+    reseal(other / "attention_fwd")
+    paths = [_library_path(folder) for folder in (exported, other)]
+    assert paths[0].is_file() and paths[0].name != paths[1].name and not paths[1].exists()
+
+
 def test_a_missing_compiler_is_named(exported: Path, tmp_path: Path) -> None:
     fresh = tmp_path / "fresh"
     shutil.copytree(exported, fresh, ignore=shutil.ignore_patterns("*.so"))
@@ -290,6 +304,15 @@ def test_a_target_that_cannot_be_exported_is_refused(measured: Measured, tmp_pat
         replace(measured, entry=replace(measured.entry, target="sm_70")).export(tmp_path / "out")
 
 
+def test_a_variant_that_the_kernel_no_longer_has_is_named(measured: Measured, tmp_path: Path) -> None:
+    changed = _copied(measured.folder, tmp_path)
+    source = changed / "kernel.py"
+    source.write_text(source.read_text().replace("(CpuVariant(), Sm80Variant())", "(CpuVariant(),)"))
+    trial = replace(measured.from_folder(changed), entry=replace(measured.entry, target="sm_90"))
+    with pytest.raises(ExportError, match=r"^trial 7 was of a variant that attention_fwd no longer has: .* got sm_90$"):
+        trial.export(tmp_path / "out")
+
+
 def test_a_full_disk_leaves_nothing_behind(measured: Measured, tmp_path: Path) -> None:
     """A limit on file sizes stands in for the disk: the write fails half-way in the same place."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -302,6 +325,15 @@ def test_a_full_disk_leaves_nothing_behind(measured: Measured, tmp_path: Path) -
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert list(tmp_path.iterdir()) == []
+
+
+def _library_path(folder: Path) -> Path:
+    """Of its kernel k1."""
+    function = evotune.load(folder)
+    cpu_library: Any = sys.modules[f"{function.__module__.rpartition('.')[0]}.cpu_library"]
+    package = folder / "attention_fwd"
+    path: Path = cpu_library._library_path(package, json.loads((package / "manifest.json").read_text()), "k1")
+    return path
 
 
 def _verify(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -10,13 +10,16 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import evotune
 from evotune.export import ExportError
 from evotune.locate import kernel_folder
+from evotune_workers.compilers import nvcc
 from evotune_workers.compilers.build import hash_binary
 from tests.attention_sm80 import PLAIN
 from tests.integration.export_record import Measured, hide_evotune, measure, reseal
@@ -115,18 +118,31 @@ def test_a_missing_cuda_core_is_named(installed: Path) -> None:
     assert "RuntimeError: CUDA kernels need cuda-core" in ran.stderr and "pip install cuda-core" in ran.stderr
 
 
-def test_a_gpu_gets_the_cubin_of_its_own_generation_and_newer_ones_get_ptx(installed: Path) -> None:
-    ran = _python(
-        installed,
-        """
-        from attention_fwd.cuda_modules import choose_binary
-        from attention_fwd.function import MANIFEST
-        binaries = MANIFEST["kernels"]["k1"]["binaries"]
-        for capability in ((8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0), (7, 5)):
-            print(choose_binary(binaries, capability))
-        """,
-    )
-    assert ran.stdout.split() == ["None", "None", "sm_89", "sm_90", "compute_90", "compute_90", "None"], ran.stderr
+def test_a_gpu_gets_the_cubin_of_its_own_generation_and_newer_ones_get_ptx(exported: Path) -> None:
+    binaries = _manifest(exported)["kernels"]["k1"]["binaries"]
+    choose = _module(exported, "cuda_modules").choose_binary
+    capabilities = ((8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0), (7, 5))
+    found = [choose(binaries, capability) for capability in capabilities]
+    assert found == [None, None, "sm_89", "sm_90", "compute_90", "compute_90", None]
+
+
+def test_a_capture_takes_what_was_loaded_before_it_and_nothing_else(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules = _module(exported, "cuda_modules")
+    loaded: list[object] = []
+
+    def load() -> object:
+        loaded.append(modules.Module(object(), 1))
+        return loaded[-1]
+
+    monkeypatch.setattr("torch.cuda.is_current_stream_capturing", lambda: False)
+    assert modules._module(("k1",), 1, load) is loaded[0]
+    monkeypatch.setattr("torch.cuda.is_current_stream_capturing", lambda: True)
+    assert modules._module(("k1",), 1, load) is loaded[0] and modules._module(("k1",), 2, load) is loaded[1]
+    with pytest.raises(RuntimeError, match=r"^a kernel must be called on a stream before that is captured"):
+        modules._module(("k1",), 3, load)
+    assert len(loaded) == 2
 
 
 def test_a_cubin_of_another_hash_and_one_of_another_configuration_are_refused(exported: Path, tmp_path: Path) -> None:
@@ -147,31 +163,27 @@ def test_a_cubin_of_another_hash_and_one_of_another_configuration_are_refused(ex
     assert ran.returncode == 1 and "its own record says otherwise" in ran.stdout
 
 
-def test_verify_refuses_a_machine_without_a_gpu_and_one_of_another_architecture(exported: Path) -> None:
+def test_verify_refuses_a_machine_without_a_gpu_and_one_of_another_architecture(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     ran = _verify(exported, CUDA_VISIBLE_DEVICES="")
     assert ran.returncode == 1
     assert ran.stdout == "device      REFUSED: a GPU must be there and usable by torch, got none\nNOT verified\n"
-    ran = _python(
-        exported,
-        """
-        import torch
-        from attention_fwd.building import builds
-        from attention_fwd.function import FOLDER, MANIFEST
-        torch.cuda.is_available, torch.cuda.current_device = lambda: True, lambda: 0
-        torch.cuda.get_device_capability = lambda device: (7, 5)
-        print(builds(FOLDER, MANIFEST))
-        """,
-    )
-    assert "the GPU must run one of sm_89, sm_90, compute_90, got sm_75; export for it with --arch" in ran.stdout
-    assert ran.stdout.endswith("False\n")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.current_device", lambda: 0)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (7, 5))
+    assert not _module(exported, "building").builds(exported / "attention_fwd", _manifest(exported))
+    rule = "the GPU must run one of sm_89, sm_90, compute_90, got sm_75; export for it with --arch"
+    assert capsys.readouterr().out == f"device      REFUSED: {rule}\n"
 
 
 def test_a_manifest_edited_by_hand_is_refused(exported: Path, tmp_path: Path) -> None:
     out = shutil.copytree(exported, tmp_path / "edited")
     path = out / "attention_fwd" / "manifest.json"
-    path.write_text(path.read_text().replace('"median_us": 3100.0', '"median_us": 31.0'))
+    path.write_text(path.read_text().replace('"median_us": 3100.0', '"median_us": 31.0').replace("TILE_M", "TILE_X"))
     ran = _verify(out)
-    assert ran.returncode == 1 and "manifest.json was edited" in ran.stdout
+    edited = "integrity   REFUSED: manifest.json was edited: its content is not what its seal says\n"
+    assert ran.returncode == 1 and ran.stdout == f"{edited}NOT verified\n"
 
 
 def test_what_was_edited_is_refused_before_any_of_it_runs(exported: Path, tmp_path: Path) -> None:
@@ -205,6 +217,14 @@ def test_a_binary_that_is_no_longer_the_one_that_was_measured_is_refused(measure
         other.export(tmp_path / "out")
 
 
+def test_a_binary_that_takes_too_long_to_build_is_told(
+    measured: Measured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nvcc, "TIME_LIMIT_SECONDS", 0.1)
+    with pytest.raises(ExportError, match=r"^trial 7 must compile for sm_80, got: a build must end within .*, killed"):
+        measured.export(tmp_path / "out", ["sm_80"])
+
+
 def _forge_hash(out: Path, name: str) -> None:
     reseal(out / "attention_fwd")
     manifest = _manifest(out)
@@ -212,6 +232,11 @@ def _forge_hash(out: Path, name: str) -> None:
     binary["sha256"] = manifest["files"][binary["file"]]
     (out / "attention_fwd" / "manifest.json").write_text(json.dumps(manifest))
     reseal(out / "attention_fwd")
+
+
+def _module(out: Path, name: str) -> Any:
+    """Of the package, in this process."""
+    return import_module(f"{evotune.load(out).__module__.rpartition('.')[0]}.{name}")
 
 
 def _manifest(out: Path) -> dict[str, Any]:

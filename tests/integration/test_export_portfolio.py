@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,10 +16,10 @@ from torch.nn.functional import scaled_dot_product_attention
 
 import evotune
 from evotune.cli import run
-from evotune.export import Served, export_package
+from evotune.export import ExportError, export_package
 from evotune.locate import kernel_folder
 from evotune_db import Database
-from tests.integration.export_record import CONFIGURATION, Measured, measure
+from tests.integration.export_record import CONFIGURATION, measure
 
 SECOND = {**CONFIGURATION, "tile_m": 24}
 
@@ -33,7 +34,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         causal = measure(folder, SECOND, workload="causal", trial=9).claiming(1.5)
         long = measure(folder, SECOND, workload="long", trial=9).claiming(0.9)
         best = replace(mission.entry, trial=8, speedup=2.0)
-        export_package([served(mission, best=best), served(causal), served(long, by_sdpa=True)], out)
+        export_package([mission.served(best=best), causal.served(), long.served(by_sdpa=True)], out)
         yield out / "attention_fwd"
 
 
@@ -43,6 +44,7 @@ def test_the_manifest_shows_the_kernel_and_the_loss_of_each_workload(package: Pa
     assert found == [("mission", "k1", 0.0204, 8), ("causal", "k2", 0.0, 9), ("long", None, 0.0, 9)]
     readme = (package.parent / "README.md").read_text()
     assert "| `mission` | k1 |" in readme and "| 2.0% |" in readme and "| `long` | SDPA |" in readme
+    assert "the figures there are those of the fastest trial" in readme
 
 
 def test_each_shape_goes_to_its_kernel_and_sdpa_serves_what_is_nearest_to_where_it_was_faster(package: Path) -> None:
@@ -85,6 +87,17 @@ def test_the_command_makes_it_from_what_is_on_record(
     assert "must be from 0% to below 100%, got 300" in capsys.readouterr().err
 
 
+def test_trials_of_two_versions_of_the_kernel_are_refused(package: Path, tmp_path: Path) -> None:
+    folder = kernel_folder("attention_fwd")
+    edited = Path(shutil.copytree(folder, tmp_path / "edited", ignore=shutil.ignore_patterns("__pycache__")))
+    with (edited / "structure.py").open("a") as file:
+        file.write("# later\n")
+    trials = measure(folder, CONFIGURATION, trial=7), measure(edited, SECOND, workload="causal", trial=9)
+    rule = r"^trials of one package must be of one version of their kernel, got \w{12} \(trial 7\), \w{12} \(trial 9\)"
+    with pytest.raises(ExportError, match=rule):
+        export_package([each.served() for each in trials], tmp_path / "out")
+
+
 def watch(patch: pytest.MonkeyPatch, launching: Any) -> list[str]:
     """The kernels that are prepared from now on."""
     prepared: list[str] = []
@@ -96,7 +109,3 @@ def watch(patch: pytest.MonkeyPatch, launching: Any) -> list[str]:
 
     patch.setattr(launching, "prepare", prepare)
     return prepared
-
-
-def served(measured: Measured, best: Any = None, by_sdpa: bool = False) -> Served:
-    return Served(measured.entry, measured.details, measured.folder, best or measured.entry, by_sdpa)

@@ -29,6 +29,14 @@ def test_a_configuration_does_not_serve_a_workload_that_it_was_not_measured_at()
     assert chosen({"a": {1: 2.0}, "b": {2: 2.0}}, 0.5) == {"a": 1, "b": 2}
 
 
+def test_a_confirmed_entry_counts_even_where_the_same_configuration_was_faster_unconfirmed() -> None:
+    confirmed, slower = entry("a", 2, 2.0, 1), entry("a", 1, 1.9, 2)
+    ranked = [confirmed, slower, entry("a", 1, 2.1, 3), entry("b", 1, 1.5, 1)]
+    choices = choose_portfolio(ranked, 0.03)
+    assert [each.entry for each in choices] == [confirmed, ranked[3]]
+    assert choose_portfolio(ranked, 0.06)[0].entry is slower
+
+
 def test_sdpa_serves_where_no_configuration_beats_it_and_takes_no_place() -> None:
     choices = choose_portfolio(entries({"a": {1: 2.0}, "b": {2: 0.9, 1: 0.8}}), 0.03)
     assert [(each.entry.workload, each.by_sdpa) for each in choices] == [("a", False), ("b", True)]

@@ -2,9 +2,12 @@
 # Builds a kernel as a shared library and prints its path: ./build.sh KERNEL [OUTPUT]. CXX and CXXFLAGS are honoured.
 set -eu
 folder=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
-# -march=native code must not be loaded on another kind of CPU, so the library's name carries a digest of this CPU's
-# instruction sets; cpu_library.py works out the same name.
-cpu=$(grep -m1 -E '^(flags|Features)' /proc/cpuinfo | sha256sum | cut -c1-8)
-output=${2:-$folder/$1-$cpu.so}
-${CXX:-g++} @flags@ ${CXXFLAGS:-} -include "$folder/configurations/$1.h" "$folder/sources/@source@" -o "$output"
+# The library's name carries a digest of what it is made of, and of this CPU's instruction sets, since -march=native code
+# must not be loaded on another kind of CPU; cpu_library.py works out the same name.
+digest=$({
+    grep -m1 -E '^(flags|Features)' /proc/cpuinfo || :
+    cat "$folder/build.sh" "$folder/configurations/$1.h" @sources@
+} | sha256sum | cut -c1-12)
+output=${2:-$folder/$1-$digest.so}
+${CXX:-g++} @flags@ ${CXXFLAGS:-} -include "$folder/configurations/$1.h" @source@ -o "$output"
 echo "$output"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # in the kernel's folder, where a package's launching.py is cpu.py or sm80.py
     from . import cpu as launching
 else:
     from . import launching
@@ -56,11 +56,12 @@ def attention_fwd(
     does with enable_gqa). Any strides, S_q and S_kv. `is_causal` lets query i see keys 0 to i, as SDPA does.
     dispatch.py says which kernel, or SDPA itself, serves which shape; SDPA also serves a GPU that the package has no
     binary for, and a scale that is not above 0 on a GPU. There is no backward: inputs that require grad are refused, or
-    given to SDPA with `on_grad="sdpa"`. Works in torch.compile(fullgraph=True), and in CUDA graphs after one call
-    outside of them.
+    given to SDPA with `on_grad="sdpa"`. Works in torch.compile(fullgraph=True), and in CUDA graphs after one call of
+    the same shapes on the stream that is captured.
 
     Raises TypeError or ValueError for tensors that it cannot take, RuntimeError when a kernel cannot be loaded or
-    built. May be called from several threads and on several streams.
+    built, or would have to be loaded while a stream is captured. May be called from several threads and on several
+    streams.
     """
     if torch.compiler.is_compiling() or not (type(q) is type(k) is type(v) is torch.Tensor):
         return _through_operator(q, k, v, is_causal, scale, on_grad)

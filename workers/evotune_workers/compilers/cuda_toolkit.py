@@ -23,6 +23,7 @@ REMEDY = "install g++ and pip install 'evotune[cuda]', or put the bin folder of 
 # Both also take options from the environment, before and after those of the command line.
 OPTION_VARIABLES = ("NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS")
 TIME_LIMIT_SECONDS = 60.0
+OUTPUT = "kernel"
 # Needs the host compiler and its C++ headers, as any kernel does.
 SMALLEST_SOURCE = '#include <cstdint>\nextern "C" __global__ void empty(uint8_t*) {}\n'
 
@@ -74,9 +75,8 @@ def check_toolkit(toolkit: Toolkit, target: str) -> None:
 
 
 def nvcc_command(toolkit: Toolkit, folder: Path, flags: tuple[str, ...], source: str) -> tuple[str, ...]:
-    """Compiles `source` to kernel.cubin in `folder`, where intermediate files go too: a killed nvcc leaves its own."""
-    output = str(folder / "kernel.cubin")
-    return ("/usr/bin/env", f"TMPDIR={folder}", str(toolkit.nvcc), *flags, "-o", output, source)
+    """Compiles `source` to OUTPUT in `folder`, where intermediate files go too: a killed nvcc leaves its own."""
+    return ("/usr/bin/env", f"TMPDIR={folder}", str(toolkit.nvcc), *flags, "-o", str(folder / OUTPUT), source)
 
 
 def _places() -> Iterator[tuple[str, Path]]:

@@ -1,15 +1,18 @@
-"""The compiler of CUDA targets: nvcc, one cubin, and the resource report that ptxas prints."""
+"""The compiler of CUDA targets: nvcc, one cubin with the resource report that ptxas prints, or PTX."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from ..targets import capability
 from .attempt import Attempt, make_build
 from .build import Build, BuildRequest, Resources, build_key, macro_flags
 from .cache import cached
 from .cuda_toolkit import (
+    OUTPUT,
     Toolkit,
     check_toolkit,
     find_nvcc,
@@ -21,7 +24,11 @@ from .process import Ran, run_group
 from .ptxas import read_report
 
 # No -lineinfo: it writes the sources' paths into the cubin, and equal code must be an equal binary.
-FLAGS = ("-cubin", "-std=c++17", "-O3", "-Xptxas=-v")
+CODE = ("-std=c++17", "-O3")
+FLAGS = ("-cubin", *CODE, "-Xptxas=-v")
+PTX_FLAGS = ("-ptx", *CODE)
+# Registers and the like are given out when PTX is compiled for a GPU.
+NO_RESOURCES = Resources(None, None, None, None, None)
 # Design: a build that takes longer than 120 s is a failed one.
 TIME_LIMIT_SECONDS = 120.0
 # As the front end, the host's preprocessor, ptxas and nvcc itself write it: "error: ", "error #20-D: ", "fatal   : ".
@@ -30,12 +37,14 @@ COMPLAINT = re.compile(r"\b(?:error|fatal)(?: #\S+)?\s*:")
 
 def compile_nvcc(request: BuildRequest) -> Build:
     """Builds for `sm_NN`; what the compiler refuses is a failed Build. Raises ToolchainError without a working nvcc."""
-    toolkit = find_nvcc()
     flags = (*FLAGS, f"-arch={request.target}", *macro_flags(request.macros))
-    key = build_key(request, flags, compiler_version())
-    return cached(
-        key, lambda: make_build(request, key, flags, compiler_version(), partial(_run, request, toolkit, flags))
-    )
+    return _compile(request, flags, lambda log: read_report(log, request.variant.entry))
+
+
+def compile_ptx(request: BuildRequest) -> Build:
+    """As `compile_nvcc`, to PTX, which GPUs newer than `sm_NN` compile for themselves: text, without resources."""
+    flags = (*PTX_FLAGS, f"-arch=compute_{capability(request.target)}", *macro_flags(request.macros))
+    return _compile(request, flags, lambda log: NO_RESOURCES)
 
 
 def compiler_version() -> str:
@@ -43,7 +52,16 @@ def compiler_version() -> str:
     return toolkit_version(find_nvcc()) + options_of_environment()
 
 
-def _run(request: BuildRequest, toolkit: Toolkit, flags: tuple[str, ...], folder: Path) -> Attempt:
+def _compile(request: BuildRequest, flags: tuple[str, ...], report: Callable[[str], Resources]) -> Build:
+    """`report` reads the resources from the log."""
+    run = partial(_run, request, find_nvcc(), flags, report)
+    key = build_key(request, flags, compiler_version())
+    return cached(key, lambda: make_build(request, key, flags, compiler_version(), run))
+
+
+def _run(
+    request: BuildRequest, toolkit: Toolkit, flags: tuple[str, ...], report: Callable[[str], Resources], folder: Path
+) -> Attempt:
     command = nvcc_command(toolkit, folder, flags, request.variant.sources[0])
     # In the sources' folder, so that neither the log nor the cubin (`__FILE__`) has a path of this machine. What is
     # left: nvcc makes the names of functions of internal linkage, where they are not inlined, from the whole path.
@@ -51,7 +69,7 @@ def _run(request: BuildRequest, toolkit: Toolkit, flags: tuple[str, ...], folder
     log = ran.output.replace(f"{folder}/", "")
 
     def read() -> tuple[Resources, bytes]:
-        return read_report(log, request.variant.entry), (folder / "kernel.cubin").read_bytes()
+        return report(log), (folder / OUTPUT).read_bytes()
 
     return Attempt(log, _failure(ran, log, toolkit, request.target), read)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import re
 import subprocess
@@ -15,14 +14,14 @@ from typing import Any
 
 import torch
 
-_MARK = b"evotune-configuration:"
-_RECORD_BYTES = 1024
+from .integrity import digest, recorded_macros
+
 _lock = threading.Lock()
 _loaded: dict[tuple[Path, str], ctypes.CDLL] = {}
 
 
 def load_library(folder: Path, manifest: Mapping[str, Any], kernel: str) -> ctypes.CDLL:
-    """A kernel of the package `folder`, loaded once per process, built first when its library is missing or old.
+    """A kernel of the package `folder`, loaded once per process, built first when there is no library of it.
 
     Raises RuntimeError when it does not build, or when the binary was built with another configuration.
     """
@@ -33,21 +32,24 @@ def load_library(folder: Path, manifest: Mapping[str, Any], kernel: str) -> ctyp
 
 
 def _load(folder: Path, manifest: Mapping[str, Any], kernel: str) -> ctypes.CDLL:
-    path = _library_path(folder, kernel)
-    sources = [folder / name for name in ("build.sh", f"configurations/{kernel}.h", *manifest["source"]["files"])]
-    if not path.is_file() or any(source.stat().st_mtime > path.stat().st_mtime for source in sources):
+    path = _library_path(folder, manifest, kernel)
+    if not path.is_file():
         _build(folder, kernel, path)
+    _check_identity(path, manifest["kernels"][kernel]["macros"])
     _share_openmp_with_torch()
-    functions = ctypes.CDLL(str(path))
-    _check_identity(functions, path, manifest["kernels"][kernel]["macros"])
-    return functions
+    return ctypes.CDLL(str(path))
 
 
-def _library_path(folder: Path, kernel: str) -> Path:
-    """The name that build.sh gives the library on this kind of CPU."""
+def _library_path(folder: Path, manifest: Mapping[str, Any], kernel: str) -> Path:
+    """The name that build.sh gives what it makes of these files on this kind of CPU.
+
+    Dates would not do: pip leaves a library behind that may be younger than the sources of what is installed next.
+    """
     lines = Path("/proc/cpuinfo").read_bytes().splitlines(keepends=True)
     flags = next((line for line in lines if re.match(rb"flags|Features", line)), b"")
-    return folder / f"{kernel}-{hashlib.sha256(flags).hexdigest()[:8]}.so"
+    sources = [name for name in manifest["source"]["files"] if name.startswith("sources/")]
+    files = [(folder / name).read_bytes() for name in ("build.sh", f"configurations/{kernel}.h", *sources)]
+    return folder / f"{kernel}-{digest(b''.join((flags, *files)))[:12]}.so"
 
 
 def _build(folder: Path, kernel: str, path: Path) -> None:
@@ -90,14 +92,9 @@ def _share_openmp_with_torch() -> None:
         ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
 
 
-def _check_identity(functions: ctypes.CDLL, path: Path, macros: Mapping[str, str]) -> None:
+def _check_identity(path: Path, macros: Mapping[str, str]) -> None:
     """The binary says which configuration it was built with; it must be the manifest's."""
-    try:
-        record = (ctypes.c_char * _RECORD_BYTES).in_dll(functions, "evotune_configuration").value
-    except ValueError as error:
-        raise RuntimeError(f"{path} must carry evotune_configuration, found none; delete it to rebuild") from error
-    pairs = record.removeprefix(_MARK).decode(errors="replace").split(";")
-    found = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    found = recorded_macros(path.read_bytes())
     for name in sorted({*macros, *found}):
         if found.get(name) != macros.get(name):
             raise RuntimeError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ _SHARED_BYTES_WITHOUT_ASKING = 48 << 10
 # cuda.h: CU_STREAM_LEGACY, the default stream under a handle that is not null.
 _LEGACY_DEFAULT_STREAM = 1
 _lock = threading.Lock()
-_modules: dict[tuple[object, ...], Module] = {}
+_modules: dict[tuple[tuple[object, ...], int | None], Module] = {}
 _spares: dict[tuple[object, ...], Module] = {}
 
 
@@ -84,21 +85,17 @@ def load_program(
 ) -> Program:
     """The kernel, to be launched on the stream of that handle; `exclusive` modules hold state, so each stream has one.
 
-    Raises NoBinary, or RuntimeError when cuda-core is missing or a file is not the one that was exported.
+    Raises NoBinary, or RuntimeError when cuda-core is missing, a file is not the one that was exported, or something
+    would have to be loaded while a stream is captured.
     """
     try:
         from cuda.core import Stream, launch
     except ImportError as error:
         raise RuntimeError(f"CUDA kernels need cuda-core, got {error}: pip install cuda-core cuda-bindings") from error
     key = (folder, kernel, device, shared_bytes)
+    load = partial(_load, folder, manifest, kernel, device, threads, shared_bytes)
     with _lock, torch.cuda.device(device):
-        module = _modules.get((*key, stream if exclusive else None))
-        if module is None:
-            module = _spares.pop(key, None) or _load(folder, manifest, kernel, device, threads, shared_bytes)
-            _modules[*key, stream if exclusive else None] = module
-        # A stream that is being captured may be a new one, and nothing can be loaded then.
-        if exclusive and key not in _spares and not torch.cuda.is_current_stream_capturing():
-            _spares[key] = _load(folder, manifest, kernel, device, threads, shared_bytes)
+        module = _module(key, stream if exclusive else None, load)
     handle = Stream.from_handle(stream or _LEGACY_DEFAULT_STREAM)
     return Program(launch, handle, module.kernel, module.resident_blocks)
 
@@ -112,6 +109,22 @@ def read_binary(folder: Path, kernel: Mapping[str, Any], name: str) -> bytes:
     if name.startswith("sm_") and recorded_macros(content) != kernel["macros"]:
         raise RuntimeError(f"{binary['file']} must be of the configuration that manifest.json says; export it again")
     return content
+
+
+def _module(key: tuple[object, ...], stream: int | None, load: Callable[[], Module]) -> Module:
+    """The one of a stream, or of all streams, loaded when it is first asked for; nothing loads during a capture."""
+    capturing = torch.cuda.is_current_stream_capturing()
+    module = _modules.get((key, stream)) or _spares.pop(key, None)
+    if module is None and capturing:
+        raise RuntimeError(
+            "a kernel must be called on a stream before that is captured, got a first call in a capture; make one in"
+            " torch.cuda.stream(stream), then capture by torch.cuda.graph(graph, stream=stream)"
+        )
+    module = _modules[key, stream] = module or load()
+    # For torch.cuda.graph without `stream`, which captures one of its own.
+    if stream is not None and key not in _spares and not capturing:
+        _spares[key] = load()
+    return module
 
 
 def _load(

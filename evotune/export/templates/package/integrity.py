@@ -25,7 +25,9 @@ def complaints(folder: Path) -> Iterator[str]:
         yield f"manifest.json must be of format {FORMAT}, got {found}; use the evotune that wrote it"
         return
     if manifest.get("seal") != seal(manifest):
+        # The checks that follow would hold the files against what was edited.
         yield "manifest.json was edited: its content is not what its seal says"
+        return
     yield from _changed(folder, manifest["files"])
     if _is_project(folder.parent):
         yield from _changed(folder.parent, manifest["project_files"])
