@@ -28,6 +28,7 @@ def manifest(
         "variant": evidence.variant.name,
         "target": evidence.entry.target,
         "device": asdict(evidence.device),
+        "numerics": asdict(evidence.kernel.numerics),
         "versions": dict(record.versions),
         "kernels": {name: _kernel(kernel) for name, kernel in contents.kernels.items()},
         "workloads": [_workload(row) for row in contents.rows],

@@ -30,7 +30,7 @@ def errors_beside(output: torch.Tensor, example: Example) -> Errors:
 
 
 def judge_errors(gate: str, finding: Finding, facts: BenchFacts) -> GateResult:
-    """Passes when in every group max error <= 2x and RMS error <= 1.25x the baseline's (the kernel's own factors).
+    """Passes when max and RMS error are in every group at most the kernel's `numerics` factors of the baseline's.
 
     Neither limit goes below what rounding the exact result makes: a baseline that happens to be exact on some inputs
     (one key, say) would otherwise demand exactness of everyone.

@@ -24,9 +24,6 @@ else:
     from .building import builds  # cpu_building.py or cuda_building.py
 
 FOLDER = Path(__file__).resolve().parent
-# The limits of the `numerics` gate: factors of the error that the pinned baseline makes on the same inputs.
-MAX_FACTOR = 2.0
-RMS_FACTOR = 1.25
 REPEATS = 100
 
 Inputs = tuple[torch.Tensor, ...]
@@ -90,12 +87,14 @@ def _is_unchanged() -> bool:
 def _is_right(manifest: Mapping[str, Any]) -> bool:
     """Every kernel, at the first workload that it serves and on every shape that its cases ask for."""
     checks = cast(Checks, import_module(".checks", __package__))
-    right = []
+    numerics, right = manifest["numerics"], []
+    # The `numerics` gate: how many times as large as the pinned baseline's errors ours may be on the same inputs.
+    factors = torch.tensor([numerics["max_factor"], numerics["rms_factor"]], dtype=torch.float64)
     for kernel in manifest["kernels"]:
         workload = next(row["workload"] for row in manifest["workloads"] if row["kernel"] == kernel)
         function = _function(kernel)
         print(f"kernel {kernel} ({workload['name']})")
-        right.append(_is_accurate(checks, function, workload, _device(manifest)))
+        right.append(_is_accurate(checks, function, workload, factors, _device(manifest)))
         right.append(_repeats(checks, function, workload, _device(manifest)))
     return all(right)
 
@@ -125,7 +124,9 @@ def _device(manifest: Mapping[str, Any]) -> torch.device:
     return torch.device("cpu" if manifest["target"] == "cpu" else "cuda")
 
 
-def _is_accurate(checks: Checks, function: Function, workload: Workload, device: torch.device) -> bool:
+def _is_accurate(
+    checks: Checks, function: Function, workload: Workload, factors: torch.Tensor, device: torch.device
+) -> bool:
     wrong, worst, count = 0, 0.0, 0
     for case in checks.cases(workload):
         inputs = tuple(tensor.to(device) for tensor in case.inputs)
@@ -134,7 +135,7 @@ def _is_accurate(checks: Checks, function: Function, workload: Workload, device:
         baseline = _errors(checks.pinned_baseline(case.workload, inputs), exact, case.groups)
         rounding = _errors(exact.to(case.inputs[0].dtype), exact, case.groups)
         # Rounding the exact result is never held against a kernel, even where the baseline happens to be exact.
-        limits = torch.maximum(baseline, rounding) * torch.tensor([MAX_FACTOR, RMS_FACTOR], dtype=torch.float64)
+        limits = torch.maximum(baseline, rounding) * factors
         count += 1
         if not bool((ours <= limits).all()):  # written so that NaN fails
             wrong += 1
