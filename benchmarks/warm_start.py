@@ -1,6 +1,6 @@
 """What `--warm-start` saves at shapes that were not searched before, on this machine's device.
 
-    python benchmarks/warm_start.py [--budget 60] [--seed 0] [--source mission ...] [--workload NAME ...]
+    python benchmarks/warm_start.py [--budget 60] [--seed 0] [--source NAME ...] [--workload NAME ...]
         [--db evotune.db] [--kernel attention_fwd --space FILE] [--out benchmarks/results/warm_start.json]
 
 First searches the sources, with `--source-budget`; `--db` names a database that has searches of them already, which is
@@ -34,8 +34,10 @@ from evotune.warm_start import recorded_precedents
 from evotune_db import Database
 from evotune_workers.device import cpu_device, local_devices
 
-# Each unlike the source `mission` (1x8x512x64) in another respect: longer, more heads twice, causal, a larger head.
-NEW_SHAPES = ("1x8x1024x64", "4x16x512x64", "8x32x512x64", "causal", "wide")
+# Few heads and many.
+SOURCES = ("mission", "8x32x512x64")
+# Each unlike the sources in another respect: longer, much longer, heads in between, causal, a larger head.
+NEW_SHAPES = ("1x8x1024x64", "long", "4x16x512x64", "causal", "wide")
 WITHIN = (0.02, 0.05)
 # A machine that is busy with something else may need to be asked again.
 COMPARE_ATTEMPTS = 3
@@ -63,8 +65,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kernel", default="attention_fwd")
     parser.add_argument("--space")
-    parser.add_argument("--source", nargs="+", default=["mission"])
-    parser.add_argument("--source-budget", type=int, default=100)
+    parser.add_argument("--source", nargs="+", default=list(SOURCES))
+    parser.add_argument("--source-budget", type=int, default=60)
     parser.add_argument("--workload", nargs="+", default=list(NEW_SHAPES))
     parser.add_argument("--db", type=Path, help="an SQLite file with searches of the sources")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "warm_start.json")

@@ -7,7 +7,7 @@ target, any of the same kind), then by workload (see WorkloadDistance), then by 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from evotune.nearness import WorkloadDistance, device_distance, workload_distance
@@ -28,8 +28,8 @@ OPTION = "warm_start"
 MOST, BUDGET_FOR_ONE = 10, 10
 # So many of each source in turn: which of the near ones is most alike shows only when they are measured.
 IN_TURN = 3
-# Of each source: where limits are tighter than they were there, the first may not be valid.
-DEPTH = 30
+# Of each source, a quarter of the default budget: where limits are tighter than there, the first are not valid.
+DEPTH = 50
 
 
 def precedents_of(
@@ -56,8 +56,11 @@ def choose_precedents(found: Sequence[Precedent], plan: Plan, device: Device, va
     most = min(MOST, math.ceil(plan.budget / BUDGET_FOR_ONE))
     chosen: dict[int, Precedent] = {}
     for precedent in _by_distance(found, plan, device):
-        if len(chosen) < most and valid.explain(precedent.configuration) is None:
-            chosen.setdefault(valid.index(precedent.configuration), precedent)
+        number = valid.number(precedent.configuration)
+        if number is not None:
+            chosen.setdefault(number, precedent)
+        if len(chosen) == most:
+            break
     return tuple(chosen.values())
 
 
@@ -87,11 +90,11 @@ def in_words(precedents: Sequence[Precedent]) -> str:
     return f"{counted} ({'; '.join(places)})"
 
 
-def _by_distance(found: Sequence[Precedent], plan: Plan, device: Device) -> Iterator[Precedent]:
+def _by_distance(found: Sequence[Precedent], plan: Plan, device: Device) -> list[Precedent]:
     """Those of the same kind of device, at workloads that the kernel still has."""
     distances = _workload_distances(plan)
     near = [each for each in found if each.device_kind == device.kind and each.workload in distances]
-    return iter(sorted(near, key=lambda each: _rank(each, plan, device, distances[each.workload])))
+    return sorted(near, key=lambda each: _rank(each, plan, device, distances[each.workload]))
 
 
 def _rank(precedent: Precedent, plan: Plan, device: Device, distance: WorkloadDistance) -> tuple[Any, ...]:
