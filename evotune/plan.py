@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evotune import warm_start
 from evotune.errors import UserError
 from evotune.facts import git_facts, versions
 from evotune.locate import kernel_folder, space_file
@@ -15,7 +16,7 @@ from evotune.samplers import SAMPLERS
 from evotune.space import Space, ValidSet, load_space
 from evotune.suggestions import did_you_mean
 from evotune.targeting import Aim, builtin_space, choose_target, device_of
-from evotune_db.records import KernelRecord, SearchRecord, SpaceRecord
+from evotune_db.records import KernelRecord, Precedent, SearchRecord, SpaceRecord
 from evotune_workers.device import Device
 from evotune_workers.kernel import Configuration, Kernel, Variant
 from evotune_workers.kernel_folder import KernelError, KernelPackage, load_kernel, named_workload, pack_kernel
@@ -105,8 +106,10 @@ def sampler_of(request: SearchRequest) -> str:
     return name
 
 
-def search_record(plan: Plan, valid: ValidSet, request: SearchRequest) -> SearchRecord:
-    """The search as the database keeps it."""
+def search_record(
+    plan: Plan, valid: ValidSet, request: SearchRequest, precedents: Sequence[Precedent] = ()
+) -> SearchRecord:
+    """The search as the database keeps it, with the `precedents` of a warm start."""
     return SearchRecord(
         kernel=KernelRecord(plan.kernel.name, plan.package.source_hash),
         space=SpaceRecord(plan.space.name, plan.space.space_hash, plan.space.text, len(valid)),
@@ -120,6 +123,7 @@ def search_record(plan: Plan, valid: ValidSet, request: SearchRequest) -> Search
             "space": request.space,
             "ray_address": request.ray_address,
             "build_only": plan.build_only,
+            warm_start.OPTION: warm_start.as_option(precedents) if request.warm_start else None,
         },
         versions={**versions(), "git": git_facts(plan.folder)},
     )

@@ -28,9 +28,9 @@ class SearchRequest:
 
     `kernel` is a built-in name or a folder; `space` a built-in name or a YAML file, None for the target's own; no
     `workloads` means the kernel's first. `time_limit` is in seconds. `sampler` None is the default. `build_only`:
-    nothing is measured. `replay`: the file of a recording, which is searched instead of a kernel. With `resume`, the id
-    of a stored search, the kernel and the budget may be None: as they were. Its other settings stay as they were, and
-    hold their defaults here.
+    nothing is measured. `replay`: the file of a recording, which is searched instead of a kernel. `warm_start`: the
+    first trials are the best of the nearest searches. With `resume`, the id of a stored search, the kernel and the
+    budget may be None: as they were. Its other settings stay as they were, and hold their defaults here.
     """
 
     db: str
@@ -46,6 +46,7 @@ class SearchRequest:
     resume: int | None = None
     build_only: bool = False
     replay: str | None = None
+    warm_start: bool = False
 
 
 @dataclass(frozen=True)

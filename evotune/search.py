@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from ray.exceptions import RayError
 
+from evotune import warm_start
 from evotune.confirmation import Confirmation
 from evotune.ended import Ended, result_of
 from evotune.endings import last_line, resumable
@@ -28,7 +29,7 @@ from evotune.space import ValidSet
 from evotune.study import Study
 from evotune_db import Database, DatabaseError
 from evotune_db.progress import FINISHED
-from evotune_db.records import SearchState, StoredSearch
+from evotune_db.records import SearchRecord, SearchState, StoredSearch
 from evotune_workers.alone import Alone
 from evotune_workers.cluster import Cluster, ClusterError, Worker
 from evotune_workers.compilers.build import ToolchainError
@@ -77,11 +78,15 @@ def _search(
             workers = () if plan.build_only else _workers(cluster, plan.target)
             device = _device(plan, workers)
             valid = _valid(plan, device, checked)
-            search_id = _open_search(request, plan, valid, stored, hold)
+            precedents = warm_start.precedents_of(request, stored, database, plan, device, valid)
+            search_id = _open_search(search_record(plan, valid, request, precedents), stored, hold)
             _announce(reporter, search_id, plan, stored, workers, device, valid)
+            if request.warm_start:
+                reporter.note(f"warm start: {warm_start.in_words(precedents)}")
             with resumable(search_id, request):
                 pipeline = Pipeline(cluster, workers, plan.variant, search_seeds(plan.seed))
-                ledger = Ledger(database, search_id, Study(valid, plan.sampler, plan.seed), reporter, plan.space.limits)
+                study = Study(valid, plan.sampler, plan.seed, [each.configuration for each in precedents])
+                ledger = Ledger(database, search_id, study, reporter, plan.space.limits)
                 work = ClusterWork(plan, pipeline, ledger, reporter)
                 loop = SearchLoop(work, ledger, interrupt, budget=plan.budget, batch=cluster.cores)
                 state = _run(loop, stored, database, search_id)
@@ -147,12 +152,12 @@ def _confirm(confirmation: Confirmation, search_id: int) -> None:
         confirmation.reporter.note(f"the best could not be confirmed: {last_line(error)}")
 
 
-def _open_search(request: SearchRequest, plan: Plan, valid: ValidSet, stored: StoredSearch | None, hold: Hold) -> int:
+def _open_search(record: SearchRecord, stored: StoredSearch | None, hold: Hold) -> int:
     if stored is None:
-        search_id = hold.database.start_search(search_record(plan, valid, request))
+        search_id = hold.database.start_search(record)
         hold.take(search_id)
         return search_id
-    hold.database.resume_search(stored.id, plan.budget)
+    hold.database.resume_search(stored.id, record.budget)
     return stored.id
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from evotune.request import RECORDED
 from evotune.terminal import assignments, microseconds
 from evotune.views import table
+from evotune.warm_start import in_words, recorded_precedents
 
 if TYPE_CHECKING:
     from evotune.search_insight import PairInsight, ParameterInsight, SearchInsight, Standing, ValueInsight
@@ -56,6 +57,8 @@ def _facts(search: StoredSearch, insight: SearchInsight) -> Table:
     facts.add_row("target", record.target + (", nothing was measured here" if record.target == RECORDED else ""))
     facts.add_row("space", f"{record.space.name}, {record.space.valid_configurations} valid configurations")
     facts.add_row("sampler", f"{record.sampler}, seed {record.seed}")
+    if precedents := recorded_precedents(record):
+        facts.add_row("warm start", in_words(precedents))
     facts.add_row("trials", f"{insight.trials} of {record.budget} told, {insight.failed} of them failed")
     return facts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -27,16 +28,20 @@ class Proposal:
 class Study:
     """Ask and tell. Values are minimised; a failed trial is told as failed, not as a value."""
 
-    def __init__(self, valid: ValidSet, sampler: str, seed: int) -> None:
-        """An empty study."""
+    def __init__(self, valid: ValidSet, sampler: str, seed: int, first: Sequence[Configuration] = ()) -> None:
+        """An empty study. `first` are proposed before any that the sampler chooses: distinct, and valid."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._valid = valid
+        self._first = first
         self._distributions: dict[str, BaseDistribution] = {**valid.distributions()}
         self._study = optuna.create_study(sampler=make_sampler(sampler, valid, seed), direction="minimize")
 
     def ask(self) -> Proposal:
         """The next configuration: valid, and never proposed before in this study."""
         started = time.perf_counter()
+        number = len(self._study.get_trials(deepcopy=False))
+        if number < len(self._first):
+            self._begin(self._first[number])
+            return Proposal(number, dict(self._first[number]), time.perf_counter() - started)
         trial = self._study.ask(self._distributions)
         return Proposal(trial.number, dict(trial.params), time.perf_counter() - started)
 
@@ -52,6 +57,9 @@ class Study:
 
     def restore(self, trial: StoredTrial) -> None:
         """Adds a stored trial as one that is running; what it came to is told in its turn."""
+        self._begin(trial.configuration)
+
+    def _begin(self, configuration: Configuration) -> None:
         self._study.add_trial(
-            create_trial(state=TrialState.RUNNING, params=dict(trial.configuration), distributions=self._distributions)
+            create_trial(state=TrialState.RUNNING, params=dict(configuration), distributions=self._distributions)
         )

@@ -11,6 +11,7 @@ from rich.table import Table
 from evotune.findings_view import findings
 from evotune.terminal import assignments, duration, microseconds, speedup
 from evotune.views import proof, table
+from evotune.warm_start import origin
 from evotune_workers.diagnosis.wrong_result import wrong_result
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def _facts(details: TrialDetails) -> Table:
     facts.add_row("target", record.target)
     facts.add_row("device", f"{details.device.name} ({details.device.uuid})" if details.device else "none")
     facts.add_row("search", f"{details.search}, number {details.trial.number} of sampler {record.sampler}")
+    if (precedent := origin(details)) is not None:
+        where = f"{precedent.workload} on {precedent.device}"
+        facts.add_row("warm start", f"from trial {precedent.trial} of search {precedent.search}, {where}")
     facts.add_row("proposed", details.proposed.strftime(TIME))
     facts.add_row("finished", details.finished.strftime(TIME) if details.finished else "not yet")
     facts.add_row("configuration", assignments(details.trial.configuration))

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from evotune_db import examinations, lease, outcomes, progress, queries, ranking
+from evotune_db import examinations, lease, outcomes, precedents, progress, queries, ranking
 from evotune_db.engine import Engines, open_engines
 from evotune_db.findings import CertificationRecord, DiagnosisRecord, ProfileRecord
 from evotune_db.holder import this_process
@@ -21,6 +21,7 @@ from evotune_db.records import (
     LeaderboardFilter,
     OutcomeRecord,
     OwnBinary,
+    Precedent,
     SearchRecord,
     SearchState,
     SearchSummary,
@@ -174,6 +175,10 @@ class Database:
         trial. A filter by trial leaves its rank as it is among all; every other filter ranks what it lets through.
         """
         return self._read(ranking.ranked, wanted)
+
+    def precedents(self, kernel: str, top: int) -> list[Precedent]:
+        """What a search of a kernel may begin with: the best `top` of each version, target, device and workload."""
+        return self._read(precedents.precedents, kernel, top)
 
     def load_search(self, search_id: int) -> StoredSearch:
         """A search with its trials in the order of their numbers."""

@@ -245,6 +245,24 @@ class LeaderboardEntry:
 
 
 @dataclass(frozen=True)
+class Precedent:
+    """A leaderboard entry that another search may begin with.
+
+    `place` counts from 1 within one version of the kernel (`kernel_hash`), target, device and workload.
+    """
+
+    trial: int
+    search: int
+    kernel_hash: str
+    target: str
+    device: str
+    device_kind: str
+    workload: str
+    place: int
+    configuration: Json
+
+
+@dataclass(frozen=True)
 class LeaderboardFilter:
     """Which entries to list; None means any."""
 

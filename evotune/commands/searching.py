@@ -12,9 +12,9 @@ from evotune.commands.given import given
 from evotune.errors import UserError
 
 # Settings that a stored search keeps when it goes on.
-FIXED_BY_RESUME = ("space", "target", "workload", "sampler", "seed", "build_only", "replay")
+FIXED_BY_RESUME = ("space", "target", "workload", "sampler", "seed", "build_only", "warm_start", "replay")
 # Settings of building and measuring.
-NOTHING_TO_A_REPLAY = ("kernel", "space", "target", "workload", "ray_address", "build_only")
+NOTHING_TO_A_REPLAY = ("kernel", "space", "target", "workload", "ray_address", "build_only", "warm_start")
 
 KernelArgument = Annotated[
     str | None,
@@ -69,6 +69,13 @@ BuildOnlyOption = Annotated[
         help="Compile and record, measure nothing; no device is needed. Example: --target sm_89 --build-only.",
     ),
 ]
+WarmStartOption = Annotated[
+    bool,
+    typer.Option(
+        "--warm-start",
+        help="Begin with the leaderboard's best of the nearest workloads and devices, at most a tenth of the budget.",
+    ),
+]
 ReplayOption = Annotated[
     str | None,
     typer.Option(
@@ -95,6 +102,7 @@ def search(
     ray_address: RayAddressOption = None,
     resume: ResumeOption = None,
     build_only: BuildOnlyOption = False,
+    warm_start: WarmStartOption = False,
     replay: ReplayOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -119,6 +127,7 @@ def search(
             ray_address=ray_address,
             resume=resume,
             build_only=build_only,
+            warm_start=warm_start,
             replay=replay,
         ),
         json,

@@ -64,11 +64,17 @@ class ValidSet:
 
     def index(self, configuration: Configuration) -> int:
         """The number of a configuration; KeyError says why it has none."""
-        if misfit(self.parameters, configuration) is None:
-            found = int(self.find(self._row(configuration))[0])
-            if found >= 0:
-                return found
-        raise KeyError(self.explain(configuration))
+        found = self.number(configuration)
+        if found is None:
+            raise KeyError(self.explain(configuration))
+        return found
+
+    def number(self, configuration: Configuration) -> int | None:
+        """The number of a configuration, None where it has none; to say why takes a hundred times as long."""
+        if misfit(self.parameters, configuration) is not None:
+            return None
+        found = int(self.find(self._row(configuration))[0])
+        return found if found >= 0 else None
 
     def find(self, codes: npt.NDArray[Any]) -> Indices:
         """The numbers of rows of codes, shape (m, parameters); -1 for a row that is not valid."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
-from evotune_workers.kernel import Workload
+from evotune_workers.kernel import Value, Workload
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class AttentionWorkload(Workload):
     def key_shape(self) -> tuple[int, int, int, int]:
         """Shape of K and of V."""
         return (self.batch, self.heads, self.keys, self.head_dim)
+
+    def features(self) -> Mapping[str, Value]:
+        """As dispatch.py of the export counts: batch and heads by their product."""
+        alike = {name: value for name, value in super().features().items() if name not in ("batch", "heads")}
+        return {**alike, "batch_heads": self.batch_heads}
 
     def visible_keys(self) -> torch.Tensor:
         """How many keys, counted from key 0, each query sees; shape (queries,)."""

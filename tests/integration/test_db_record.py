@@ -153,6 +153,26 @@ def test_the_ranking_counts_within_kernel_target_device_and_workload(database: D
     assert order(database.leaderboard(LeaderboardFilter(top=1))) == [(1, slow), (1, fastest), (1, gemm)]
 
 
+def test_a_search_may_begin_with_the_best_of_each_version_of_its_kernel(database: Database) -> None:
+    newer = replace(SEARCH, kernel=KernelRecord("attention_fwd", "d" * 64))
+    other = replace(SEARCH, kernel=KernelRecord("softmax", "e" * 64))
+    first, second, third = (database.start_search(each) for each in (SEARCH, newer, other))
+    record(database, first, 1, passed(timing(1.5)))
+    best = record(database, first, 2, passed(timing(2.5), timing(1.1, workload="long")))
+    record(database, first, 3, failed())
+    of_newer = record(database, second, 1, passed(timing(1.2)))
+    record(database, third, 1, passed(timing(3.0)))
+    found = database.precedents("attention_fwd", top=1)
+    places = [(each.trial, each.search, each.kernel_hash[0], each.workload, each.place) for each in found]
+    assert places == [
+        (best, first, "a", "long", 1),
+        (best, first, "a", "mission", 1),
+        (of_newer, second, "d", "mission", 1),
+    ]
+    assert found[0].configuration == {"tile_m": 32, "persistent": True}
+    assert (found[0].target, found[0].device, found[0].device_kind) == ("sm_89", DEVICE.name, "cuda")
+
+
 def test_the_leaderboard_is_filtered(database: Database) -> None:
     first = database.start_search(SEARCH)
     slow = record(database, first, 0, passed(timing(1.2)))

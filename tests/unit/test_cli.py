@@ -132,6 +132,8 @@ def environment() -> dict[str, str]:
         ("search --seed 1.5", "'--seed': must be a whole number, got 1.5"),
         ("search one two", "two"),
         ("search --resume 3 --seed 4 --space cpu", "got --space, --seed too"),
+        ("search --resume 3 --warm-start", "got --warm-start too; leave --warm-start out"),
+        ("search --replay x.csv --warm-start", "got --warm-start too; leave --warm-start out"),
         ("search --resume 3 --build-only", "got --build-only too; leave --build-only out"),
         ("leaderboard --format tabel", "must be one of table, json, csv, got tabel; did you mean 'table'?"),
         ("show", "TRIAL"),

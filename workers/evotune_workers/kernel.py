@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -32,6 +32,13 @@ class Workload:
 
     name: str
     dtype: str
+
+    def features(self) -> Mapping[str, Value]:
+        """What makes it like another workload or unlike it: sizes as whole numbers above 0, flags and words.
+
+        Every field but the name; a kernel that does not tell some sizes apart has their product instead.
+        """
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "name"}
 
 
 @dataclass(frozen=True)
