@@ -1,0 +1,122 @@
+"""A copy that takes a known time: what the timer is checked against."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from evotune_workers.kernel import (
+    Baseline,
+    Configuration,
+    Cost,
+    Inputs,
+    Kernel,
+    StructureCase,
+    Value,
+    Variant,
+    Workload,
+)
+
+
+@dataclass(frozen=True)
+class CopyWorkload(Workload):
+    """`out = x` over `length` elements; the baseline takes at least `baseline_ns`."""
+
+    length: int
+    baseline_ns: int
+
+
+class SpinCpu(Variant):
+    """Parameter: `spin_ns`, how long a call spins before it copies."""
+
+    name = "cpu"
+    sources = ("cpu.cpp",)
+    entry = "spin"
+
+    def build_macros(self, workload: Workload) -> Mapping[str, Value]:
+        """None: one build serves all lengths."""
+        return {}
+
+    def derived(self, configuration: Configuration, workload: Workload) -> Mapping[str, int]:
+        """Nothing that a constraint needs."""
+        return {}
+
+    def workspace_bytes(self, configuration: Configuration, workload: Workload) -> int:
+        """None."""
+        return 0
+
+
+class Spin(Kernel):
+    """`large` fits no cache. Samples are as long as the fastest side wants: `small` has a baseline of a millisecond."""
+
+    name = "spin"
+    variants = (SpinCpu(),)
+    workloads = (
+        CopyWorkload("small", "float32", 16, 1_000_000),
+        CopyWorkload("cached", "float32", 1 << 15, 0),
+        CopyWorkload("large", "float32", 1 << 24, 0),
+    )
+    distributions = ("normal",)
+
+    def inputs(self, workload: Workload, distribution: str, seed: int) -> Inputs:
+        """x."""
+        return (torch.randn(_copy(workload).length, generator=torch.Generator().manual_seed(seed)),)
+
+    def empty_output(self, workload: Workload) -> torch.Tensor:
+        """Of x's shape."""
+        return torch.empty(_copy(workload).length)
+
+    def reference(self, workload: Workload, inputs: Inputs) -> torch.Tensor:
+        """x in float64."""
+        return inputs[0].double()
+
+    def baselines(self, workload: Workload, target: str) -> tuple[Baseline, ...]:
+        """torch's copy."""
+        return (self.pinned_baseline(workload, target),)
+
+    def pinned_baseline(self, workload: Workload, target: str) -> Baseline:
+        """torch's copy, after a while."""
+        wait = _copy(workload).baseline_ns
+
+        def run(inputs: Inputs) -> torch.Tensor:
+            end = time.perf_counter_ns() + wait
+            while time.perf_counter_ns() < end:
+                pass
+            return inputs[0].clone()
+
+        return Baseline("clone", run)
+
+    def error_groups(self, workload: Workload) -> int:
+        """One."""
+        return 1
+
+    def cost(self, workload: Workload) -> Cost:
+        """Each element read and written."""
+        return Cost(0.0, 8.0 * _copy(workload).length)
+
+    def arguments(
+        self, workload: Workload, inputs: Inputs, output: torch.Tensor, workspace: torch.Tensor
+    ) -> tuple[torch.Tensor | np.generic, ...]:
+        """x, out, workspace, length."""
+        return (*inputs, output, workspace, np.int64(_copy(workload).length))
+
+    def structure(self, workload: Workload) -> tuple[StructureCase, ...]:
+        """None: a copy has no structure."""
+        return ()
+
+    def tails(self, workload: Workload, configuration: Configuration) -> tuple[Workload, ...]:
+        """None."""
+        return ()
+
+    def repeatability(self, workload: Workload) -> Workload:
+        """The workload itself."""
+        return workload
+
+
+def _copy(workload: Workload) -> CopyWorkload:
+    assert isinstance(workload, CopyWorkload)
+    return workload
