@@ -26,7 +26,8 @@ from evotune_workers.kernel_folder import load_kernel, named_workload
 from evotune_workers.measurer import Measurer
 from tests.faults import Fault, plant
 
-from .test_search import environment, evotune, sqlite, wait_for_trials
+from .record import wait_for_trials
+from .test_search import environment, evotune, sqlite
 
 ATTENTION = kernel_folder("attention_fwd")
 # 4 tiles of 128 keys and 11 tiles of 48 queries, the last of which is not whole.

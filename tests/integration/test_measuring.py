@@ -9,6 +9,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from evotune.exchange.invalidity import invalidity
 from evotune_workers.compilers.build import hash_binary
 from evotune_workers.gates import RUNNING_GATES
 from evotune_workers.gates.resources import judge_resources
@@ -56,6 +57,7 @@ def test_a_hanging_kernel_is_killed_and_the_worker_survives(bench: Bench) -> Non
     measurement = bench.measure(bench.build(fault="hang"))
     assert measurement.failed_gate == "launch" and "hung" in (measurement.reason or "")
     assert measurement.seconds < 20
+    assert invalidity(measurement.failed_gate, measurement.reason) == "timeout"
     assert bench.measure(bench.build()).failed_gate is None
 
 

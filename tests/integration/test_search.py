@@ -8,12 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from .conftest import SAXPY
+from .record import wait_for_trials
 
 pytestmark = pytest.mark.quiet
 
@@ -187,16 +187,3 @@ def test_a_joined_address_that_does_not_answer_is_one_line(tmp_path: Path) -> No
     )
     assert ran.returncode == 2
     assert "127.0.0.1:1" in ran.stderr and "Traceback" not in ran.stderr
-
-
-def wait_for_trials(database: Path, wanted: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.stdout.read() if process.stdout else ""
-        if database.exists():
-            query = "SELECT count(*) FROM trial WHERE state IN ('passed', 'failed', 'built')"
-            ran = subprocess.run(["sqlite3", str(database), query], capture_output=True, text=True)
-            if ran.returncode == 0 and int(ran.stdout or 0) >= wanted:
-                return
-        time.sleep(0.2)
-    raise AssertionError("no trial ended in two minutes")
