@@ -14,7 +14,7 @@ pytestmark = pytest.mark.quiet
 
 # As many as there is time for; a hundred of each: python -m tests.storm --help.
 STORMS = {
-    "sqlite": ("--kills", "1", "--fatal-every", "1"),
+    "sqlite": ("--kills", "2", "--fatal-every", "2"),
     "postgresql": ("--build-only", "--kills", "5", "--fatal-every", "5"),
 }
 
