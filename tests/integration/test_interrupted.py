@@ -15,13 +15,13 @@ from .conftest import SAXPY
 from .record import ENDED, ask, ended, wait_for_trials
 from .test_search import environment, evotune
 
-BUDGET = 30
+BUDGET = 12
 SPACE = """
 kernel: saxpy
 variant: cpu
 parameters:
   unroll: [1, 2, 4, 8]
-  mark_high: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+  mark_high: [0, 1, 2, 3]
   mark_low: [0]
   threads: [1]
   fault: {values: [none], kind: categorical}
