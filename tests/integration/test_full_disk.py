@@ -26,12 +26,13 @@ parameters:
 RECORDING = "\n".join(["block,time_ms", *(f"{block},{block}.5" for block in range(1, 25))])
 SCRIPT = """
 set -e
-disk=$1 size=$2 python=$3
+disk=$1 room=$2 python=$3
 shift 3
-mount -t tmpfs -o "size=$size" none "$disk"
+mount -t tmpfs -o size=20m none "$disk"
 cd "$disk"
+head -c $((20 * 1024 * 1024 - room * 1024)) /dev/zero > full
 "$python" -m evotune search "$@" --budget 24 && exit 50 || echo "code $?"
-mount -o remount,size=100m "$disk"
+rm full
 "$python" -m evotune search --resume 1
 cp evotune.db* ..
 """
@@ -40,8 +41,8 @@ SEARCHES = {
     "built": (str(SAXPY), "--space", "../space.yaml", "--target", "cpu", "--build-only"),
     "passed": ("--replay", "../recording.csv"),
 }
-# Room for the tables and a few trials.
-SIZE = "720k"
+# For the tables and a few trials.
+ROOM_KIB = 720
 # For root of the machine, and for anybody where users may have namespaces of their own.
 NAMESPACES = (("unshare", "--mount"), ("unshare", "--map-root-user", "--mount"))
 
@@ -60,7 +61,7 @@ def test_a_search_on_a_full_disk_ends_in_one_line_and_goes_on_when_there_is_room
     (tmp_path / "disk").mkdir()
     (tmp_path / "space.yaml").write_text(SPACE)
     (tmp_path / "recording.csv").write_text(RECORDING)
-    command = [*namespace_or_skip(), "sh", "-c", SCRIPT, "sh", str(tmp_path / "disk"), SIZE, sys.executable]
+    command = [*namespace_or_skip(), "sh", "-c", SCRIPT, "sh", str(tmp_path / "disk"), str(ROOM_KIB), sys.executable]
     ran = subprocess.run([*command, *SEARCHES[state]], env=environment(), capture_output=True, text=True, timeout=200)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "code 2" in ran.stdout, ran.stdout + ran.stderr
