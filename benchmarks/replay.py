@@ -6,8 +6,10 @@
 FOLDER holds a recording a file: CSV (a column for each parameter, then time_ms, empty where it failed), also gzipped,
 or the tuning community's T4 JSON. Figures are defined in replay_metrics.py; a ± is a standard error over seeds. Where
 Kernel Tuner is installed, `kernel_tuner:genetic_algorithm` and the like are samplers too. The first sampler is compared
-with the best of all others, those of FILE (JSON of an earlier run) included, space by space. With several samplers, a
-table tells what choosing among them is worth on a family of kernels that they were not chosen by.
+with the best of all others, space by space: those of FILE (JSON of an earlier run with the same --budget and
+--in-flight) are among them, without it those of benchmarks/results/replay_peers.json where 200 evaluations are made one
+at a time, as they were. With several samplers, a table tells what choosing among them is worth on a family of kernels
+that they were not chosen by.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from pathlib import Path
 
 from benchmarks import replay_kernel_tuner
 from benchmarks.replay_ablation import VARIANTS
-from benchmarks.replay_peers import PEERS_FILE, load_peers
+from benchmarks.replay_peers import PEERS_FILE, Peer, load_peers
 from benchmarks.replay_report import (
     Result,
     family_table,
@@ -32,24 +34,22 @@ from benchmarks.replay_report import (
     table,
     write_json,
 )
-from benchmarks.replay_runs import Job, run_all
+from benchmarks.replay_runs import Job, NothingTried, run_all
 from evotune.replay import Recording, RecordingError, load_recordings
 from evotune.samplers import SAMPLERS
 
 
 def main() -> None:
-    options = _options()
+    options = read_options()
+    started = time.monotonic()
     try:
         recordings = _chosen(load_recordings(options.folder), options.spaces)
-    except RecordingError as error:
+        peers = peers_of(options)
+        results = _replay(recordings, options)
+    except (RecordingError, NothingTried) as error:
         sys.exit(f"error: {error}")
-    started = time.monotonic()
-    results = _replay(recordings, options)
     runs = len(recordings) * options.seeds * len(results)
     print(f"{runs} searches of {options.budget} evaluations in {time.monotonic() - started:.0f} s\n", file=sys.stderr)
-    # The peers were asked for one proposal at a time, 200 in all.
-    comparable = options.peers is not None and (options.in_flight, options.budget) == (1, 200)
-    peers = load_peers(options.peers) if comparable else []
     print(table(results, peers))
     tables = (family_table(results), space_table(results), rival_table(results, peers), left_out_table(results))
     print("\n" + "\n\n".join(filter(None, tables)))
@@ -57,6 +57,14 @@ def main() -> None:
         write_json(results, options.json)
     if options.plot:
         plot(results, recordings, options.plot)
+
+
+def peers_of(options: argparse.Namespace) -> list[Peer]:
+    """Those of the file that was given, else the public ones where they were asked for as many, one at a time."""
+    if options.peers is not None:
+        return load_peers(options.peers)
+    comparable = (options.in_flight, options.budget) == (1, 200)
+    return load_peers(PEERS_FILE) if comparable and not options.no_peers else []
 
 
 def _replay(recordings: Sequence[Recording], options: argparse.Namespace) -> list[Result]:
@@ -74,24 +82,31 @@ def _replay(recordings: Sequence[Recording], options: argparse.Namespace) -> lis
     ]
 
 
-def _options() -> argparse.Namespace:
+def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--samplers", type=_samplers, default=["evolution"])
     parser.add_argument("--spaces", type=lambda text: text.split(","), default=None)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--budget", type=int, default=200)
-    parser.add_argument("--in-flight", type=int, default=1)
-    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--seeds", type=_count, default=20)
+    parser.add_argument("--budget", type=_count, default=200)
+    parser.add_argument("--in-flight", type=_count, default=1)
+    parser.add_argument("--processes", type=_count, default=os.cpu_count())
     parser.add_argument("--ablation", action="store_true", help="also the evolution sampler without its parts")
-    parser.add_argument("--peers", type=Path, default=PEERS_FILE, help="samplers to compare with: a file of --json")
-    parser.add_argument("--no-peers", dest="peers", action="store_const", const=None)
+    peers = parser.add_mutually_exclusive_group()
+    peers.add_argument("--peers", type=Path, help="samplers to compare with: a file of --json")
+    peers.add_argument("--no-peers", action="store_true", help="compare with none but those of this run")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.in_flight > 1 and any(name.startswith(replay_kernel_tuner.PREFIX) for name in options.samplers):
         parser.error(f"Kernel Tuner's strategies have one proposal in flight, got --in-flight {options.in_flight}")
     return options
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
 
 
 def _samplers(text: str) -> list[str]:

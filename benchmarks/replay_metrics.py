@@ -23,6 +23,20 @@ _WITHIN_1 = 100.0 / 1.01 - 1e-9
 # The score looks at this many evaluation counts, up to where random search has closed this share of the gap between
 # the median and the optimum.
 _POINTS, _GAP_CLOSED = 20, 0.95
+# Percent; rounding leaves as much where random search, too, has surely met the optimum.
+_NO_SHORTFALL = 1e-9
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure's mean over seeds with its standard error."""
+
+    mean: float
+    standard_error: float
+
+    def written(self, form: str) -> str:
+        """Both, in this form."""
+        return f"{self.mean:{form}} ± {self.standard_error:{form}}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +58,11 @@ class Figure:
         rows = np.atleast_2d(self.values)
         spaces, seeds = rows.shape
         return float(np.sqrt((rows.var(axis=1, ddof=1) / seeds).sum()) / spaces) if seeds > 1 else 0.0
+
+    @property
+    def estimate(self) -> Estimate:
+        """The mean with its standard error."""
+        return Estimate(self.mean, self.standard_error)
 
 
 def figures_of(recording: Recording, curves: Array) -> list[Figure]:
@@ -69,10 +88,14 @@ def over_spaces(figures: Sequence[Sequence[Figure]]) -> list[Figure]:
 
 
 def _scores(recording: Recording, percent: Array) -> Array:
-    """The share of random search's expected shortfall that each run removed."""
+    """The share of random search's expected shortfall that each run removed; 0 where there is none to remove."""
     counts = _counts(recording, percent.shape[1])
     random = 100.0 * np.array([_expected(recording, n, recording.optimum / recording.passing, 0.0) for n in counts])
-    return np.asarray(((percent[:, counts - 1] - random) / (100.0 - random)).mean(axis=1))
+    short = 100.0 - random > _NO_SHORTFALL
+    if not short.any():
+        return np.zeros(len(percent))
+    removed = (percent[:, counts[short] - 1] - random[short]) / (100.0 - random[short])
+    return np.asarray(removed.mean(axis=1))
 
 
 def _counts(recording: Recording, budget: int) -> npt.NDArray[np.int64]:

@@ -13,17 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.replay_metrics import Estimate
+
 PEERS_FILE = Path(__file__).parent / "results" / "replay_peers.json"
-# What samplers are compared by, space by space.
-COMPARED = ("score", "% at 200")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure's mean over seeds with its standard error."""
-
-    mean: float
-    standard_error: float
+# What samplers are compared by, space by space, and how it is written.
+COMPARED = {"score": ".3f", "% at 200": ".1f"}
 
 
 @dataclass(frozen=True)
@@ -68,8 +62,7 @@ def _row(space: str, name: str, own: Estimate, peers: Sequence[Peer]) -> list[st
     best = max(there, key=lambda peer: peer.spaces[space][name].mean)
     other = best.spaces[space][name]
     lead = Estimate(own.mean - other.mean, math.hypot(own.standard_error, other.standard_error))
-    form = ".1f" if name.startswith("%") else ".3f"
-    cells = [f"{one.mean:{form}} ± {one.standard_error:{form}}" for one in (own, other, lead)]
+    cells = [one.written(COMPARED[name]) for one in (own, other, lead)]
     return [name, space, cells[0], cells[1], best.sampler, cells[2], _verdict(lead)]
 
 
@@ -80,4 +73,4 @@ def _verdict(lead: Estimate) -> str:
 
 
 def _estimates(figures: Mapping[str, Mapping[str, float]]) -> dict[str, Estimate]:
-    return {name: Estimate(one["mean"], one["standard_error"]) for name, one in figures.items()}
+    return {name: Estimate(**one) for name, one in figures.items()}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmarks.replay_left_out import LEFT_OUT, family, left_out
-from benchmarks.replay_metrics import Figure, figures_of, over_spaces
-from benchmarks.replay_peers import AGAINST_BEST, Estimate, Peer, against_best
+from benchmarks.replay_metrics import Estimate, Figure, figures_of, over_spaces
+from benchmarks.replay_peers import AGAINST_BEST, COMPARED, Peer, against_best
 from benchmarks.replay_runs import Run
 from evotune.replay import Recording
 
@@ -63,7 +64,7 @@ def table(results: Sequence[Result], peers: Sequence[Peer]) -> str:
     ]
     for peer in peers:
         if peer.spaces.keys() == results[0].figures.keys() and peer.overall.keys() == forms.keys():
-            rows.append([peer.sampler, *(_written(peer.overall[name], form) for name, form in forms.items()), ""])
+            rows.append([peer.sampler, *(peer.overall[name].written(form) for name, form in forms.items()), ""])
     return _markdown(["sampler", *forms, "ms a proposal"], rows)
 
 
@@ -83,9 +84,9 @@ def space_table(results: Sequence[Result]) -> str:
     """Scores and final percentages, a row for each space."""
     rows = []
     for space in results[0].figures:
-        cells = [_cell(figure) for result in results for figure in result.figures[space] if _per_space(figure)]
+        cells = [_cell(figure) for result in results for figure in result.figures[space] if figure.name in COMPARED]
         rows.append([space, *cells])
-    shown = [figure.name for figure in results[0].overall if _per_space(figure)]
+    shown = [figure.name for figure in results[0].overall if figure.name in COMPARED]
     return _markdown(["space", *(f"{result.sampler}: {name}" for result in results for name in shown)], rows)
 
 
@@ -100,20 +101,16 @@ def family_table(results: Sequence[Result]) -> str:
 
 
 def write_json(results: Sequence[Result], path: Path) -> None:
-    """All figures, and the mean percentage of the optimum after each evaluation."""
+    """All figures, and the best time after each evaluation, null while nothing had passed."""
     document = [
         {
-            "sampler": result.sampler,
+            **asdict(result.peer),
             "milliseconds": result.milliseconds,
-            "overall": _as_json(result.overall),
-            "spaces": {space: _as_json(figures) for space, figures in result.figures.items()},
-            "curves_ms": {space: [run.curve.tolist() for run in runs] for space, runs in result.runs.items()},
+            "curves_ms": {space: [_curve(run) for run in runs] for space, runs in result.runs.items()},
         }
         for result in results
     ]
-    # A NaN is no JSON: nothing had passed by then.
-    text = json.dumps(document, allow_nan=True).replace("NaN", "null")
-    path.write_text(text + "\n")
+    path.write_text(json.dumps(document, allow_nan=False) + "\n")
 
 
 def plot(results: Sequence[Result], recordings: Sequence[Recording], path: Path) -> None:
@@ -138,24 +135,17 @@ def _percent(result: Result, recording: Recording) -> Array:
     return np.asarray(np.where(np.isnan(curves), 0.0, 100.0 * recording.optimum / curves).mean(axis=0))
 
 
-def _per_space(figure: Figure) -> bool:
-    return figure.name in ("% at 200", "score")
+def _curve(run: Run) -> list[float | None]:
+    """JSON has no NaN."""
+    return [None if math.isnan(time) else time for time in run.curve.tolist()]
 
 
 def _cell(figure: Figure) -> str:
-    return _written(Estimate(figure.mean, figure.standard_error), figure.form)
-
-
-def _written(estimate: Estimate, form: str) -> str:
-    return f"{estimate.mean:{form}} ± {estimate.standard_error:{form}}"
+    return figure.estimate.written(figure.form)
 
 
 def _estimates(figures: Sequence[Figure]) -> dict[str, Estimate]:
-    return {figure.name: Estimate(figure.mean, figure.standard_error) for figure in figures}
-
-
-def _as_json(figures: Sequence[Figure]) -> dict[str, dict[str, float]]:
-    return {figure.name: {"mean": figure.mean, "standard_error": figure.standard_error} for figure in figures}
+    return {figure.name: figure.estimate for figure in figures}
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

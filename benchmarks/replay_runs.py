@@ -43,6 +43,10 @@ class Run:
     seconds: Array
 
 
+class NothingTried(Exception):
+    """A sampler that ended before its first evaluation; its text is one line for the user."""
+
+
 def run_all(recordings: Sequence[Recording], jobs: Sequence[Job], processes: int) -> list[Run]:
     """The runs of all jobs, in their order."""
     pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_share, initargs=(recordings,))
@@ -51,7 +55,10 @@ def run_all(recordings: Sequence[Recording], jobs: Sequence[Job], processes: int
 
 
 def run(recording: Recording, job: Job) -> Run:
-    """One search; a space smaller than the budget is searched whole, and its curve goes on level."""
+    """One search; a space smaller than the budget is searched whole, and its curve goes on level.
+
+    Raises NothingTried.
+    """
     if job.sampler.startswith(replay_kernel_tuner.PREFIX):
         return _run_kernel_tuner(recording, job)
     study = optuna.create_study(sampler=make(job.sampler, recording.valid, job.seed), direction="minimize")
@@ -63,18 +70,23 @@ def run(recording: Recording, job: Job) -> Run:
         for number, i in asked:
             times.append(float(recording.times[i]))
             _tell(study, number, times[-1])
-    return Run(_curve(times, job.budget), np.array(seconds))
+    return _run(recording, job, np.array(times), np.array(seconds))
 
 
 def _run_kernel_tuner(recording: Recording, job: Job) -> Run:
     strategy = job.sampler.removeprefix(replay_kernel_tuner.PREFIX)
     times, seconds = replay_kernel_tuner.run_strategy(recording, strategy, job.seed, job.budget)
-    return Run(_curve(times, job.budget), np.full(len(times), seconds / len(times)))
+    return _run(recording, job, times, np.full(len(times), seconds / max(1, len(times))))
 
 
-def _curve(times: Sequence[float] | Array, budget: int) -> Array:
-    best = np.fmin.accumulate(np.asarray(times, dtype=np.float64))
-    return np.pad(best, (0, budget - len(best)), mode="edge")
+def _run(recording: Recording, job: Job, times: Array, seconds: Array) -> Run:
+    if not len(times):
+        raise NothingTried(
+            f"a sampler must try a configuration, {job.sampler} tried none of {recording.name} with seed {job.seed}; "
+            "leave it out of --samplers"
+        )
+    best = np.fmin.accumulate(times)
+    return Run(np.pad(best, (0, job.budget - len(best)), mode="edge"), seconds)
 
 
 def _ask(study: optuna.Study, recording: Recording, seconds: list[float]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What ends a search from outside: one line that says so and how to go on."""
+"""How a run of a search ends: recorded where that can be, and one line where something outside ended it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from ray.exceptions import RayError, RayTaskError
 
 from evotune.errors import UserError, user_line
+from evotune.loop import SearchLoop
 from evotune.request import SearchRequest
 from evotune.summary import resume_command
-from evotune_db import DatabaseError, LeaseLost
+from evotune_db import Database, DatabaseError, LeaseLost
+from evotune_db.records import SearchState, StoredSearch
 from evotune_workers.cluster import ClusterError
+from evotune_workers.compilers.build import ToolchainError
+from evotune_workers.sandbox import ChildBroke
 
 
 @contextlib.contextmanager
@@ -31,6 +35,26 @@ def resumable(search_id: int, request: SearchRequest) -> Iterator[None]:
         raise UserError(f"a worker cannot go on: {line}; {go_on}") from error
     except RayError as error:
         raise UserError(f"Ray must stay up while a search runs, got: {last_line(error)}; {go_on}") from error
+
+
+def run_to_end(loop: SearchLoop, stored: StoredSearch | None, database: Database, search_id: int) -> SearchState:
+    """Runs the loop, after the trials of a stored search, and records how it ended, whatever ended it."""
+    state: SearchState = "interrupted"
+    try:
+        state = loop.run(stored.trials if stored else ())
+    except DatabaseError:
+        raise  # where no outcome can be written, no end can be
+    except ToolchainError as error:
+        database.finish_search(search_id, state)
+        raise UserError(last_line(error)) from error
+    except ChildBroke as error:
+        database.finish_search(search_id, state)
+        raise UserError(f"the kernel's Python raised while a trial was checked: {last_line(error)}") from error
+    except BaseException:
+        database.finish_search(search_id, state)
+        raise
+    database.finish_search(search_id, state)
+    return state
 
 
 def last_line(error: BaseException) -> str:

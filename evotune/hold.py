@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from evotune_db import Database, DatabaseError
+from evotune_db.records import SearchRecord
 
 # Several of these fit into the time after which a silent process has lost its search (evotune_db.lease).
 RENEW_SECONDS = 15.0
@@ -23,6 +24,17 @@ class Hold:
         self._tell = tell
         self._ended = threading.Event()
         self._renewing = threading.Thread(target=self._renew, daemon=True)
+
+    def start(self, record: SearchRecord) -> int:
+        """Records a new search and takes it; returns its id."""
+        search_id = self.database.start_search(record)
+        self.take(search_id)
+        return search_id
+
+    def go_on(self, search_id: int, budget: int) -> int:
+        """Sets the search that was taken running again, with this budget; returns its id."""
+        self.database.resume_search(search_id, budget)
+        return search_id
 
     def take(self, search_id: int) -> None:
         """Takes a search, once; raises LeaseHeld when another process runs it, NotFoundError when there is none."""

@@ -23,19 +23,20 @@ def lines(figures: ReplayFigures) -> list[str]:
 
 
 def commands(result: SearchResult) -> list[str]:
-    """What to type to see the search, and to try another sampler."""
+    """What to type to see the search, and all searches."""
     db = database_url.option(result.db)
     return [f"see it:     evotune show --search {result.search_id}{db}", f"see others: evotune searches{db}"]
 
 
 def _best(figures: ReplayFigures) -> list[str]:
     if figures.best_ms is None:
-        return ["best: none, every configuration that was looked up had failed"]
+        return ["best: none, no configuration that was looked up had passed"]
     found = recorded(figures.best_ms, figures.optimum_ms)
     return [f"best: trial {figures.best_trial}, {found}", f"  {assignments(figures.best_configuration)}"]
 
 
 def _near(figures: ReplayFigures) -> str:
+    near = f"within 5 % of the optimum of {figures.configurations} configurations"
     if figures.to_5_percent is None:
-        return f"within 5 % of the best of {figures.configurations} configurations: not reached"
-    return f"within 5 % of the best of {figures.configurations} configurations: after {figures.to_5_percent} trials"
+        return f"{near}: not reached"
+    return f"{near}: after {figures.to_5_percent} {'trial' if figures.to_5_percent == 1 else 'trials'}"

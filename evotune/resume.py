@@ -22,7 +22,7 @@ def resumed_plan(stored: StoredSearch, request: SearchRequest) -> Plan:
             space=record.options["space"],
             target=record.target,
             workloads=record.workloads,
-            budget=request.budget or record.budget,
+            budget=resumed_budget(stored, request),
             sampler=record.sampler,
             seed=record.seed,
             ray_address=request.ray_address,
@@ -36,8 +36,12 @@ def resumed_plan(stored: StoredSearch, request: SearchRequest) -> Plan:
         )
     if plan.space.space_hash != record.space.hash:
         raise UserError(f"the space must be what search {stored.id} began with, it has changed: start a new search")
-    if plan.budget < len(stored.trials):
-        raise UserError(
-            f"the budget must be at least the {len(stored.trials)} trials proposed so far, got {plan.budget}"
-        )
     return plan
+
+
+def resumed_budget(stored: StoredSearch, request: SearchRequest) -> int:
+    """The request's budget, else the stored search's own; UserError when more trials than that were proposed."""
+    budget = request.budget or stored.record.budget
+    if budget < len(stored.trials):
+        raise UserError(f"the budget must be at least the {len(stored.trials)} trials proposed so far, got {budget}")
+    return budget

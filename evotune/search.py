@@ -11,7 +11,7 @@ from ray.exceptions import RayError
 from evotune import warm_start
 from evotune.confirmation import Confirmation
 from evotune.ended import Ended, result_of
-from evotune.endings import last_line, resumable
+from evotune.endings import last_line, resumable, run_to_end
 from evotune.errors import UserError
 from evotune.hold import Hold
 from evotune.interrupt import Interrupt
@@ -27,14 +27,12 @@ from evotune.resume import resumed_plan
 from evotune.seeds import search_seeds
 from evotune.space import ValidSet
 from evotune.study import Study
-from evotune_db import Database, DatabaseError
+from evotune_db import Database
 from evotune_db.progress import FINISHED
-from evotune_db.records import SearchRecord, SearchState, StoredSearch
+from evotune_db.records import StoredSearch
 from evotune_workers.alone import Alone
 from evotune_workers.cluster import Cluster, ClusterError, Worker
-from evotune_workers.compilers.build import ToolchainError
 from evotune_workers.device import Device
-from evotune_workers.sandbox import ChildBroke
 
 
 def run_search(request: SearchRequest, reporter: Reporter) -> SearchResult:
@@ -79,7 +77,10 @@ def _search(
             device = _device(plan, workers)
             valid = _valid(plan, device, checked)
             precedents = warm_start.precedents_of(request, stored, database, plan, device, valid)
-            search_id = _open_search(search_record(plan, valid, request, precedents), stored, hold)
+            if stored is None:
+                search_id = hold.start(search_record(plan, valid, request, precedents))
+            else:
+                search_id = hold.go_on(stored.id, plan.budget)
             _announce(reporter, search_id, plan, stored, workers, device, valid)
             if request.warm_start:
                 reporter.note(f"warm start: {warm_start.in_words(precedents)}")
@@ -89,7 +90,7 @@ def _search(
                 ledger = Ledger(database, search_id, study, reporter, plan.space.limits)
                 work = ClusterWork(plan, pipeline, ledger, reporter)
                 loop = SearchLoop(work, ledger, interrupt, budget=plan.budget, batch=cluster.cores)
-                state = _run(loop, stored, database, search_id)
+                state = run_to_end(loop, stored, database, search_id)
                 if workers and not interrupt.pressed:
                     with _confirming_lab(plan, request, cluster, workers[0]) as lab:
                         _confirm(Confirmation(plan, lab, workers[0], database, reporter, interrupt), search_id)
@@ -152,15 +153,6 @@ def _confirm(confirmation: Confirmation, search_id: int) -> None:
         confirmation.reporter.note(f"the best could not be confirmed: {last_line(error)}")
 
 
-def _open_search(record: SearchRecord, stored: StoredSearch | None, hold: Hold) -> int:
-    if stored is None:
-        search_id = hold.database.start_search(record)
-        hold.take(search_id)
-        return search_id
-    hold.database.resume_search(stored.id, record.budget)
-    return stored.id
-
-
 def _announce(
     reporter: Reporter,
     search_id: int,
@@ -175,22 +167,3 @@ def _announce(
     what = f"{plan.kernel.name} ({', '.join(plan.workloads)}) {where}"
     names = tuple(worker.name for worker in workers)
     reporter.started(search_id, plan.budget - done, names, f"{what}, {len(valid)} valid configurations")
-
-
-def _run(loop: SearchLoop, stored: StoredSearch | None, database: Database, search_id: int) -> SearchState:
-    state: SearchState = "interrupted"
-    try:
-        state = loop.run(stored.trials if stored else ())
-    except DatabaseError:
-        raise  # where no outcome can be written, no end can be
-    except ToolchainError as error:
-        database.finish_search(search_id, state)
-        raise UserError(last_line(error)) from error
-    except ChildBroke as error:
-        database.finish_search(search_id, state)
-        raise UserError(f"the kernel's Python raised while a trial was checked: {last_line(error)}") from error
-    except BaseException:
-        database.finish_search(search_id, state)
-        raise
-    database.finish_search(search_id, state)
-    return state

@@ -7,8 +7,8 @@ CONSTRAINTS, COMPILE, RUNTIME, CORRECTNESS, TIMEOUT = "constraints", "compile", 
 # The gate under which an imported result of each kind is recorded; a time limit may belong to a build or a launch.
 GATES = {CONSTRAINTS: "legal", COMPILE: "build", RUNTIME: "launch", CORRECTNESS: "numerics", TIMEOUT: "launch"}
 _OF_GATE = {"legal": CONSTRAINTS, "build": COMPILE, "resources": COMPILE, "launch": RUNTIME, "timing": RUNTIME}
-# How outcomes that ended by a time limit are worded.
-_TIME_LIMITS = ("must end within", "timeout")
+# How outcomes that ended by a time limit are worded: of a compiler (compilers/), and of a child (child_process.py).
+_TIME_LIMITS = ("a build must end within", "no answer within")
 
 
 def invalidity(failed_gate: str | None, reason: str | None) -> str:

@@ -10,7 +10,8 @@ from evotune.facts import versions
 from evotune.plan import check_budget, sampler_of
 from evotune.replay.reading import load_recording
 from evotune.replay.recording import Recording
-from evotune.request import DEFAULT_BUDGET, RECORDED, SearchRequest
+from evotune.request import RECORDED, SearchRequest
+from evotune.resume import resumed_budget
 from evotune_db.records import KernelRecord, SearchRecord, SpaceRecord, StoredSearch
 
 # The key of a search's options under which the record keeps the recording's file.
@@ -30,10 +31,9 @@ class ReplayPlan:
 
 def make_replay_plan(request: SearchRequest) -> ReplayPlan:
     """The plan of a new search; UserError and RecordingError for what is wrong with the request or the file."""
-    assert request.replay is not None
+    assert request.replay is not None and request.budget is not None
     file = Path(request.replay).resolve()
-    budget = DEFAULT_BUDGET if request.budget is None else request.budget
-    return _checked(ReplayPlan(file, load_recording(file), sampler_of(request), request.seed, budget))
+    return _checked(ReplayPlan(file, load_recording(file), sampler_of(request), request.seed, request.budget))
 
 
 def resumed_replay_plan(stored: StoredSearch, request: SearchRequest) -> ReplayPlan:
@@ -47,10 +47,7 @@ def resumed_replay_plan(stored: StoredSearch, request: SearchRequest) -> ReplayP
         raise UserError(
             f"the recording must be what search {stored.id} began with, {file} has changed: start a new one"
         )
-    budget = request.budget or record.budget
-    if budget < len(stored.trials):
-        raise UserError(f"the budget must be at least the {len(stored.trials)} trials proposed so far, got {budget}")
-    return _checked(ReplayPlan(file, recording, record.sampler, record.seed, budget))
+    return _checked(ReplayPlan(file, recording, record.sampler, record.seed, resumed_budget(stored, request)))
 
 
 def replay_record(plan: ReplayPlan) -> SearchRecord:

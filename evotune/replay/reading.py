@@ -6,6 +6,8 @@ import csv
 import gzip
 import math
 import zlib
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from evotune.replay.recording import Recording, RecordingError
@@ -52,8 +54,7 @@ def read_text(path: Path) -> str:
 def read_csv(text: str, name: str) -> tuple[list[Configuration], list[float]]:
     """Configurations and times in milliseconds, NaN where one failed."""
     rows = csv.DictReader(text.splitlines())
-    if TIME_COLUMN not in (rows.fieldnames or ()):
-        raise RecordingError(f"{name} must have a column {TIME_COLUMN}, got {', '.join(rows.fieldnames or ())}")
+    _check_columns(rows.fieldnames or (), name)
     configurations: list[Configuration] = []
     times: list[float] = []
     for row in rows:
@@ -64,6 +65,14 @@ def read_csv(text: str, name: str) -> tuple[list[Configuration], list[float]]:
         times.append(_time(row.pop(TIME_COLUMN), name, rows.line_num))
         configurations.append({parameter: _value(cell) for parameter, cell in row.items()})
     return configurations, times
+
+
+def _check_columns(columns: Sequence[str], name: str) -> None:
+    if TIME_COLUMN not in columns:
+        raise RecordingError(f"{name} must have a column {TIME_COLUMN}, got {', '.join(columns)}")
+    twice = next((column for column, count in Counter(columns).items() if count > 1), None)
+    if twice is not None:
+        raise RecordingError(f"{name} must name each column once, got {twice!r} twice")
 
 
 def _time(cell: str, name: str, line: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 
+from evotune.endings import resumable, run_to_end
 from evotune.hold import Hold
 from evotune.interrupt import Interrupt
 from evotune.ledger import Ledger
@@ -15,7 +16,7 @@ from evotune.replay.lookup import WORKER, Lookup
 from evotune.replay.plan import OPTION, ReplayPlan, make_replay_plan, replay_record, resumed_replay_plan
 from evotune.request import RECORDED, SearchRequest, SearchResult
 from evotune.study import Study
-from evotune_db import Database, DatabaseError
+from evotune_db import Database
 from evotune_db.progress import FINISHED
 from evotune_db.records import SearchState, StoredSearch, StoredTrial
 
@@ -34,9 +35,10 @@ def run_replay(request: SearchRequest, stored: StoredSearch | None, hold: Hold, 
     """
     started, database = time.monotonic(), hold.database
     plan = make_replay_plan(request) if stored is None else resumed_replay_plan(stored, request)
-    search_id = _open_search(plan, stored, hold)
+    search_id = hold.start(replay_record(plan)) if stored is None else hold.go_on(stored.id, plan.budget)
     _announce(plan, stored, search_id, reporter)
-    state = _run(plan, stored, search_id, request.time_limit, database, reporter)
+    with resumable(search_id, request):
+        state = _run(plan, stored, search_id, request.time_limit, database, reporter)
     trials = database.load_search(search_id).trials
     failed = sum(trial.state == "failed" for trial in trials)
     return SearchResult(
@@ -70,15 +72,6 @@ def replay_figures(plan: ReplayPlan, trials: tuple[StoredTrial, ...]) -> ReplayF
     )
 
 
-def _open_search(plan: ReplayPlan, stored: StoredSearch | None, hold: Hold) -> int:
-    if stored is None:
-        search_id = hold.database.start_search(replay_record(plan))
-        hold.take(search_id)
-        return search_id
-    hold.database.resume_search(stored.id, plan.budget)
-    return stored.id
-
-
 def _announce(plan: ReplayPlan, stored: StoredSearch | None, search_id: int, reporter: Reporter) -> None:
     done = sum(trial.state in FINISHED for trial in stored.trials) if stored else 0
     what = f"{plan.recording.name}, recorded and not measured here, {len(plan.recording.valid)} configurations"
@@ -98,15 +91,7 @@ def _run(
     ledger = Ledger(database, search_id, study, reporter, limits={})
     best_ms = min((trial.objective for trial in trials if trial.objective is not None), default=math.inf)
     work = Lookup(plan.recording, ledger, reporter, best_ms)
-    state: SearchState = "interrupted"
     with Interrupt(time_limit) as interrupt:
-        try:
-            # One trial at a time, each proposed when the one before it has been told: as benchmarks/replay.py counts.
-            state = SearchLoop(work, ledger, interrupt, budget=plan.budget, batch=1, ahead=0).run(trials)
-        except DatabaseError:
-            raise  # where no outcome can be written, no end can be
-        except BaseException:
-            database.finish_search(search_id, state)
-            raise
-        database.finish_search(search_id, state)
-    return state
+        # One trial at a time, each proposed when the one before it has been told: as benchmarks/replay.py counts.
+        loop = SearchLoop(work, ledger, interrupt, budget=plan.budget, batch=1, ahead=0)
+        return run_to_end(loop, stored, database, search_id)

@@ -26,7 +26,8 @@ from evotune_workers.kernel_folder import load_kernel, named_workload
 from evotune_workers.measurer import Measurer
 from tests.faults import Fault, plant
 
-from .test_search import environment, evotune, sqlite, wait_for_trials
+from .record import wait_for_trials
+from .test_search import environment, evotune, sqlite
 
 ATTENTION = kernel_folder("attention_fwd")
 # 4 tiles of 128 keys and 11 tiles of 48 queries, the last of which is not whole.
@@ -100,19 +101,20 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Searched:
-    """A folder with the database of a search, and the trials in it by their faults."""
+    """A folder with the database of a search, and by their faults its trials and what `evotune show` says of them."""
 
     folder: Path
     trials: Mapping[int, int]
-
-    def details(self, fault: int) -> dict[str, Any]:
-        shown = evotune("show", str(self.trials[fault]), "--format", "json", folder=self.folder)
-        found = json.loads(shown.stdout)
-        assert isinstance(found, dict)
-        return found
+    details: Mapping[int, dict[str, Any]]
 
     def stages(self, fault: int) -> dict[str, dict[str, Any]]:
-        return {stage["stage"]: stage for stage in self.details(fault)["diagnoses"]}
+        return {stage["stage"]: stage for stage in self.details[fault]["diagnoses"]}
+
+
+def shown(folder: Path, trial: int) -> dict[str, Any]:
+    found = json.loads(evotune("show", str(trial), "--format", "json", folder=folder).stdout)
+    assert isinstance(found, dict)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +125,8 @@ def searched(tmp_path_factory: pytest.TempPathFactory, faulty: Path) -> Searched
     ran = search(folder, faulty, len(SEARCHED))
     assert ran.returncode in (0, 1), ran.stderr
     rows = sqlite(folder / "evotune.db", "SELECT json_extract(configuration, '$.fault'), id FROM trial")
-    return Searched(folder, {int(fault): int(trial) for fault, trial in rows})
+    trials = {int(fault): int(trial) for fault, trial in rows}
+    return Searched(folder, trials, {fault: shown(folder, trial) for fault, trial in trials.items()})
 
 
 def write_space(folder: Path, faults: list[int]) -> None:
@@ -146,7 +149,7 @@ def test_every_stage_before_the_one_at_fault_is_right(searched: Searched, fault:
     assert list(stages) == ["scores", "softmax", "output"]
     assert next(name for name, stage in stages.items() if not stage["passed"]) == SEARCHED[fault]
     assert not stages["output"]["passed"]
-    failed = next(gate for gate in searched.details(fault)["gates"] if not gate["passed"])
+    failed = next(gate for gate in searched.details[fault]["gates"] if not gate["passed"])
     for stage in stages.values():
         told = (stage["workload"], stage["distribution"], stage["seed"])
         assert told == (failed["workload"], failed["distribution"], failed["seed"])
@@ -174,8 +177,7 @@ def test_the_map_of_the_output_marks_the_features_that_are_missing(searched: Sea
 
 
 def test_show_names_the_stage_in_one_sentence_and_draws_its_tiles(searched: Searched) -> None:
-    shown = evotune("show", str(searched.trials[SUM]), folder=searched.folder).stdout
-    text = " ".join(shown.split())
+    text = " ".join(evotune("show", str(searched.trials[SUM]), folder=searched.folder).stdout.split())
     assert "scores right, softmax is the first stage at fault: max error" in text
     assert "tiles of softmax: X: wrong; a character is 48 x 128 values" in text
 

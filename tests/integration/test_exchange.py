@@ -167,7 +167,8 @@ def test_an_export_that_cannot_be_is_refused_in_one_line(
         ("build", "error: no", "compile"),
         ("launch", "crashed", "runtime"),
         ("memory", "NaN left", "correctness"),
-        ("launch", "a call must end within 10 s", "timeout"),
+        ("build", "a build must end within 120 s, killed", "timeout"),
+        ("launch", "the process running it hung and was killed: no answer within 3 s", "timeout"),
     ],
 )
 def test_every_gate_has_a_word_of_t4(gate: str | None, reason: str | None, word: str) -> None:

@@ -24,8 +24,6 @@ from evotune.locate import kernel_folder
 from evotune_workers.kernel_folder import load_kernel
 from tests.integration.export_record import ABSURD_CLAIM, CONFIGURATION, Measured, hide_evotune, measure, reseal
 
-pytestmark = pytest.mark.quiet
-
 
 @pytest.fixture(scope="module", autouse=True)
 def evotune_is_out_of_reach(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -214,6 +212,7 @@ def test_a_missing_compiler_is_named(exported: Path, tmp_path: Path) -> None:
     assert not list(fresh.glob("*.so*"))
 
 
+@pytest.mark.quiet
 def test_the_rebuilt_code_is_the_code_that_was_measured_and_verify_passes(exported: Path) -> None:
     ran = _verify(exported)
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -221,6 +220,7 @@ def test_the_rebuilt_code_is_the_code_that_was_measured_and_verify_passes(export
     assert "speed-up over sdpa_fp32_upcast" in ran.stdout and ran.stdout.endswith("verified\n")
 
 
+@pytest.mark.quiet
 def test_verify_fails_when_the_claim_is_out_of_reach(measured: Measured, tmp_path: Path) -> None:
     out = measured.claiming(ABSURD_CLAIM).export(tmp_path / "absurd")
     ran = _verify(out)

@@ -19,8 +19,6 @@ from evotune.locate import kernel_folder
 from tests.gpt import GPT, attention_of
 from tests.integration.export_record import CONFIGURATION, measure
 
-pytestmark = pytest.mark.quiet
-
 Function = Callable[..., torch.Tensor]
 TOLERANCE = 2e-3
 

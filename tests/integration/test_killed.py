@@ -10,16 +10,14 @@ import pytest
 from tests.integration.db_server import programs_or_skip
 from tests.integration.test_search import environment
 
-pytestmark = pytest.mark.quiet
-
 # As many as there is time for; a hundred of each: python -m tests.storm --help.
 STORMS = {
-    "sqlite": ("--kills", "1", "--fatal-every", "1"),
+    "sqlite": ("--kills", "2", "--fatal-every", "2"),
     "postgresql": ("--build-only", "--kills", "5", "--fatal-every", "5"),
 }
 
 
-@pytest.mark.parametrize("database", STORMS)
+@pytest.mark.parametrize("database", [pytest.param("sqlite", marks=pytest.mark.quiet), "postgresql"])
 def test_a_search_that_is_killed_at_random_moments_ends_with_its_budget_and_loses_nothing(database: str) -> None:
     if database == "postgresql":
         programs_or_skip()

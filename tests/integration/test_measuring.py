@@ -9,6 +9,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from evotune.exchange.invalidity import invalidity
 from evotune_workers.compilers.build import hash_binary
 from evotune_workers.gates import RUNNING_GATES
 from evotune_workers.gates.resources import judge_resources
@@ -16,9 +17,8 @@ from evotune_workers.jobs import ConfirmJob
 
 from .conftest import Bench
 
-pytestmark = pytest.mark.quiet
 
-
+@pytest.mark.quiet
 def test_an_honest_configuration_passes_every_gate_and_is_timed_cold_and_warm(bench: Bench) -> None:
     measurement = bench.measure(bench.build())
     assert measurement.failed_gate is None, measurement.reason
@@ -52,10 +52,12 @@ def test_a_faulty_configuration_fails_at_its_gate_with_a_reason(
     assert not measurement.timings
 
 
+@pytest.mark.quiet
 def test_a_hanging_kernel_is_killed_and_the_worker_survives(bench: Bench) -> None:
     measurement = bench.measure(bench.build(fault="hang"))
     assert measurement.failed_gate == "launch" and "hung" in (measurement.reason or "")
     assert measurement.seconds < 20
+    assert invalidity(measurement.failed_gate, measurement.reason) == "timeout"
     assert bench.measure(bench.build()).failed_gate is None
 
 
@@ -73,6 +75,7 @@ def test_another_trials_binary_fails_identity(bench: Bench) -> None:
     assert "UNROLL=8, its own record says 4" in (measurement.reason or "")
 
 
+@pytest.mark.quiet
 def test_a_child_killed_from_outside_costs_a_retry_and_no_trial(bench: Bench) -> None:
     assert bench.measure(bench.build()).failed_gate is None
     for child in psutil.Process().children():
@@ -88,6 +91,7 @@ def test_parameters_that_change_nothing_give_the_same_binary_hash(bench: Bench) 
     assert one.builds[0].build.binary != two.builds[0].build.binary
 
 
+@pytest.mark.quiet
 def test_finalists_are_confirmed_together_and_a_faulty_one_is_found_out(bench: Bench) -> None:
     finalists = [
         replace(bench.build(unroll=8), number=3),

@@ -6,16 +6,15 @@ import gzip
 import itertools
 import json
 import signal
-import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from evotune.cli import run
 
+from .record import ask, wait_for_trials
 from .test_search import environment, evotune
 
 BLOCKS, TILES, UNROLLS = (16, 32, 48, 64, 96, 128), (1, 2, 3, 4, 6, 8, 12, 16), (1, 2, 4, 8)
@@ -46,16 +45,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def replay(folder: Path, *arguments: str, file: str = "saxpy-X1.csv") -> subprocess.CompletedProcess[str]:
+def replay(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """As on a machine with neither a compiler nor a GPU."""
     hidden = {**environment(), "PATH": "", "CUDA_HOME": "", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-m", "evotune", "search", "--replay", file, *arguments]
+    command = [sys.executable, "-m", "evotune", "search", "--replay", "saxpy-X1.csv", *arguments]
     return subprocess.run(command, cwd=folder, env=hidden, capture_output=True, text=True, timeout=120)
-
-
-def ask(database: Path, query: str) -> list[tuple[object, ...]]:
-    with sqlite3.connect(database) as connection:
-        return connection.execute(query).fetchall()
 
 
 def test_a_recorded_space_is_searched_without_a_compiler_or_a_device(folder: Path) -> None:
@@ -120,7 +114,10 @@ def test_people_see_progress_the_best_and_where_to_go_on(folder: Path, tmp_path:
     assert f"evotune show --search 1 --db {tmp_path / 'own.db'}" in ran.stdout
 
 
-def test_an_interrupted_replay_resumes_to_the_proposals_it_would_have_made(folder: Path, tmp_path: Path) -> None:
+def test_an_interrupted_replay_resumes_to_the_proposals_it_would_have_made(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     path = folder / "saxpy-X1.csv"
     command = [sys.executable, "-m", "evotune", "search", "--replay", str(path), "--budget", "190"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True)
@@ -131,40 +128,25 @@ def test_an_interrupted_replay_resumes_to_the_proposals_it_would_have_made(folde
     assert "go on:      evotune search --resume 1" in output
     [(done,)] = ask(tmp_path / "evotune.db", "SELECT count(*) FROM trial WHERE finished IS NOT NULL")
     assert isinstance(done, int) and 20 <= done < 190
-    resumed = evotune("search", "--resume", "1", "--budget", "60" if done < 60 else str(done), folder=tmp_path)
-    assert resumed.returncode == 0, resumed.stderr
-    proposals = "SELECT configuration_key FROM trial WHERE search_id = 1 ORDER BY number LIMIT 60"
-    assert ask(tmp_path / "evotune.db", proposals) == ask(folder / "evotune.db", proposals)
+    assert run(["search", "--resume", "1"]) == 0
+    assert run(["search", "--replay", str(path), "--budget", "190", "--db", "whole.db"]) == 0
+    proposals = "SELECT configuration_key FROM trial ORDER BY number"
+    whole = ask(tmp_path / "whole.db", proposals)
+    assert len(whole) == 190 and ask(tmp_path / "evotune.db", proposals) == whole
 
 
-def wait_for_trials(database: Path, wanted: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.stdout.read() if process.stdout else ""
-        if database.exists() and database.stat().st_size and counted(database) >= wanted:
-            return
-        time.sleep(0.05)
-    raise AssertionError("too few trials in a minute")
-
-
-def counted(database: Path) -> int:
-    try:
-        [(count,)] = ask(database, "SELECT count(*) FROM trial WHERE finished IS NOT NULL")
-    except sqlite3.OperationalError:
-        return 0  # its tables are not there yet
-    assert isinstance(count, int)
-    return count
-
-
-def test_a_recording_that_changed_is_not_gone_on_with(folder: Path, tmp_path: Path) -> None:
+def test_a_recording_that_changed_is_not_gone_on_with(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     changed = tmp_path / "saxpy-X1.csv.gz"
     changed.write_bytes(gzip.compress((folder / "saxpy-X1.csv").read_bytes()))
-    assert replay(tmp_path, "--budget", "10", "--sampler", "random", file=changed.name).returncode == 0
+    assert run(["search", "--replay", changed.name, "--budget", "10", "--sampler", "random"]) == 0
     changed.write_bytes(gzip.compress((folder / "saxpy-X1.csv").read_bytes().replace(b"16,1,1,", b"16,1,1,9")))
-    ran = evotune("search", "--resume", "1", "--budget", "20", folder=tmp_path)
-    assert ran.returncode == 2 and "must be what search 1 began with" in ran.stderr
-    ran = evotune("search", "attention_fwd", "--resume", "1", folder=tmp_path)
-    assert ran.returncode == 2 and "search 1 is of a recording, got KERNEL" in ran.stderr
+    assert run(["search", "--resume", "1", "--budget", "20"]) == 2
+    assert "must be what search 1 began with" in capsys.readouterr().err
+    assert run(["search", "attention_fwd", "--resume", "1"]) == 2
+    assert "search 1 is of a recording, got KERNEL" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -204,7 +186,10 @@ def test_what_cannot_be_replayed_is_one_line_and_exit_code_2(
     assert told in printed.err
 
 
-def test_t4_results_are_searched_too(tmp_path: Path) -> None:
+def test_t4_results_are_searched_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     results = [
         {
             "configuration": {"block": block, "tile": tile},
@@ -215,6 +200,6 @@ def test_t4_results_are_searched_too(tmp_path: Path) -> None:
         for block, tile in itertools.product((16, 32, 64), (1, 2, 4, 8, 16))
     ]
     (tmp_path / "kernel.json").write_text(json.dumps({"results": results}))
-    ran = replay(tmp_path, "--budget", "15", file="kernel.json")
-    assert ran.returncode == 0, ran.stderr
-    assert "best: trial" in ran.stdout and "100.0 % of the optimum" in ran.stdout
+    assert run(["search", "--replay", "kernel.json", "--budget", "15"]) == 0
+    told = capsys.readouterr().out
+    assert "best: trial" in told and "100.0 % of the optimum" in told

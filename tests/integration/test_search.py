@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from evotune.cli import run
 
 from .conftest import SAXPY
 
@@ -68,6 +69,31 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Command:
+    """Runs commands beside the search's database, in this process: a new one would import torch again."""
+
+    captured: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str) -> Ran:
+        code = run(list(arguments))
+        printed = self.captured.readouterr()
+        return Ran(code, printed.out, printed.err)
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(searched: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    monkeypatch.chdir(searched)
+    return Command(capsys)
+
+
 def test_a_search_goes_on_past_crashes_hangs_and_compiler_errors(searched: Path) -> None:
     rows = sqlite(
         searched / "evotune.db",
@@ -84,14 +110,14 @@ def test_a_search_goes_on_past_crashes_hangs_and_compiler_errors(searched: Path)
     }
 
 
-def test_only_what_passed_stands_on_the_leaderboard_and_the_best_is_confirmed(searched: Path) -> None:
+def test_only_what_passed_stands_on_the_leaderboard_and_the_best_is_confirmed(searched: Path, command: Command) -> None:
     rows = sqlite(
         searched / "evotune.db",
         "SELECT trial.state, leaderboard.confirmed FROM leaderboard JOIN trial ON trial.id = leaderboard.trial_id",
     )
     assert 3 <= len(rows) <= 4 and {state for state, _ in rows} == {"passed"}
     assert sum(confirmed == "1" for _, confirmed in rows) == len(rows)
-    entries = json.loads(evotune("leaderboard", "--format", "json", folder=searched).stdout)
+    entries = json.loads(command("leaderboard", "--format", "json").out)
     assert [entry["rank"] for entry in entries] == list(range(1, len(entries) + 1))
     assert entries[0]["confirmed"] and entries[0]["kernel"] == "saxpy" and entries[0]["workload"] == "small"
 
@@ -113,64 +139,36 @@ def test_the_record_holds_seeds_errors_and_raw_samples(searched: Path) -> None:
     assert int(sqlite(database, f"SELECT {measured} FROM timing WHERE NOT censored")[0][0]) >= 10
 
 
-def test_the_search_is_shown_with_its_best_and_what_it_has_learnt(searched: Path) -> None:
-    shown = evotune("show", "--search", "1", "--format", "json", folder=searched)
-    assert shown.returncode == 0, shown.stderr
-    insight = json.loads(shown.stdout)["insight"]
+def test_the_search_is_shown_with_its_best_and_what_it_has_learnt(command: Command) -> None:
+    shown = command("show", "--search", "1", "--format", "json")
+    assert shown.code == 0, shown.err
+    insight = json.loads(shown.out)["insight"]
     # A busy machine may leave one more without a timing.
     assert insight["trials"] == 8 and insight["failed"] >= 4
     faults = {one["parameter"]: one for one in insight["parameters"]}["fault"]["values"]
     failed = {value["value"]: value["failed"] for value in faults if value["value"] != "none"}
     assert failed == {"segfault": 1, "hang": 1, "wrong": 1, "compile_error": 1}
-    assert "time / baseline" in evotune("show", "--search", "1", folder=searched).stdout
+    assert "time / baseline" in command("show", "--search", "1").out
 
 
-def test_trials_are_compared_with_each_other_and_with_the_baseline(searched: Path) -> None:
+def test_trials_are_compared_with_each_other_and_with_the_baseline(searched: Path, command: Command) -> None:
     query = "SELECT id FROM trial WHERE state = 'passed' ORDER BY id LIMIT 2"
     [[one], [other]] = sqlite(searched / "evotune.db", query)
     for arguments, opponents in (([one, other], {f"trial {other}"}), ([one], {"torch_add", "two_steps"})):
-        ran = evotune("compare", *arguments, "--format", "json", folder=searched)
-        assert ran.returncode == 0, ran.stderr
-        found = json.loads(ran.stdout)
+        ran = command("compare", *arguments, "--format", "json")
+        assert ran.code == 0, ran.err
+        found = json.loads(ran.out)
         assert (found["first"], found["workload"]) == (f"trial {one}", "small") and found["second"] in opponents
         assert found["speedup_low"] <= found["speedup"] <= found["speedup_high"]
         assert found["verdict"] in ("faster", "slower", "no difference seen")
         assert found["first_us"] > 0 and found["second_us"] > 0
 
 
-def test_a_failed_trial_is_not_compared(searched: Path) -> None:
+def test_a_failed_trial_is_not_compared(searched: Path, command: Command) -> None:
     [[failed]] = sqlite(searched / "evotune.db", "SELECT min(id) FROM trial WHERE state = 'failed'")
-    ran = evotune("compare", failed, folder=searched)
-    assert ran.returncode == 2 and ran.stderr.count("\n") == 1
-    assert f"trial {failed} (failed) is not on the leaderboard" in ran.stderr
-
-
-def test_an_interrupted_search_ends_gracefully_and_resumes_to_its_exact_budget_and_proposals(
-    searched: Path, tmp_path: Path
-) -> None:
-    space = searched / "space.yaml"
-    command = [sys.executable, "-m", "evotune", "search", str(SAXPY), "--space", str(space)]
-    process = subprocess.Popen(
-        [*command, "--budget", "8", "--sampler", "random"],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    wait_for_trials(tmp_path / "evotune.db", 2, process)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, output
-    assert "--resume 1" in output
-    [[done]] = sqlite(tmp_path / "evotune.db", "SELECT count(*) FROM trial WHERE state IN ('passed', 'failed')")
-    assert 2 <= int(done) < 8
-    resumed = evotune("search", "--resume", "1", folder=tmp_path)
-    assert resumed.returncode == 0, resumed.stderr + resumed.stdout
-    ended = "SELECT count(*), count(DISTINCT configuration_key) FROM trial WHERE state IN ('passed', 'failed')"
-    assert sqlite(tmp_path / "evotune.db", ended) == [["8", "8"]]
-    proposals = "SELECT configuration_key FROM trial ORDER BY number"
-    assert sqlite(tmp_path / "evotune.db", proposals) == sqlite(searched / "evotune.db", proposals)
+    ran = command("compare", failed)
+    assert ran.code == 2 and ran.err.count("\n") == 1
+    assert f"trial {failed} (failed) is not on the leaderboard" in ran.err
 
 
 def test_a_joined_address_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
@@ -187,16 +185,3 @@ def test_a_joined_address_that_does_not_answer_is_one_line(tmp_path: Path) -> No
     )
     assert ran.returncode == 2
     assert "127.0.0.1:1" in ran.stderr and "Traceback" not in ran.stderr
-
-
-def wait_for_trials(database: Path, wanted: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.stdout.read() if process.stdout else ""
-        if database.exists():
-            query = "SELECT count(*) FROM trial WHERE state IN ('passed', 'failed', 'built')"
-            ran = subprocess.run(["sqlite3", str(database), query], capture_output=True, text=True)
-            if ran.returncode == 0 and int(ran.stdout or 0) >= wanted:
-                return
-        time.sleep(0.2)
-    raise AssertionError("no trial ended in two minutes")

@@ -109,7 +109,7 @@ class Storm:
     def _kill_server(self, server: Server) -> None:
         server.kill()
         time.sleep(self.dice.uniform(0.1, 1.5))
-        processes.started()  # which takes notice of its end, as a new one waits for
+        processes.reap()  # a new one waits for its end
         server.start()
         self._count("postgres")
 

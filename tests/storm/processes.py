@@ -16,8 +16,11 @@ GONE_WITHIN_SECONDS = 20.0
 # Victims by what their command line holds: a measurement or a build goes on somewhere else, or the search ends.
 SURVIVED = {"worker": "ray::", "child": "evotune_workers.child"}
 FATAL = {"raylet": "raylet/raylet", "gcs": "gcs/gcs_server"}
+# By name: a search's command line may hold a URL with the same word.
+SERVER = "postgres"
 # Ray's processes that have no part of a search in hand.
 WITHOUT_WORK = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
+_OWN: set[int] = set()
 
 
 def adopt_orphans() -> None:
@@ -26,15 +29,26 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl")
 
 
+def own(pid: int) -> None:
+    """Leaves the end of that child to whoever started it."""
+    _OWN.add(pid)
+
+
+def reap() -> None:
+    """Takes notice of the end of those that were adopted: nobody else waits for them."""
+    for process in psutil.Process().children():
+        if process.pid not in _OWN and _has_ended(process):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(process.pid, os.WNOHANG)
+
+
 def started() -> dict[int, str]:
     """Command lines by process of all that runs below this process, but for a database server."""
     found = {}
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if process.status() == psutil.STATUS_ZOMBIE:
-                _reap(process)
-            elif "postgres" not in (command := " ".join(process.cmdline()) or process.name()):
-                found[process.pid] = command
+            if not _has_ended(process) and process.name() != SERVER:
+                found[process.pid] = " ".join(process.cmdline()) or process.name()
     return found
 
 
@@ -52,6 +66,7 @@ def require_none() -> None:
     """Raises AssertionError when something still runs after GONE_WITHIN_SECONDS."""
     deadline = time.monotonic() + GONE_WITHIN_SECONDS
     while left := started():
+        reap()
         assert time.monotonic() < deadline, f"orphans: {left}"
         time.sleep(0.05)
 
@@ -62,16 +77,8 @@ def _matching(mark: str) -> Iterator[int]:
             yield pid
 
 
-def _reap(process: psutil.Process) -> None:
-    """Of those adopted: nobody else waits for them."""
-    if process.ppid() == os.getpid() and process.pid not in _OWN:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(process.pid, os.WNOHANG)
-
-
-_OWN: set[int] = set()
-
-
-def own(pid: int) -> None:
-    """Leaves the end of that child to whoever started it."""
-    _OWN.add(pid)
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True

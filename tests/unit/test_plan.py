@@ -11,9 +11,10 @@ from evotune.errors import UserError
 from evotune.machine import Machine
 from evotune.plan import Plan, enumerate_valid, make_plan, search_record
 from evotune.request import SearchRequest
-from evotune.resume import resumed_plan
-from evotune_db.records import StoredSearch
+from evotune.resume import resumed_budget, resumed_plan
+from evotune_db.records import StoredSearch, StoredTrial
 from evotune_workers.targets import known_device
+from tests.db_examples import SEARCH
 
 # Keys and values of two stages: 64 KB at tile_n 128 and head size 64, 128 KB at head size 128.
 NARROW = """
@@ -124,3 +125,13 @@ def test_a_search_that_only_builds_goes_on_as_one(tmp_path: Path) -> None:
     go_on = SearchRequest(db="unused.db", kernel=None, budget=None, resume=3)
     again = resumed_plan(StoredSearch(3, record, "interrupted", ()), go_on)
     assert (again.build_only, again.budget, again.sampler, again.target) == (True, 2, "random", "sm_89")
+
+
+def test_a_budget_below_what_has_been_proposed_is_refused() -> None:
+    trials = tuple(StoredTrial(number, number, {}, str(number), "passed", None, None, 1.0) for number in range(3))
+    stored = StoredSearch(3, SEARCH, "interrupted", trials)
+    go_on = SearchRequest(db="unused.db", kernel=None, budget=2, resume=3)
+    with pytest.raises(UserError, match=r"^the budget must be at least the 3 trials proposed so far, got 2$"):
+        resumed_budget(stored, go_on)
+    assert resumed_budget(stored, replace(go_on, budget=3)) == 3
+    assert resumed_budget(stored, replace(go_on, budget=None)) == SEARCH.budget

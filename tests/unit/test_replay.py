@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.replay import peers_of, read_options
 from benchmarks.replay_ablation import VARIANTS
 from benchmarks.replay_left_out import left_out
-from benchmarks.replay_metrics import Figure, figures_of, over_spaces
-from benchmarks.replay_peers import PEERS_FILE, Estimate, Peer, against_best, load_peers
+from benchmarks.replay_metrics import Estimate, Figure, figures_of, over_spaces
+from benchmarks.replay_peers import PEERS_FILE, Peer, against_best, load_peers
 from benchmarks.replay_report import Result, plot, rival_table, space_table, table, write_json
-from benchmarks.replay_runs import Job, run
+from benchmarks.replay_runs import Job, NothingTried, run
 from evotune.replay import Recording, RecordingError, load_recording, load_recordings
 
 CSV = "block,shared,time_ms\n16,true,4.0\n16,false,\n32,true,2.0\n32,false,3.0\n"
@@ -81,6 +82,8 @@ def test_t4_results_are_read_in_milliseconds_and_broken_constraints_left_out(tmp
     ("name", "text", "said"),
     [
         ("a.csv", "block\n16\n", "must have a column time_ms, got block"),
+        ("a.csv", "block,time_ms,block\n16,1,32\n", "must name each column once, got 'block' twice"),
+        ("a.csv", "block,time_ms,time_ms\n16,1,2\n", "must name each column once, got 'time_ms' twice"),
         ("a.csv", "block,time_ms\n16,fast\n", "above 0 or empty cells, got 'fast' in line 2"),
         ("a.csv", "block,time_ms\n16,-1\n", "got '-1' in line 2"),
         ("a.csv", "block,time_ms\n16\n", "a value in every column"),
@@ -118,6 +121,14 @@ def test_evaluations_to_5_percent_count_the_whole_budget_where_it_is_never_reach
     missed = figures(larger, [math.nan] * 30 + [2.0] * 30)
     assert (missed["to 5 %"].mean, missed["reached 5 %"].mean) == (60, 0)
     assert (missed["% at 25"].mean, missed["% at 50"].mean) == (0, 50)
+
+
+def test_a_space_whose_optimum_random_search_cannot_miss_is_scored_by_the_evaluations_before(
+    recording: Recording,
+) -> None:
+    assert figures(recording, [2.0] * 30)["score"].mean == pytest.approx(1.0)
+    level = Recording.of("level", [{"block": 16}, {"block": 32}], [1.0, 1.0])
+    assert figures(level, [1.0] * 30)["score"].mean == 0
 
 
 def test_the_standard_error_is_that_of_seeds_not_of_spaces() -> None:
@@ -193,6 +204,13 @@ def test_the_peers_were_run_on_the_public_recordings() -> None:
     assert all(0 <= one.overall["score"].mean < 1 for one in peers if one.sampler != "random")
 
 
+def test_peers_that_are_named_are_compared_with_whatever_the_budget() -> None:
+    assert peers_of(read_options(["folder"])) == load_peers(PEERS_FILE)
+    assert peers_of(read_options(["folder", "--budget", "30"])) == []
+    assert peers_of(read_options(["folder", "--budget", "30", "--peers", str(PEERS_FILE)])) == load_peers(PEERS_FILE)
+    assert peers_of(read_options(["folder", "--no-peers"])) == []
+
+
 def test_strategies_of_kernel_tuner_are_samplers_too(larger: Recording) -> None:
     pytest.importorskip("kernel_tuner")
     first, again = (
@@ -205,6 +223,25 @@ def test_strategies_of_kernel_tuner_are_samplers_too(larger: Recording) -> None:
 def test_in_flight_proposals_are_told_together(larger: Recording) -> None:
     job = Job(0, "evolution", seed=1, budget=20, in_flight=8)
     assert len(run(larger, job).curve) == len(run(larger, job).seconds) == 20
+
+
+def test_what_is_written_is_json_where_nothing_had_passed_at_first(tmp_path: Path) -> None:
+    late = Recording.of("NaN", [{"block": block} for block in range(8)], [*[math.nan] * 7, 1.0])
+    write_json(
+        [Result.of("random", [late], [[run(late, Job(0, "random", seed=1, budget=8, in_flight=1))]])], tmp_path / "late"
+    )
+    [written] = json.loads((tmp_path / "late").read_text(), parse_constant=refuse)
+    [curve] = written["curves_ms"]["NaN"]
+    assert curve[0] is None and curve[-1] == 1.0
+
+
+def refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def test_a_sampler_that_tries_nothing_is_named_in_one_line(larger: Recording) -> None:
+    with pytest.raises(NothingTried, match=r"^.*random tried none of larger with seed 1; leave it out of --samplers$"):
+        run(larger, Job(0, "random", seed=1, budget=0, in_flight=1))
 
 
 def test_a_space_smaller_than_the_budget_is_searched_whole(recording: Recording) -> None:

@@ -1,0 +1,38 @@
+"""Looking into the database of a search, also while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+ENDED = "SELECT count(*) FROM trial WHERE state IN ('passed', 'failed', 'built')"
+
+
+def ask(database: Path, query: str) -> list[tuple[object, ...]]:
+    """The rows of an SQLite file that a query gives."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def wait_for_trials(database: Path, wanted: int, process: subprocess.Popen[str]) -> None:
+    """Until that many trials of the process's search have ended; AssertionError when it ends before."""
+    deadline = time.monotonic() + 120
+    while ended(database) < wanted:
+        assert process.poll() is None, process.stdout.read() if process.stdout else ""
+        assert time.monotonic() < deadline, f"fewer than {wanted} trials in two minutes"
+        time.sleep(0.05)
+
+
+def ended(database: Path) -> int:
+    """How many trials have ended."""
+    if not database.exists():
+        return 0
+    try:
+        [(count,)] = ask(database, ENDED)
+    except sqlite3.OperationalError:
+        return 0  # its tables are not there yet
+    assert isinstance(count, int)
+    return count

@@ -1,0 +1,59 @@
+"""Ctrl-C ends a search gracefully, and it goes on as if it had never been stopped: real compiler, Ray and SQLite."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from evotune.space import configuration_key, load_space
+from evotune.study import Study
+from evotune_workers.device import cpu_device
+
+from .conftest import SAXPY
+from .record import ENDED, ask, ended, wait_for_trials
+from .test_search import environment, evotune
+
+BUDGET = 12
+SPACE = """
+kernel: saxpy
+variant: cpu
+parameters:
+  unroll: [1, 2, 4, 8]
+  mark_high: [0, 1, 2, 3]
+  mark_low: [0]
+  threads: [1]
+  fault: {values: [none], kind: categorical}
+"""
+
+
+def test_an_interrupted_search_ends_gracefully_and_resumes_to_its_exact_budget_and_proposals(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    command = [sys.executable, "-m", "evotune", "search", str(SAXPY), "--space", "space.yaml", "--target", "cpu"]
+    process = subprocess.Popen(
+        [*command, "--build-only", "--budget", str(BUDGET)],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    database = tmp_path / "evotune.db"
+    wait_for_trials(database, 2, process)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "--resume 1" in output
+    assert 2 <= ended(database) < BUDGET
+    resumed = evotune("search", "--resume", "1", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr + resumed.stdout
+    assert ask(database, ENDED) == [(BUDGET,)]
+    assert ask(database, "SELECT configuration_key FROM trial ORDER BY number") == proposals(tmp_path / "space.yaml")
+
+
+def proposals(space: Path) -> list[tuple[object, ...]]:
+    """What the sampler of a search that only builds, which is told no timing, proposes when nobody stops it."""
+    valid = load_space(space).enumerate(cpu_device().limits, lambda configuration: {"step_bytes": 4})
+    study = Study(valid, "random", 0)
+    return [(configuration_key(study.ask().configuration),) for _ in range(BUDGET)]
