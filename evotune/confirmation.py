@@ -14,6 +14,7 @@ from evotune.plan import Plan
 from evotune.progress import Reporter
 from evotune.seeds import confirmation_seeds
 from evotune_db import Database
+from evotune_db.errors import NotPassed
 from evotune_db.records import LeaderboardFilter, StoredTrial
 from evotune_workers.alone import Alone
 from evotune_workers.builder import BuildJob
@@ -56,17 +57,20 @@ class Confirmation:
         Other work on a machine can slow the baseline more than the candidate for a while: a trial measured then has too
         large a speed-up, and one measured before or after it is passed over. Their own times tell them apart.
         """
+        trials = self.database.load_search(search_id).trials
+        reused = {trial.reused_from for trial in trials}
         medians: dict[int, list[float]] = defaultdict(list)
         for entry in self.database.leaderboard(LeaderboardFilter(search=search_id)):
-            if not entry.confirmed:
+            # What another search confirmed has not met this one's best.
+            if not entry.confirmed or entry.trial in reused:
                 medians[entry.trial].append(entry.median_us)
         complete = [
             trial
-            for trial in self.database.load_search(search_id).trials
-            if trial.objective is not None and len(medians[trial.id]) == len(self.plan.workloads)
+            for trial in trials
+            if trial.objective is not None and len(medians[_measured_as(trial)]) == len(self.plan.workloads)
         ]
         by_speedup = sorted(complete, key=lambda trial: trial.objective or 0.0)
-        by_time = sorted(complete, key=lambda trial: math.prod(medians[trial.id]))
+        by_time = sorted(complete, key=lambda trial: math.prod(medians[_measured_as(trial)]))
         in_turn = itertools.chain.from_iterable(zip(by_speedup, by_time, strict=True))
         return list({trial.id: trial for trial in in_turn}.values())
 
@@ -93,15 +97,19 @@ class Confirmation:
             self.reporter.note(f"trial {trial.id} was not confirmed: {measurement.reason}")
         if measurement.failed_gate is None and not measurement.timings:
             return  # the machine was busy: the trial stays listed as it was
-        self.database.record_confirmation(
-            trial.id,
-            device_record(self.worker.device),
-            gate_records(measurement.gates),
-            timing_records(candidate, measurement.timings, "confirm"),
-            measurement.failed_gate is None,
-            measurement.reason,
-            builds=build_records(candidate),
-        )
+        try:
+            self.database.record_confirmation(
+                _measured_as(trial),
+                device_record(self.worker.device),
+                gate_records(measurement.gates),
+                timing_records(candidate, measurement.timings, "confirm"),
+                measurement.failed_gate is None,
+                measurement.reason,
+                builds=build_records(candidate),
+            )
+        except NotPassed as failed:
+            # Another search, which measured it first, has found it wrong meanwhile.
+            self.reporter.note(f"trial {trial.id} was not confirmed: {failed}")
 
     def _result(self, futures: list[Any]) -> Any:
         """What the futures hold, or None when the search is interrupted before they are all there."""
@@ -109,3 +117,8 @@ class Confirmation:
             if self.interrupt.pressed:
                 return None
         return results
+
+
+def _measured_as(trial: StoredTrial) -> int:
+    """The trial with the entries, which may be another search's."""
+    return trial.id if trial.reused_from is None else trial.reused_from

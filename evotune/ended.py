@@ -33,7 +33,7 @@ def result_of(ended: Ended, plan: Plan, database: Database, seconds: float, db: 
     return SearchResult(
         search_id=search_id,
         state=ended.state,
-        built=sum(trial.state in FINISHED for trial in trials),
+        built=sum(trial.state in FINISHED and trial.reused_from is None for trial in trials),
         passed=sum(trial.state == "passed" for trial in trials),
         failed_by_gate=failed,
         best=best[0] if best else None,
@@ -41,4 +41,5 @@ def result_of(ended: Ended, plan: Plan, database: Database, seconds: float, db: 
         db=db,
         builds=build_figures(plan, database, search_id) if plan.build_only else None,
         idle_share=ended.idle_share,
+        reused=sum(trial.reused_from is not None for trial in trials),
     )

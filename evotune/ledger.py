@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from evotune.build_only import built_outcome
 from evotune.outcomes import build_records, diagnosis_records, measured, refused_build
 from evotune.progress import BestSoFar, Reporter, TrialLine
+from evotune.reuse import Reuse, is_enough, lasts
 from evotune.space import configuration_key
 from evotune.study import Proposal, Study
 from evotune_db import Database
@@ -45,10 +46,19 @@ class Ledger:
     """Writes outcomes to the database and the study, and knows the best so far."""
 
     def __init__(
-        self, database: Database, search_id: int, study: Study, reporter: Reporter, limits: Mapping[str, int]
+        self,
+        database: Database,
+        search_id: int,
+        study: Study,
+        reporter: Reporter,
+        limits: Mapping[str, int],
+        reuse: Reuse | None = None,
     ) -> None:
-        """Empty; `restore` fills it on resume. `limits` are those that the space sets on resources."""
-        self._limits = limits
+        """Empty; `restore` fills it on resume. `limits` are those that the space sets on resources.
+
+        Without `reuse` nothing is shared with other searches.
+        """
+        self._limits, self._reuse = limits, reuse
         self._database, self._search_id = database, search_id
         self._study, self._reporter = study, reporter
         self._started = time.monotonic()
@@ -69,6 +79,22 @@ class Ledger:
         self._open[proposal.number] = Entry(trial, proposal)
         return proposal
 
+    def reused(self, proposal: Proposal) -> bool:
+        """Books a proposal by what another search has measured; False where there is nothing that says enough."""
+        keys = self._reuse.wanted(proposal.configuration) if self._reuse else ()
+        found = self._database.reusable(keys) if keys else None
+        if found is None or not is_enough(found, self.incumbents):
+            return False
+        entry = self._open[proposal.number]
+        told = f"measured as trial {found.trial}"
+        reason = f"{found.outcome.reason} ({told})" if found.outcome.reason else told
+        if not self._database.reuse(entry.trial, found.trial, reason):
+            return False
+        del self._open[proposal.number]
+        self._owners.setdefault(found.hashes, proposal.number)
+        self._book(entry, found.trial, replace(found.outcome, reason=reason), found.censored)
+        return True
+
     def built(self, candidate: Candidate) -> bool:
         """Books a build; True when the candidate goes on from there.
 
@@ -78,7 +104,7 @@ class Ledger:
         number = candidate.number
         refused = refused_build(candidate, self._limits)
         if refused is not None:
-            self._record(number, refused, censored=False)
+            self._record(number, self._offered(number, refused, None), censored=False)
             return False
         owner = self._owners.setdefault(_binary(candidate), number)
         if owner != number:
@@ -99,6 +125,8 @@ class Ledger:
     def measured(self, candidate: Candidate, measurement: Measurement, device: Device) -> None:
         """Books a measurement and whatever waited for it."""
         outcome = measured(candidate, measurement, device, self._limits)
+        if lasts(measurement):
+            outcome = self._offered(candidate.number, outcome, device)
         self._record(candidate.number, outcome, censored=any(timing.censored for timing in outcome.timings))
         self._share()
 
@@ -141,11 +169,23 @@ class Ledger:
             unfinished.append(proposal)
         return unfinished
 
+    def _offered(self, number: int, outcome: OutcomeRecord, device: Device | None) -> OutcomeRecord:
+        """With the key by which other searches find it."""
+        if self._reuse is None:
+            return outcome
+        configuration = self._open[number].proposal.configuration
+        return replace(outcome, reuse_key=self._reuse.offered(configuration, outcome, device))
+
     def _record(self, number: int, outcome: OutcomeRecord, censored: bool) -> None:
-        entry, value = self._open.pop(number), Value(outcome.objective, censored)
+        entry = self._open.pop(number)
         self._database.record_outcome(entry.trial, outcome)
-        self._untold[number] = value
-        self._recorded[number] = (entry.trial, entry.proposal.configuration, outcome, censored)
+        self._book(entry, entry.trial, outcome, censored)
+
+    def _book(self, entry: Entry, measured_as: int, outcome: OutcomeRecord, censored: bool) -> None:
+        """Of what the database has: what the sampler is to be told, and what twins share."""
+        number = entry.proposal.number
+        self._untold[number] = Value(outcome.objective, censored)
+        self._recorded[number] = (measured_as, entry.proposal.configuration, outcome, censored)
         self._note_best(entry, outcome, censored)
         self._reporter.trial_finished(self._line(entry, outcome, censored))
 
@@ -212,4 +252,5 @@ def _is_narrow(timing: TimingRecord) -> bool:
 def _shared(candidate: Candidate, trial: int, outcome: OutcomeRecord, same: str) -> OutcomeRecord:
     """The outcome of a trial with the same binary, without its evidence: that is kept once, with the other trial."""
     reason = f"{outcome.reason} ({same})" if outcome.reason else same
-    return replace(outcome, reason=reason, same_binary_as=trial, builds=build_records(candidate), gates=(), timings=())
+    shared = replace(outcome, reason=reason, same_binary_as=trial, reuse_key=None)
+    return replace(shared, builds=build_records(candidate), gates=(), timings=())

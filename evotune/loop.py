@@ -94,7 +94,9 @@ class ClusterWork:
         return self._pipeline.diagnosing
 
     def start(self, proposal: Proposal) -> None:
-        """Gives out the build."""
+        """Gives out the build, unless another search has measured it."""
+        if self._ledger.reused(proposal):
+            return
         plan = self._plan
         job = BuildJob(proposal.number, proposal.configuration, plan.variant.name, plan.target, plan.workloads)
         self._pipeline.build(job)

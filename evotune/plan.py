@@ -26,7 +26,8 @@ from evotune_workers.kernel_folder import KernelError, KernelPackage, load_kerne
 class Plan:
     """What a search tries, and with what.
 
-    `device` is the one whose limits count, None until a cluster's worker tells; `note` what the user should know.
+    `device` is the one whose limits count, None until a cluster's worker tells; `reuse`: outcomes of other searches are
+    taken over; `note` what the user should know.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class Plan:
     seed: int
     budget: int
     build_only: bool
+    reuse: bool
     note: str | None
 
     @property
@@ -75,6 +77,7 @@ def make_plan(request: SearchRequest, machine: Machine | None = None) -> Plan:
         request.seed,
         request.budget,
         request.build_only,
+        request.reuse,
         chosen.note,
     )
 
@@ -124,6 +127,7 @@ def search_record(
             "ray_address": request.ray_address,
             "build_only": plan.build_only,
             warm_start.OPTION: warm_start.as_option(precedents) if request.warm_start else None,
+            "reuse": plan.reuse,
         },
         versions={**versions(), "git": git_facts(plan.folder)},
     )

@@ -29,8 +29,9 @@ class SearchRequest:
     `kernel` is a built-in name or a folder; `space` a built-in name or a YAML file, None for the target's own; no
     `workloads` means the kernel's first. `time_limit` is in seconds. `sampler` None is the default. `build_only`:
     nothing is measured. `replay`: the file of a recording, which is searched instead of a kernel. `warm_start`: the
-    first trials are the best of the nearest searches. With `resume`, the id of a stored search, the kernel and the
-    budget may be None: as they were. Its other settings stay as they were, and hold their defaults here.
+    first trials are the best of the nearest searches. `reuse`: what another search has measured under the same
+    conditions is not measured again. With `resume`, the id of a stored search, the kernel and the budget may be None:
+    as they were. Its other settings stay as they were, and hold their defaults here.
     """
 
     db: str
@@ -47,13 +48,16 @@ class SearchRequest:
     build_only: bool = False
     replay: str | None = None
     warm_start: bool = False
+    reuse: bool = True
 
 
 @dataclass(frozen=True)
 class SearchResult:
     """What a search came to: `failed_by_gate` counts trials by the gate that ended them; `db` is the database's URL.
 
-    `built` counts the configurations whose build was attempted, over all runs of the search; `seconds` is this run's.
+    `built` counts the configurations whose build was attempted, over all runs of the search, `reused` those whose
+    outcome was taken over from another search instead; `passed` and `failed_by_gate` count both. `seconds` is of this
+    run.
     `builds` is what a search that only builds came to, `idle_share` how much of their time GPUs had nothing to do,
     `replay` what a search of a recording came to.
     """
@@ -69,3 +73,4 @@ class SearchResult:
     builds: BuildFigures | None = None
     idle_share: float | None = None
     replay: ReplayFigures | None = None
+    reused: int = 0

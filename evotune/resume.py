@@ -26,8 +26,9 @@ def resumed_plan(stored: StoredSearch, request: SearchRequest) -> Plan:
             sampler=record.sampler,
             seed=record.seed,
             ray_address=request.ray_address,
-            # Searches that are older than this option have no word about it.
+            # Searches that are older than these options have no word about them.
             build_only=bool(record.options.get("build_only")),
+            reuse=bool(record.options.get("reuse", True)),
         )
     )
     if plan.package.source_hash != record.kernel.source_hash:

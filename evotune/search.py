@@ -24,6 +24,7 @@ from evotune.progress import Reporter
 from evotune.replay.search import is_replay, run_replay
 from evotune.request import SearchRequest, SearchResult
 from evotune.resume import resumed_plan
+from evotune.reuse import Reuse
 from evotune.seeds import search_seeds
 from evotune.space import ValidSet
 from evotune.study import Study
@@ -87,7 +88,8 @@ def _search(
             with resumable(search_id, request):
                 pipeline = Pipeline(cluster, workers, plan.variant, search_seeds(plan.seed))
                 study = Study(valid, plan.sampler, plan.seed, [each.configuration for each in precedents])
-                ledger = Ledger(database, search_id, study, reporter, plan.space.limits)
+                reuse = Reuse(plan, [worker.device for worker in workers]) if workers else None
+                ledger = Ledger(database, search_id, study, reporter, plan.space.limits, reuse)
                 work = ClusterWork(plan, pipeline, ledger, reporter)
                 loop = SearchLoop(work, ledger, interrupt, budget=plan.budget, batch=cluster.cores)
                 state = run_to_end(loop, stored, database, search_id)

@@ -70,7 +70,8 @@ def _outcome(result: SearchResult) -> str:
     if result.replay is not None:
         return f"{end}: {result.built} looked up, {result.passed} passed, {failed} failed"
     idle = "" if result.idle_share is None else f"; GPUs idle {result.idle_share:.0%} of the time"
-    return f"{end}: {result.built} built, {result.passed} passed, {failed} failed{where}{idle}"
+    reused = f", {result.reused} reused" if result.reused else ""
+    return f"{end}: {result.built} built{reused}, {result.passed} passed, {failed} failed{where}{idle}"
 
 
 def _winner(best: LeaderboardEntry | None) -> list[str]:

@@ -78,7 +78,10 @@ def _facts(details: TrialDetails) -> Table:
             f"rank {entry.rank} in {entry.workload}, {speedup(entry.speedup, entry.speedup_low, entry.speedup_high)}"
         )
         facts.add_row("leaderboard", f"{place} over {entry.baseline}, {proof(entry)}")
-    if details.same_binary_as is not None:
+    reused_from = details.trial.reused_from
+    if reused_from is not None:
+        facts.add_row("reused from", f"trial {reused_from}, with its gates and timings: evotune show {reused_from}")
+    elif details.same_binary_as is not None:
         facts.add_row("same binary as", f"trial {details.same_binary_as}")
     return facts
 

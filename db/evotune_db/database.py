@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from evotune_db import examinations, lease, outcomes, precedents, progress, queries, ranking
+from evotune_db import examinations, lease, outcomes, precedents, progress, queries, ranking, reuse
 from evotune_db.engine import Engines, open_engines
 from evotune_db.findings import CertificationRecord, DiagnosisRecord, ProfileRecord
 from evotune_db.holder import this_process
@@ -22,6 +22,7 @@ from evotune_db.records import (
     OutcomeRecord,
     OwnBinary,
     Precedent,
+    Reusable,
     SearchRecord,
     SearchState,
     SearchSummary,
@@ -129,6 +130,17 @@ class Database:
         """
         self._write(outcomes.record_outcome, trial_id, outcome)
 
+    def reusable(self, keys: Sequence[str]) -> Reusable | None:
+        """A trial of any search with one of these reuse keys, one that was timed to the end before any other."""
+        return self._read(reuse.find, keys)
+
+    def reuse(self, trial_id: int, origin: int, reason: str) -> bool:
+        """Gives a trial the outcome of `origin`, with its builds and without its other evidence; `reason` says so.
+
+        False, and nothing is written, when the origin's outcome may not be taken over any more.
+        """
+        return self._write(reuse.take, trial_id, origin, reason) is not None
+
     def record_confirmation(
         self,
         trial_id: int,
@@ -142,7 +154,8 @@ class Database:
         """Records a passed trial's confirmation. `builds`: those timed that the trial did not have before.
 
         When `passed`, its leaderboard entries take the confirming timings and count as confirmed. Otherwise it has
-        failed at the gate `confirm`, with every trial that shares its binary, and its entries go.
+        failed at the gate `confirm`, with every trial that shares its binary, and its entries go. Raises NotPassed when
+        it has failed meanwhile.
         """
         self._write(outcomes.record_confirmation, trial_id, device, gates, timings, passed, reason, builds)
 

@@ -46,6 +46,10 @@ class NotFoundError(DatabaseError):
     """A search or a trial that the database does not have."""
 
 
+class NotPassed(DatabaseError):
+    """A trial that has not passed, for what needs one that has."""
+
+
 class ConnectionLost(DatabaseError):
     """The database server does not answer, or has just begun to; the same may succeed later."""
 

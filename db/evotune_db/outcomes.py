@@ -56,6 +56,7 @@ def record_outcome(connection: Connection, trial_id: int, outcome: OutcomeRecord
         "objective": outcome.objective,
         "same_binary_as": outcome.same_binary_as,
         "own_binary": outcome.same_binary_as is None,
+        "reuse_key": outcome.reuse_key,
         "device_id": ran_on,
         "build_id": next(iter(builds.values()), None),
         "finished": now(),
@@ -151,9 +152,9 @@ def _relist(connection: Connection, timing_ids: Sequence[int]) -> None:
 
 
 def _fail(connection: Connection, trial_id: int, gate: Literal["confirm", "certify"], reason: str | None) -> None:
-    """Fails a trial and those that share its binary, which would do the same."""
+    """Fails a trial and those that share its binary, of whatever search, which would do the same."""
     connection.execute(delete(leaderboard).where(leaderboard.c.trial_id == trial_id))
-    failed = {"state": "failed", "failed_gate": gate, "reason": reason, "objective": None}
+    failed = {"state": "failed", "failed_gate": gate, "reason": reason, "objective": None, "reuse_key": None}
     same_binary = (trial.c.same_binary_as == trial_id) & (trial.c.state == "passed")
     connection.execute(update(trial).where(or_(trial.c.id == trial_id, same_binary)).values(failed))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from sqlalchemy import Connection, Select, and_, exists, func, select
+from sqlalchemy import Connection, Select, Subquery, and_, exists, func, select, union_all
 
 from evotune_db.findings_of import certifications_of, diagnoses_of, profiles_of
 from evotune_db.progress import FINISHED
-from evotune_db.ranking import ORDER, ranked
+from evotune_db.ranking import ranked
 from evotune_db.records import (
     DeviceRecord,
     LeaderboardFilter,
@@ -51,16 +51,17 @@ def load_search(connection: Connection, search_id: int) -> StoredSearch:
 def own_binaries(connection: Connection, search_id: int) -> tuple[OwnBinary, ...]:
     """What trials that have the same binaries as an earlier one share with it."""
     beyond_builds = trial.c.failed_gate.is_(None) | trial.c.failed_gate.not_in(("build", "resources"))
+    measured_anew = trial.c.own_binary | trial.c.reused_from.is_not(None)
     query = (
         STORED_TRIAL.add_columns(trial.c.device_id)
-        .where(trial.c.search_id == search_id, trial.c.state.in_(FINISHED), trial.c.own_binary, beyond_builds)
+        .where(trial.c.search_id == search_id, trial.c.state.in_(FINISHED), measured_anew, beyond_builds)
         .order_by(trial.c.number)
     )
     hashes = _hashes_of(connection, search_id)
     devices: dict[int | None, DeviceRecord] = {row.id: device_record(row) for row in connection.execute(select(device))}
     return tuple(
         OwnBinary(
-            trial=row.id,
+            trial=row.reused_from or row.id,
             number=row.number,
             configuration=row.configuration,
             hashes=tuple(hashes[row.id]),
@@ -87,8 +88,10 @@ def searches(connection: Connection) -> list[SearchSummary]:
         .group_by(trial.c.search_id)
         .subquery()
     )
-    place = func.row_number().over(partition_by=leaderboard.c.search_id, order_by=ORDER).label("place")
-    best = select(leaderboard.c.search_id, leaderboard.c.trial_id, leaderboard.c.speedup, place).subquery()
+    listed = _listed_by_search()
+    order = (listed.c.confirmed.desc(), listed.c.speedup.desc(), listed.c.trial_id)
+    place = func.row_number().over(partition_by=listed.c.search_id, order_by=order).label("place")
+    best = select(listed.c.search_id, listed.c.trial_id, listed.c.speedup, place).subquery()
     plain = ("id", "kernel", "target", "workloads", "sampler", "seed", "budget", "state", "started", "finished")
     query = (
         select(
@@ -127,6 +130,15 @@ def trial_details(connection: Connection, trial_id: int) -> TrialDetails:
         profiles=profiles_of(connection, trial_id),
         diagnoses=diagnoses_of(connection, trial_id),
     )
+
+
+def _listed_by_search() -> Subquery:
+    """Entries with the searches that they are the results of: of the trial's own, and of those that reused it."""
+    shown = [leaderboard.c[name] for name in ("trial_id", "confirmed", "speedup")]
+    own = select(leaderboard.c.search_id, *shown)
+    of_another = trial.c.reused_from == leaderboard.c.trial_id
+    reused = select(trial.c.search_id, *shown).join_from(trial, leaderboard, of_another)
+    return union_all(own, reused).subquery()
 
 
 def _hashes_of(connection: Connection, search_id: int) -> dict[int, list[str]]:

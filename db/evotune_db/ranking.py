@@ -42,8 +42,11 @@ def ranked(connection: Connection, wanted: LeaderboardFilter) -> list[Leaderboar
 
 
 def _conditions(wanted: LeaderboardFilter) -> list[ColumnElement[bool]]:
-    exact = {"kernel": wanted.kernel, "target": wanted.target, "workload": wanted.workload, "search_id": wanted.search}
+    exact = {"kernel": wanted.kernel, "target": wanted.target, "workload": wanted.workload}
     conditions = [leaderboard.c[name] == value for name, value in exact.items() if value is not None]
+    if wanted.search is not None:
+        reused = select(trial.c.reused_from).where(trial.c.search_id == wanted.search, trial.c.reused_from.is_not(None))
+        conditions.append(or_(leaderboard.c.search_id == wanted.search, leaderboard.c.trial_id.in_(reused)))
     if wanted.device is not None:
         fits = or_(*(column.icontains(wanted.device, autoescape=True) for column in (device.c.name, device.c.uuid)))
         conditions.append(leaderboard.c.device_id.in_(select(device.c.id).where(fits)))

@@ -135,6 +135,7 @@ class OutcomeRecord:
     """What a trial came to. `same_binary_as` names the trial whose identical binary was measured instead.
 
     `built`: compiled in a search that does no more, and never run; it has builds and their gates, and no device.
+    `reuse_key`: searches that propose a configuration of the same key may take this outcome over.
     """
 
     state: Literal["passed", "failed", "built"]
@@ -146,13 +147,15 @@ class OutcomeRecord:
     builds: tuple[BuildRecord, ...] = ()
     gates: tuple[GateRecord, ...] = ()
     timings: tuple[TimingRecord, ...] = ()
+    reuse_key: str | None = None
 
 
 @dataclass(frozen=True)
 class StoredTrial:
     """A trial as resume and the samplers need it. `objective` is what the sampler was told; None unless passed.
 
-    `censored`: its timing stopped early, so that the objective is only about right.
+    `censored`: its timing stopped early, so that the objective is only about right. `reused_from`: the trial of another
+    search that was measured instead.
     """
 
     id: int
@@ -164,6 +167,7 @@ class StoredTrial:
     reason: str | None
     objective: float | None
     censored: bool = False
+    reused_from: int | None = None
 
 
 @dataclass(frozen=True)
@@ -180,12 +184,25 @@ class StoredSearch:
 class OwnBinary:
     """A trial that went beyond its builds with binaries that no other trial had before: their hashes, and its outcome.
 
-    The outcome is without its evidence.
+    The outcome is without its evidence. Of an outcome that was taken over, `trial` is the one that was measured.
     """
 
     trial: int
     number: int
     configuration: Json
+    hashes: tuple[str, ...]
+    censored: bool
+    outcome: OutcomeRecord
+
+
+@dataclass(frozen=True)
+class Reusable:
+    """A measured trial whose outcome may be taken over, and the hashes of its binaries.
+
+    Of its evidence the outcome has the cold timings of the trial's own measurement, without samples and conditions.
+    """
+
+    trial: int
     hashes: tuple[str, ...]
     censored: bool
     outcome: OutcomeRecord

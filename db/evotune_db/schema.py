@@ -117,7 +117,8 @@ build = Table(
     Column("log", ForeignText, nullable=False),
 )
 
-# own_binary repeats same_binary_as IS NULL in a form that a foreign key can demand.
+# own_binary repeats same_binary_as IS NULL in a form that a foreign key can demand. A trial that took over the outcome
+# of another search's has the binary of that one, so that no entry can be its own. See reuse.py for reuse_key.
 trial = Table(
     "trial",
     metadata,
@@ -132,6 +133,8 @@ trial = Table(
     Column("objective", Double),
     Column("same_binary_as", Id, ForeignKey("trial.id")),
     Column("own_binary", Boolean, nullable=False),
+    Column("reused_from", Id, ForeignKey("trial.id")),
+    Column("reuse_key", Text),
     Column("device_id", Id, ForeignKey("device.id")),
     Column("build_id", Id, ForeignKey("build.id")),
     Column("proposed", UtcDateTime, nullable=False),
@@ -147,7 +150,10 @@ trial = Table(
     CheckConstraint("objective IS NULL OR state = 'passed'", name="objective"),
     CheckConstraint("own_binary = (same_binary_as IS NULL)", name="own_binary"),
     CheckConstraint("same_binary_as <> id", name="same_binary_as"),
+    CheckConstraint("reused_from IS NULL OR reused_from = same_binary_as", name="reused_from"),
+    CheckConstraint("reuse_key IS NULL OR (own_binary AND state IN ('passed', 'failed'))", name="reuse_key"),
     Index("ix_trial_same_binary_as", "same_binary_as"),
+    Index("ix_trial_reuse_key", "reuse_key"),
 )
 
 trial_build = Table(

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, Update, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from evotune_db.errors import DatabaseError, NotFoundError
+from evotune_db.errors import NotFoundError, NotPassed
 from evotune_db.rows import AnyRow
 from evotune_db.schema import trial
 
@@ -31,11 +31,11 @@ def only(connection: Connection, query: Select[*tuple[Any, ...]], what: str, row
 
 
 def require_passed(connection: Connection, trial_id: int, purpose: str) -> None:
-    """Locks a trial's row; DatabaseError, saying what the trial was to be used for, when it has not passed."""
+    """Locks a trial's row; NotPassed, saying what the trial was to be used for, when it has not passed."""
     query = select(trial.c.state).where(trial.c.id == trial_id).with_for_update()
     state = only(connection, query, "trial", trial_id).state
     if state != "passed":
-        raise DatabaseError(f"a trial to {purpose} must have passed, trial {trial_id} is {state}; {purpose} another")
+        raise NotPassed(f"a trial to {purpose} must have passed, trial {trial_id} is {state}; {purpose} another")
 
 
 def insert_row(connection: Connection, table: Table, values: dict[str, Any]) -> int:

@@ -12,9 +12,9 @@ from evotune.commands.given import given
 from evotune.errors import UserError
 
 # Settings that a stored search keeps when it goes on.
-FIXED_BY_RESUME = ("space", "target", "workload", "sampler", "seed", "build_only", "warm_start", "replay")
+FIXED_BY_RESUME = ("space", "target", "workload", "sampler", "seed", "build_only", "warm_start", "replay", "no_reuse")
 # Settings of building and measuring.
-NOTHING_TO_A_REPLAY = ("kernel", "space", "target", "workload", "ray_address", "build_only", "warm_start")
+NOTHING_TO_A_REPLAY = ("kernel", "space", "target", "workload", "ray_address", "build_only", "warm_start", "no_reuse")
 
 KernelArgument = Annotated[
     str | None,
@@ -82,6 +82,10 @@ ReplayOption = Annotated[
         metavar="FILE", help="Search a recorded space (CSV or T4 JSON) instead; no compiler or device is needed."
     ),
 ]
+NoReuseOption = Annotated[
+    bool,
+    typer.Option("--no-reuse", help="Build and measure what other searches in the database have measured, too."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to standard error.")]
 
 app = typer.Typer()
@@ -104,6 +108,7 @@ def search(
     build_only: BuildOnlyOption = False,
     warm_start: WarmStartOption = False,
     replay: ReplayOption = None,
+    no_reuse: NoReuseOption = False,
     json: JsonOption = False,
 ) -> None:
     """Search for the fastest correct configuration of a kernel, and record every trial."""
@@ -129,6 +134,7 @@ def search(
             build_only=build_only,
             warm_start=warm_start,
             replay=replay,
+            reuse=not no_reuse,
         ),
         json,
     )

@@ -171,6 +171,37 @@ def test_a_failed_trial_is_not_compared(searched: Path, command: Command) -> Non
     assert f"trial {failed} (failed) is not on the leaderboard" in ran.err
 
 
+def test_another_search_takes_over_what_was_measured_and_confirms_its_best_itself(
+    searched: Path, command: Command, tmp_path: Path
+) -> None:
+    database = Path(shutil.copy(searched / "evotune.db", tmp_path))
+    at = ("--db", str(database))
+    (tmp_path / "space.yaml").write_text(
+        FAULTY_SPACE.replace("none, segfault, hang, wrong, compile_error", "none, wrong")
+    )
+    arguments = ("search", str(SAXPY), "--space", "space.yaml", "--sampler", "qmc", "--budget", "5", "--json")
+    ran = evotune(*arguments, folder=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    result = json.loads(ran.stdout)
+    assert result["reused"] + result["built"] == 5
+    # Whose timing stopped early is measured again until the best is known.
+    reused = sqlite(database, "SELECT reused_from, state, failed_gate, id FROM trial WHERE reused_from IS NOT NULL")
+    assert 2 <= len(reused) == result["reused"] and ["failed", "numerics"] in [row[1:3] for row in reused]
+    assert sqlite(database, "SELECT count(*) FROM timing JOIN trial ON trial.id = trial_id WHERE reused_from > 0") == [
+        ["0"]
+    ]
+    entries = json.loads(command("leaderboard", *at, "--format", "json").out)
+    assert len({entry["trial"] for entry in entries}) == len(entries)
+    assert not {entry["trial"] for entry in entries} & {int(row[3]) for row in reused}
+    own = json.loads(command("leaderboard", *at, "--search", "2", "--format", "json").out)
+    assert own[0]["trial"] == result["best"]["trial"] and own[0]["confirmed"]
+    passed = [row[0] for row in reused if row[1] == "passed"]
+    confirmed = "SELECT count(*) FROM timing WHERE phase = 'confirm' AND mode = 'cold' AND trial_id = "
+    assert any(int(sqlite(database, confirmed + origin)[0][0]) == 2 for origin in passed), "in either search"
+    shown = command("show", reused[0][3], *at).out
+    assert f"trial {reused[0][0]}, with its gates and timings" in shown
+
+
 def test_a_joined_address_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
     ran = evotune(
         "search",

@@ -135,6 +135,7 @@ def environment() -> dict[str, str]:
         ("search --resume 3 --warm-start", "got --warm-start too; leave --warm-start out"),
         ("search --replay x.csv --warm-start", "got --warm-start too; leave --warm-start out"),
         ("search --resume 3 --build-only", "got --build-only too; leave --build-only out"),
+        ("search --resume 3 --no-reuse", "got --no-reuse too; leave --no-reuse out"),
         ("leaderboard --format tabel", "must be one of table, json, csv, got tabel; did you mean 'table'?"),
         ("show", "TRIAL"),
         ("show best", "'TRIAL': must be a whole number, got best"),

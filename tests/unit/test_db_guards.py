@@ -151,9 +151,9 @@ def test_a_second_entry_for_a_workload_is_refused(raw: sqlite3.Connection) -> No
         "UPDATE trial SET search_id = 2, number = 9 WHERE id = 1",
         "DELETE FROM trial WHERE id = 1",
         "INSERT OR REPLACE INTO trial SELECT 1, search_id, number, configuration, configuration_key, 'failed', 'x', "
-        "NULL, NULL, NULL, 1, device_id, build_id, proposed, finished FROM trial WHERE id = 1",
+        "NULL, NULL, NULL, 1, device_id, build_id, proposed, finished, NULL, NULL FROM trial WHERE id = 1",
         "INSERT OR REPLACE INTO trial SELECT 77, search_id, number, configuration, 'other', 'failed', 'x', "
-        "NULL, NULL, NULL, 1, device_id, build_id, proposed, finished FROM trial WHERE id = 1",
+        "NULL, NULL, NULL, 1, device_id, build_id, proposed, finished, NULL, NULL FROM trial WHERE id = 1",
         "UPDATE timing SET speedup = 99 WHERE trial_id = 1",
         "UPDATE timing SET censored = 1, complete = 0 WHERE trial_id = 1",
         "DELETE FROM timing WHERE trial_id = 1",
@@ -186,6 +186,8 @@ def test_a_trial_off_the_leaderboard_can_be_failed_by_hand(raw: sqlite3.Connecti
         "UPDATE trial SET objective = 0.5 WHERE id = 2",
         "UPDATE trial SET finished = NULL WHERE id = 2",
         "UPDATE trial SET own_binary = 1 WHERE id = 4",
+        "UPDATE trial SET reused_from = 5 WHERE id = 4",
+        "UPDATE trial SET reuse_key = 'key' WHERE id = 4",
         "UPDATE timing SET complete = 1 WHERE trial_id = 3",
         "UPDATE timing SET speedup = 0 WHERE trial_id = 3",
         "UPDATE timing SET median_us = 9e999 WHERE trial_id = 3",

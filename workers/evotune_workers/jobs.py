@@ -73,6 +73,7 @@ class Measurement:
     """What a trial's checks and timing came to; `failed_gate` None means that it passed.
 
     `busy`: the machine was too busy for a timing, which is not the configuration's fault; worth another attempt.
+    `refuted`: it failed by the figures of a gate, and neither by a child that died or hung nor for want of anything.
     `waited`: seconds that the worker had nothing to do before this job; 0 for its first.
     """
 
@@ -83,4 +84,5 @@ class Measurement:
     reason: str | None
     seconds: float
     busy: bool = False
+    refuted: bool = False
     waited: float = 0.0

@@ -13,7 +13,7 @@ from .gates import RUNNING_GATES
 from .gates.gate import GateResult
 from .jobs import Candidate, ConfirmJob, DiagnoseJob, MeasureJob, Measurement, WorkloadBuild
 from .sandbox import ChildBroke
-from .session import ChildLost, GateFailed, Session
+from .session import ChildLost, GateFailed, Refuted, Session
 from .statistics import Interval
 from .timekeeper import NoResult, Timekeeper
 from .timing import Timing, most_cautious
@@ -175,7 +175,8 @@ class Measurer:
 
 def _failed(candidate: Candidate, results: tuple[GateResult, ...], failure: GateFailed) -> Measurement:
     verdict = failure.verdict
-    return Measurement(candidate.number, results, (), verdict.gate, verdict.reason, seconds=0.0)
+    refuted = isinstance(failure, Refuted)
+    return Measurement(candidate.number, results, (), verdict.gate, verdict.reason, seconds=0.0, refuted=refuted)
 
 
 def _unconfirmed(candidate: Candidate, results: tuple[GateResult, ...], failure: GateFailed) -> Measurement:

@@ -41,6 +41,10 @@ class ChildLost(GateFailed):
     """The child died: perhaps the fault of an earlier configuration."""
 
 
+class Refuted(GateFailed):
+    """The figures that a gate measured break its rule: they would again."""
+
+
 def refuse(gate: str, reason: str, workload: str | None = None) -> GateFailed:
     """The failure of a gate by one verdict without figures."""
     return GateFailed((GateResult(gate, False, reason, workload),))
@@ -93,7 +97,7 @@ class Session:
         seconds = (time.perf_counter() - started) / len(findings)
         results = tuple(replace(gate.judge(finding, facts), seconds=seconds) for finding in findings)
         if not all(result.passed for result in results):
-            raise GateFailed(results)
+            raise Refuted(results)
         return results
 
     def _refuse_foreign(self, built: WorkloadBuild, binary: bytes) -> None:

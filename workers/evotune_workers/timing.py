@@ -159,11 +159,16 @@ def race(
         opponent = fastest(samples, baselines)
         sides = (*candidates, *_contenders(samples, baselines))
         intervals = [samples.speedup(candidate, opponent) for candidate in candidates]
-        if incumbent_low is not None and all(i.high < incumbent_low * (1 - CENSOR_MARGIN) for i in intervals):
+        if all(clearly_slower(interval.high, incumbent_low) for interval in intervals):
             return samples, True
         if len(samples.kept) >= LEAST_BLOCKS and all(i.half_width <= HALF_WIDTH for i in intervals):
             break
     return samples, False
+
+
+def clearly_slower(speedup_high: float, incumbent_low: float | None) -> bool:
+    """Whether a speed-up is so far below the best one's low end, if there is one, that it need not be known better."""
+    return incumbent_low is not None and speedup_high < incumbent_low * (1 - CENSOR_MARGIN)
 
 
 def plausible_opponents(baselines: Sequence[str], estimates_us: Mapping[str, float]) -> tuple[str, ...]:
