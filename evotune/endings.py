@@ -10,6 +10,7 @@ from ray.exceptions import RayError, RayTaskError
 from evotune.errors import UserError, user_line
 from evotune.loop import SearchLoop
 from evotune.request import SearchRequest
+from evotune.rounds import Rounds
 from evotune.summary import resume_command
 from evotune_db import Database, DatabaseError, LeaseLost
 from evotune_db.records import SearchState, StoredSearch
@@ -37,7 +38,9 @@ def resumable(search_id: int, request: SearchRequest) -> Iterator[None]:
         raise UserError(f"Ray must stay up while a search runs, got: {last_line(error)}; {go_on}") from error
 
 
-def run_to_end(loop: SearchLoop, stored: StoredSearch | None, database: Database, search_id: int) -> SearchState:
+def run_to_end(
+    loop: SearchLoop | Rounds, stored: StoredSearch | None, database: Database, search_id: int
+) -> SearchState:
     """Runs the loop, after the trials of a stored search, and records how it ended, whatever ended it."""
     state: SearchState = "interrupted"
     try:

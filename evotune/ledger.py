@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evotune.build_only import built_outcome
-from evotune.outcomes import build_records, diagnosis_records, measured, refused_build
+from evotune.canary import Verdict
+from evotune.outcomes import build_records, canary_record, diagnosis_records, measured, refused_build
 from evotune.progress import BestSoFar, Reporter, TrialLine
 from evotune.reuse import Reuse, is_enough, lasts
 from evotune.space import configuration_key
@@ -62,6 +63,8 @@ class Ledger:
         self._database, self._search_id = database, search_id
         self._study, self._reporter = study, reporter
         self._started = time.monotonic()
+        self.lines: dict[int, TrialLine] = {}
+        self._trials: dict[int, int] = {}
         self._open: dict[int, Entry] = {}
         self._untold: dict[int, Value] = {}
         self._owners: dict[Binary, int] = {}
@@ -77,6 +80,7 @@ class Ledger:
         key = configuration_key(proposal.configuration)
         trial = self._database.add_trial(self._search_id, proposal.number, proposal.configuration, key, "building")
         self._open[proposal.number] = Entry(trial, proposal)
+        self._trials[proposal.number] = trial
         return proposal
 
     def reused(self, proposal: Proposal) -> bool:
@@ -141,6 +145,11 @@ class Ledger:
         trial, *_ = self._recorded[candidate.number]
         self._database.record_diagnosis(trial, diagnosis_records(diagnosis))
 
+    def canary(self, number: int, verdict: Verdict, measurement: Measurement | None) -> int:
+        """Books what a worker's canary says of it, by its own measurement or by another's; returns the row's id."""
+        record = canary_record(self._trials[number], verdict, measurement)
+        return self._database.record_canary(self._search_id, record)
+
     def not_diagnosed(self, candidate: Candidate, reason: str) -> None:
         """Tells that it is not known where a measured candidate goes wrong."""
         trial, *_ = self._recorded[candidate.number]
@@ -161,6 +170,7 @@ class Ledger:
         unfinished = []
         for trial in trials:
             self._study.restore(trial)
+            self._trials[trial.number] = trial.id
             if trial.state in FINISHED:
                 self._untold[trial.number] = Value(trial.objective, trial.censored)
                 continue
@@ -187,7 +197,8 @@ class Ledger:
         self._untold[number] = Value(outcome.objective, censored)
         self._recorded[number] = (measured_as, entry.proposal.configuration, outcome, censored)
         self._note_best(entry, outcome, censored)
-        self._reporter.trial_finished(self._line(entry, outcome, censored))
+        self.lines[number] = self._line(entry, outcome, censored)
+        self._reporter.trial_finished(self.lines[number])
 
     def _share(self) -> None:
         """Gives trials of a binary that has been measured the outcome of the one that was."""

@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from evotune.canary import Verdict
 from evotune.interrupt import Interrupt
 from evotune.ledger import Ledger
-from evotune.pipeline import Built, Event, Measured, Pipeline
+from evotune.pipeline import Built, CanaryRead, Event, Measured, Pipeline
 from evotune.plan import Plan
 from evotune.progress import Reporter
 from evotune.study import Proposal
 from evotune.suspects import Diagnosed, NotDiagnosed
 from evotune_db.records import SearchState, StoredTrial
 from evotune_workers.builder import BuildJob
+from evotune_workers.cluster import Worker
+from evotune_workers.jobs import Measurement
 
 WAIT_SECONDS = 0.2
 
@@ -80,18 +83,27 @@ class SearchLoop:
         return True
 
 
+class Doubted(Exception):
+    """What a worker measured is not to be believed: `canary` is the row that says so."""
+
+    def __init__(self, verdict: Verdict, canary: int) -> None:
+        """The verdict names the worker and its trials."""
+        super().__init__(verdict.reason)
+        self.verdict, self.canary = verdict, canary
+
+
 class ClusterWork:
     """Builds and measurements in a cluster."""
 
     def __init__(self, plan: Plan, pipeline: Pipeline, ledger: Ledger, reporter: Reporter) -> None:
         """What comes back through the pipeline is booked and shown."""
-        self._plan, self._pipeline = plan, pipeline
+        self._plan, self._pipeline, self._canaries = plan, pipeline, pipeline.canaries
         self._ledger, self._reporter = ledger, reporter
 
     @property
     def unfinished(self) -> bool:
-        """Whether a diagnosis is yet to come."""
-        return self._pipeline.diagnosing
+        """Whether a diagnosis, or word of a doubted worker, is yet to come."""
+        return self._pipeline.diagnosing or self._canaries.doubting
 
     def start(self, proposal: Proposal) -> None:
         """Gives out the build, unless another search has measured it."""
@@ -102,7 +114,9 @@ class ClusterWork:
         self._pipeline.build(job)
 
     def go_on(self, seconds: float) -> None:
-        """Gives out what can be measured or diagnosed, and books what came back."""
+        """Gives out what can be measured or diagnosed, and books what came back; Doubted when that is not believed."""
+        for worker in self._pipeline.dispatch_canaries():
+            self._reporter.worker(worker.name, "measuring the canary")
         for worker, candidate in self._pipeline.dispatch(self._ledger.incumbents):
             self._ledger.measuring(candidate)
             self._reporter.worker(worker.name, f"measuring trial {candidate.number}")
@@ -123,9 +137,28 @@ class ClusterWork:
             case Measured(worker, candidate, measurement):
                 self._reporter.worker(worker.name, f"{self._pipeline.builds_running} builds running")
                 self._ledger.measured(candidate, measurement, worker.device)
+                self._canaries.measured(worker, candidate, measurement)
                 self._pipeline.diagnose(worker, candidate, measurement)
+            case CanaryRead(worker, measurement):
+                self._judge(worker, measurement)
             case Diagnosed(worker, candidate, diagnosis):
                 self._reporter.worker(worker.name, f"{self._pipeline.builds_running} builds running")
                 self._ledger.diagnosed(candidate, diagnosis)
             case NotDiagnosed(_, candidate, reason):
                 self._ledger.not_diagnosed(candidate, reason)
+
+    def _judge(self, worker: Worker, measurement: Measurement) -> None:
+        """Follows what a canary says of its worker, and of others."""
+        doubts = []
+        for verdict in self._canaries.read(worker, measurement):
+            own = measurement if verdict.worker.name == worker.name else None
+            row = self._ledger.canary(measurement.number, verdict, own)
+            if verdict.kind == "odd":
+                self._reporter.note(f"{verdict.worker.name}: {verdict.reason}; looked at again in a fresh process")
+                self._pipeline.restart(verdict.worker)
+            elif verdict.kind == "quarantined":
+                self._reporter.note(f"{verdict.worker.name} gets no more work: {verdict.reason}")
+            if verdict.kind == "quarantined" or verdict.numbers:
+                doubts.append(Doubted(verdict, row))
+        if doubts:
+            raise doubts[0]

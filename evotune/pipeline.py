@@ -16,6 +16,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
+from evotune.canary import Canaries
 from evotune.suspects import Diagnosed, Diagnoses, NotDiagnosed
 from evotune_workers.builder import BuildJob
 from evotune_workers.cluster import Cluster, Worker
@@ -44,14 +45,34 @@ class Measured:
     measurement: Measurement
 
 
-Event = Built | Measured | Diagnosed | NotDiagnosed
+@dataclass(frozen=True)
+class CanaryRead:
+    """A worker's measurement of the canary came back."""
+
+    worker: Worker
+    measurement: Measurement
+
+
+Event = Built | Measured | CanaryRead | Diagnosed | NotDiagnosed
 
 
 class Pipeline:
     """Jobs in, events out; first come, first measured in the order of their numbers."""
 
-    def __init__(self, cluster: Cluster, workers: Sequence[Worker], variant: Variant, seeds: tuple[int, ...]) -> None:
-        """`seeds` are those of the inputs that every trial is checked on. Without workers it only builds."""
+    def __init__(
+        self,
+        cluster: Cluster,
+        workers: Sequence[Worker],
+        variant: Variant,
+        seeds: tuple[int, ...],
+        canaries: Canaries | None = None,
+    ) -> None:
+        """`seeds` are those of the inputs that every trial is checked on. Without workers it only builds.
+
+        Workers that `canaries` doubts measure no trial; without any, nothing is known of them yet.
+        """
+        self.canaries = canaries or Canaries(workers)
+        self._reading: dict[Any, tuple[Worker, Candidate]] = {}
         self._cluster, self._variant, self._seeds = cluster, variant, seeds
         self._idle = [worker for ahead in range(JOBS_AHEAD) for worker in workers if ahead == 0 or _is_gpu(worker)]
         self._waited, self._worked = 0.0, 0.0
@@ -84,13 +105,32 @@ class Pipeline:
     def dispatch(self, incumbents: Mapping[str, float]) -> list[tuple[Worker, Candidate]]:
         """Gives queued candidates to idle workers; returns who got what."""
         given = []
-        while self._queue and self._idle:
-            worker = self._idle.pop(0)
+        while self._queue and (worker := self._next_trusted()) is not None:
             _, candidate = heapq.heappop(self._queue)
             job = MeasureJob(candidate, self._variant.name, self._seeds, dict(incumbents))
             self._measuring[self._cluster.measure(worker, job)] = (worker, candidate)
             given.append((worker, candidate))
         return given
+
+    def dispatch_canaries(self) -> list[Worker]:
+        """Has idle workers measure the canary where it is due; returns which."""
+        given = []
+        for worker in list(self._idle):
+            if (canary := self.canaries.candidate) is not None and self.canaries.due(worker):
+                self._idle.remove(worker)
+                self.canaries.give(worker)
+                job = MeasureJob(canary, self._variant.name, self._seeds, {})
+                self._reading[self._cluster.measure(worker, job)] = (worker, canary)
+                given.append(worker)
+        return given
+
+    def restart(self, worker: Worker) -> None:
+        """Gives a worker a fresh process; it has work again when it answers."""
+        self._cluster.restart(worker)
+        slots = [idle for idle in self._idle if idle.name == worker.name]
+        self._idle = [idle for idle in self._idle if idle.name != worker.name]
+        for slot in slots:
+            self._returning[self._cluster.describe(slot)] = slot
 
     @property
     def diagnosing(self) -> bool:
@@ -104,15 +144,20 @@ class Pipeline:
     def dispatch_diagnoses(self) -> list[tuple[Worker, Candidate]]:
         """Gives diagnoses to workers that no candidate is queued for; returns who got what."""
         given = []
-        while not self._queue and self._idle and (candidate := self._diagnoses.give(self._idle[0])) is not None:
-            given.append((self._idle.pop(0), candidate))
+        while not self._queue and (worker := self._next_trusted()) is not None:
+            candidate = self._diagnoses.give(worker)
+            if candidate is None:
+                self._idle.insert(0, worker)
+                break
+            given.append((worker, candidate))
         return given
 
     def wait(self, seconds: float) -> list[Event]:
         """What came back, at the latest after that time. Raises what a task raised beyond ordinary failure,
         and ClusterError when a local Ray is gone.
         """
-        futures = [*self._building, *self._measuring, *self._returning, *self._diagnoses.futures]
+        out = (self._building, self._measuring, self._reading, self._returning)
+        futures = [*(future for each in out for future in each), *self._diagnoses.futures]
         if not futures:
             return []
         done, _ = ray.wait(futures, num_returns=1, timeout=seconds)
@@ -126,23 +171,38 @@ class Pipeline:
         if future in self._returning:
             self._take_back(self._returning.pop(future), future)
             return None
+        if future in self._reading:
+            worker, canary = self._reading.pop(future)
+            return CanaryRead(worker, self._measurement(worker, canary.number, future))
         if future not in self._measuring:
             return self._take_diagnosis(future)
         worker, candidate = self._measuring.pop(future)
-        try:
-            measurement = ray.get(future)
-            self._idle.append(worker)
-        except RayActorError as lost:
-            self._cluster.require_alive()
-            self._returning[self._cluster.describe(worker)] = worker
-            reason = f"its measuring worker was lost {ATTEMPTS} times: {type(lost).__name__}"
-            measurement = Measurement(candidate.number, (), (), "launch", reason, seconds=0.0, busy=True)
+        measurement = self._measurement(worker, candidate.number, future)
         self._waited += measurement.waited
         self._worked += measurement.seconds
         if measurement.busy and self._may_try_again(candidate.number):
             self.enqueue(candidate)
             return None
         return Measured(worker, candidate, measurement)
+
+    def _measurement(self, worker: Worker, number: int, future: Any) -> Measurement:
+        """What came back, and the worker with it, or a measurement without a result."""
+        try:
+            measurement: Measurement = ray.get(future)
+        except RayActorError as lost:
+            self._cluster.require_alive()
+            self._returning[self._cluster.describe(worker)] = worker
+            reason = f"its measuring worker was lost {ATTEMPTS} times: {type(lost).__name__}"
+            return Measurement(number, (), (), "launch", reason, seconds=0.0, busy=True)
+        self._idle.append(worker)
+        return measurement
+
+    def _next_trusted(self) -> Worker | None:
+        """Takes the worker that has been idle for longest of those that may measure trials."""
+        for place, worker in enumerate(self._idle):
+            if self.canaries.trusted(worker):
+                return self._idle.pop(place)
+        return None
 
     def _take_back(self, worker: Worker, future: Any) -> None:
         """A lost worker has work again when it answers: until Ray has restarted it, every job fails at once."""

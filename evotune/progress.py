@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Protocol
 
 from rich.console import Console, Group
@@ -33,6 +34,9 @@ class Reporter(Protocol):
 
     def trial_finished(self, line: TrialLine) -> None:
         """A trial has its outcome."""
+
+    def taken_back(self, lines: Sequence[TrialLine]) -> None:
+        """These outcomes, told before, do not count any more; their trials will have others."""
 
     def best(self, best: Best) -> None:
         """A trial is faster than all before it; told before its own `trial_finished` or after."""
@@ -73,6 +77,12 @@ class PlainReporter:
         if self._tally.finished % TRIALS_PER_LINE == 0 or self._tally.finished == self._tally.budget:
             best = f"; best {_short(self._best)}" if self._best else ""
             self.note(f"{_position(self._tally)}; {_outcomes(self._tally)}{best}")
+
+    def taken_back(self, lines: Sequence[TrialLine]) -> None:
+        """See Reporter."""
+        for line in lines:
+            self._tally.remove(line)
+        self._best = None
 
     def best(self, best: Best) -> None:
         """See Reporter."""
@@ -115,6 +125,13 @@ class LiveReporter:
     def trial_finished(self, line: TrialLine) -> None:
         """See Reporter."""
         self._tally.add(line)
+        self._redraw()
+
+    def taken_back(self, lines: Sequence[TrialLine]) -> None:
+        """See Reporter."""
+        for line in lines:
+            self._tally.remove(line)
+        self._best = None
         self._redraw()
 
     def best(self, best: Best) -> None:

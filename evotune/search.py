@@ -15,19 +15,14 @@ from evotune.endings import last_line, resumable, run_to_end
 from evotune.errors import UserError
 from evotune.hold import Hold
 from evotune.interrupt import Interrupt
-from evotune.ledger import Ledger
-from evotune.loop import ClusterWork, SearchLoop
-from evotune.pipeline import Pipeline
 from evotune.plan import Plan, enumerate_valid, make_plan, search_record
 from evotune.preflight import check_this_machine
 from evotune.progress import Reporter
 from evotune.replay.search import is_replay, run_replay
 from evotune.request import SearchRequest, SearchResult
 from evotune.resume import resumed_plan
-from evotune.reuse import Reuse
-from evotune.seeds import search_seeds
+from evotune.rounds import Rounds
 from evotune.space import ValidSet
-from evotune.study import Study
 from evotune_db import Database
 from evotune_db.progress import FINISHED
 from evotune_db.records import StoredSearch
@@ -86,17 +81,14 @@ def _search(
             if request.warm_start:
                 reporter.note(f"warm start: {warm_start.in_words(precedents)}")
             with resumable(search_id, request):
-                pipeline = Pipeline(cluster, workers, plan.variant, search_seeds(plan.seed))
-                study = Study(valid, plan.sampler, plan.seed, [each.configuration for each in precedents])
-                reuse = Reuse(plan, [worker.device for worker in workers]) if workers else None
-                ledger = Ledger(database, search_id, study, reporter, plan.space.limits, reuse)
-                work = ClusterWork(plan, pipeline, ledger, reporter)
-                loop = SearchLoop(work, ledger, interrupt, budget=plan.budget, batch=cluster.cores)
-                state = run_to_end(loop, stored, database, search_id)
+                first = [each.configuration for each in precedents]
+                rounds = Rounds(plan, cluster, workers, valid, first, database, search_id, reporter, interrupt)
+                state = run_to_end(rounds, stored, database, search_id)
                 if workers and not interrupt.pressed:
-                    with _confirming_lab(plan, request, cluster, workers[0]) as lab:
-                        _confirm(Confirmation(plan, lab, workers[0], database, reporter, interrupt), search_id)
-            return Ended(search_id, state, pipeline.idle_share)
+                    worker = rounds.workers[0]
+                    with _confirming_lab(plan, request, cluster, worker) as lab:
+                        _confirm(Confirmation(plan, lab, worker, database, reporter, interrupt), search_id)
+            return Ended(search_id, state, rounds.idle_share)
     finally:
         reporter.stopped()
         cluster.close()

@@ -79,6 +79,15 @@ class Tally:
         else:
             self.failed[line.failed_gate or "unknown gate"] += 1
 
+    def remove(self, line: TrialLine) -> None:
+        """Takes a trial that was counted back: it has no outcome any more."""
+        self.finished -= 1
+        if line.state == "passed":
+            self.passed -= 1
+        else:
+            self.failed[line.failed_gate or "unknown gate"] -= 1
+        self.failed = +self.failed
+
     @property
     def trials_per_minute(self) -> float | None:
         """Finished trials a minute since the run started; None before the first."""

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from evotune_db import examinations, lease, outcomes, precedents, progress, queries, ranking, reuse
+from evotune_db import doubts, examinations, lease, outcomes, precedents, progress, queries, ranking, reuse
 from evotune_db.engine import Engines, open_engines
-from evotune_db.findings import CertificationRecord, DiagnosisRecord, ProfileRecord
+from evotune_db.findings import CanaryRecord, CertificationRecord, DiagnosisRecord, ProfileRecord
 from evotune_db.holder import this_process
 from evotune_db.records import (
     BuildRecord,
@@ -176,6 +176,17 @@ class Database:
     def record_diagnosis(self, trial_id: int, stages: Sequence[DiagnosisRecord]) -> None:
         """Records where a trial goes wrong, in the place of an earlier diagnosis of the same workloads."""
         self._write(examinations.record_diagnosis, trial_id, stages)
+
+    def record_canary(self, search_id: int, canary: CanaryRecord) -> int:
+        """Records that a worker of a search has measured its canary again; returns the row's id."""
+        return self._write(doubts.record_canary, search_id, canary)
+
+    def doubt(self, search_id: int, canary_id: int, numbers: Sequence[int]) -> None:
+        """Takes back the outcomes of trials with these numbers, since that canary is odd: they are measured again.
+
+        So it does for those that share their binaries. Their entries go; what they came to is kept as suspect.
+        """
+        self._write(doubts.doubt, search_id, canary_id, numbers)
 
     def withdraw(self, trial_id: int, reason: str) -> None:
         """Fails a passed trial at the gate `certify`, with every trial that shares its binary; its entries go."""

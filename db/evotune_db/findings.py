@@ -90,3 +90,32 @@ class DiagnosisRecord:
     distribution: str | None = None
     seed: int | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True)
+class CanaryRecord:
+    """A search's canary as one worker measured it. `trial` is whose configuration it is.
+
+    `figures` are by workload: times in microseconds and the speed-up over the baseline with its interval; none where it
+    failed. `reason` says what is wrong with it unless it is good.
+    """
+
+    trial: int
+    worker: str
+    device: DeviceRecord
+    verdict: Literal["good", "odd", "quarantined"]
+    reason: str | None
+    seconds: float
+    figures: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SuspectRecord:
+    """An outcome that a trial had and gave up, since its worker's canary was odd for this `reason`."""
+
+    state: Literal["passed", "failed"]
+    failed_gate: str | None
+    objective: float | None
+    finished: datetime
+    worker: str
+    reason: str

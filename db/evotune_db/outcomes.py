@@ -13,7 +13,7 @@ from evotune_db.errors import DatabaseError
 from evotune_db.finding_tables import certification
 from evotune_db.progress import require_unfinished
 from evotune_db.records import BuildRecord, DeviceRecord, GateRecord, OutcomeRecord, TimingRecord
-from evotune_db.rows import GATE_FIELDS, TIMING_FIELDS, values
+from evotune_db.rows import GATE_FIELDS, TIMING_FIELDS, Values, values
 from evotune_db.schema import device, gate_result, leaderboard, search, timing, trial, trial_build
 from evotune_db.statements import dialect_insert, insert_row, now, require_passed, update_row
 
@@ -62,6 +62,7 @@ def record_outcome(connection: Connection, trial_id: int, outcome: OutcomeRecord
         "finished": now(),
     }
     update_row(connection, trial, trial_id, ended)
+    _hand_on(connection, trial_id, ended)
     _link_builds(connection, trial_id, builds)
     _add_gates(connection, trial_id, outcome.gates, "search")
     _require_phase(outcome.timings, "search")
@@ -94,6 +95,13 @@ def withdraw(connection: Connection, trial_id: int, reason: str) -> None:
     """A passed trial that certification shows to be wrong: its entries go and it fails."""
     require_passed(connection, trial_id, "withdraw")
     _fail(connection, trial_id, "certify", reason)
+
+
+def _hand_on(connection: Connection, trial_id: int, ended: Values) -> None:
+    """To trials of other searches that took over an outcome of this one before it was doubted."""
+    took_over = (trial.c.same_binary_as == trial_id) & trial.c.reused_from.is_not(None)
+    anew = {name: ended[name] for name in ("state", "failed_gate", "objective", "device_id", "build_id")}
+    connection.execute(update(trial).where(took_over).values(anew))
 
 
 def _link_builds(connection: Connection, trial_id: int, builds: dict[str, int]) -> None:

@@ -6,6 +6,7 @@ from collections import defaultdict
 
 from sqlalchemy import Connection, Select, Subquery, and_, exists, func, select, union_all
 
+from evotune_db.doubts import suspects_of
 from evotune_db.findings_of import certifications_of, diagnoses_of, profiles_of
 from evotune_db.progress import FINISHED
 from evotune_db.ranking import ranked
@@ -33,8 +34,12 @@ from evotune_db.rows import (
 from evotune_db.schema import build, device, gate_result, leaderboard, search, space, timing, trial, trial_build
 from evotune_db.statements import only
 
+# Of evidence that does not count any more.
+SUSPECT = "suspect"
 # A trial that shares another's binary shares its timing.
-CENSORED = exists().where(timing.c.trial_id == func.coalesce(trial.c.same_binary_as, trial.c.id), timing.c.censored)
+CENSORED = exists().where(
+    timing.c.trial_id == func.coalesce(trial.c.same_binary_as, trial.c.id), timing.c.censored, timing.c.phase != SUSPECT
+)
 STORED_TRIAL = select(*(trial.c[name] for name in TRIAL_FIELDS), CENSORED.label("censored"))
 SEARCH = select(search, space.c.text).join(
     space, and_(search.c.space == space.c.name, search.c.space_hash == space.c.hash)
@@ -110,7 +115,7 @@ def searches(connection: Connection) -> list[SearchSummary]:
 
 
 def trial_details(connection: Connection, trial_id: int) -> TrialDetails:
-    """Everything recorded of one trial, in the order in which it was recorded."""
+    """Everything recorded of one trial that counts, in the order in which it was recorded; and what it gave up."""
     facts = (trial.c.search_id, trial.c.device_id, trial.c.same_binary_as, trial.c.proposed, trial.c.finished)
     row = only(connection, STORED_TRIAL.add_columns(*facts).where(trial.c.id == trial_id), "trial", trial_id)
     found_on = connection.execute(select(device).where(device.c.id == row.device_id)).one_or_none()
@@ -129,6 +134,7 @@ def trial_details(connection: Connection, trial_id: int) -> TrialDetails:
         certifications=certifications_of(connection, trial_id),
         profiles=profiles_of(connection, trial_id),
         diagnoses=diagnoses_of(connection, trial_id),
+        suspects=suspects_of(connection, trial_id),
     )
 
 
@@ -163,9 +169,11 @@ def _builds_of(trial_id: int) -> Select[*tuple[object, ...]]:
 
 def _gates_of(trial_id: int) -> Select[*tuple[object, ...]]:
     columns = [gate_result.c[name] for name in GATE_FIELDS]
-    return select(*columns).where(gate_result.c.trial_id == trial_id).order_by(gate_result.c.id)
+    counts = (gate_result.c.trial_id == trial_id) & (gate_result.c.phase != SUSPECT)
+    return select(*columns).where(counts).order_by(gate_result.c.id)
 
 
 def _timings_of(trial_id: int) -> Select[*tuple[object, ...]]:
     columns = [timing.c[name] for name in TIMING_FIELDS]
-    return select(*columns, build.c.key).join(build).where(timing.c.trial_id == trial_id).order_by(timing.c.id)
+    counts = (timing.c.trial_id == trial_id) & (timing.c.phase != SUSPECT)
+    return select(*columns, build.c.key).join(build).where(counts).order_by(timing.c.id)

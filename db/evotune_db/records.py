@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from evotune_db.findings import CertificationRecord, DiagnosisRecord, ProfileRecord
+from evotune_db.findings import CertificationRecord, DiagnosisRecord, ProfileRecord, SuspectRecord
 
 TrialState = Literal["proposed", "building", "measuring", "passed", "failed", "built"]
 SearchState = Literal["running", "finished", "interrupted"]
@@ -294,7 +294,10 @@ class LeaderboardFilter:
 
 @dataclass(frozen=True)
 class TrialDetails:
-    """Everything recorded of one trial, each kind in the order in which it was recorded."""
+    """Everything recorded of one trial, each kind in the order in which it was recorded.
+
+    `suspects` are outcomes that it gave up; the rest is of the one that it has.
+    """
 
     trial: StoredTrial
     search: int
@@ -310,3 +313,4 @@ class TrialDetails:
     certifications: tuple[CertificationRecord, ...] = ()
     profiles: tuple[ProfileRecord, ...] = ()
     diagnoses: tuple[DiagnosisRecord, ...] = ()
+    suspects: tuple[SuspectRecord, ...] = ()

@@ -16,7 +16,9 @@ from evotune_db.rows import TIMING_FIELDS, AnyRow, device_record
 from evotune_db.schema import build, device, timing, trial, trial_build
 from evotune_db.statements import now, update_row
 
-CENSORED = exists().where(timing.c.trial_id == trial.c.id, timing.c.censored).label("censored")
+CENSORED = (
+    exists().where(timing.c.trial_id == trial.c.id, timing.c.censored, timing.c.phase == "search").label("censored")
+)
 FOUND = (
     select(trial, CENSORED)
     .where(trial.c.reuse_key.in_(bindparam("keys", expanding=True)))

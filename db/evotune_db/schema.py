@@ -1,4 +1,4 @@
-"""The tables as they are now, with those of finding_tables.py. Migrations lead here, which a test checks.
+"""The tables as they are now, with those of the other *_tables.py. Migrations lead here, which a test checks.
 
 What makes a result trustworthy is enforced by the database itself. A leaderboard entry repeats the columns that it was
 admitted for, and composite foreign keys tie them to their rows, so no entry can exist whose trial did not pass or
@@ -23,12 +23,14 @@ from sqlalchemy import (
 )
 
 from evotune_db.column_types import Finite, ForeignText, Id, Json, UtcDateTime
+from evotune_db.doubt_tables import canary, suspect
 from evotune_db.finding_tables import certification
 from evotune_db.lease_table import lease
 from evotune_db.metadata import metadata
 
 __all__ = [
     "build",
+    "canary",
     "device",
     "gate_result",
     "kernel",
@@ -37,6 +39,7 @@ __all__ = [
     "metadata",
     "search",
     "space",
+    "suspect",
     "timing",
     "trial",
     "trial_build",
@@ -182,7 +185,7 @@ gate_result = Table(
     Column("rms_limit", Finite),
     Column("seconds", Finite),
     Column("figures", Json, nullable=False),
-    CheckConstraint("phase IN ('search', 'confirm')", name="phase"),
+    CheckConstraint("phase IN ('search', 'confirm', 'suspect')", name="phase"),
     Index("ix_gate_result_trial_id", "trial_id"),
 )
 
@@ -213,7 +216,7 @@ timing = Table(
     Column("conditions", Json, nullable=False),
     Column("samples", Json, nullable=False),
     UniqueConstraint("id", "trial_id", "workload", "device_id", "speedup", "phase", "complete"),
-    CheckConstraint("phase IN ('search', 'confirm')", name="phase"),
+    CheckConstraint("phase IN ('search', 'confirm', 'suspect')", name="phase"),
     CheckConstraint("mode IN ('cold', 'warm')", name="mode"),
     CheckConstraint("complete = (mode = 'cold' AND NOT censored)", name="complete"),
     # The upper bounds refuse NaN and infinity, which PostgreSQL sorts above every number.

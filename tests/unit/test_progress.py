@@ -37,6 +37,9 @@ def test_a_tally_gives_the_rate_and_the_time_left() -> None:
     assert (tally.passed, tally.failed["numerics"]) == (5, 5)
     assert tally.trials_per_minute == pytest.approx(30)
     assert tally.seconds_left == pytest.approx(20)
+    for number in range(1, 11, 2):
+        tally.remove(line(number, "numerics"))
+    assert (tally.finished, tally.passed, tally.failed) == (5, 5, {})
 
 
 def test_a_log_has_a_line_every_ten_trials_and_one_for_each_new_best() -> None:

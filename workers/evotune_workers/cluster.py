@@ -73,7 +73,8 @@ class Cluster:
         if devices is None:
             rule = f"a measuring worker must start within {ACTOR_START_SECONDS:.0f} s"
             raise ClusterError(f"{rule}: other work may hold the GPUs")
-        found = [Worker(name, device, actor) for (name, actor), device in zip(started, devices, strict=True)]
+        names = _distinct([name for name, _ in started])
+        found = [Worker(name, device, actor) for name, (_, actor), device in zip(names, started, devices, strict=True)]
         for worker in found:
             if worker.device.target != target:
                 ray.kill(worker.actor)
@@ -90,6 +91,14 @@ class Cluster:
             return [(f"cpu of {host}", _CpuActor.options(**where).remote(self._kernel))]
         count = int(node["Resources"].get("GPU", 0))
         return [(f"gpu {place} of {host}", _CudaActor.options(**where).remote(self._kernel)) for place in range(count)]
+
+    def restart(self, worker: Worker) -> None:
+        """Gives the worker a fresh process; what it had in hand is lost."""
+        ray.kill(worker.actor, no_restart=False)
+
+    def dismiss(self, worker: Worker) -> None:
+        """Ends the worker; its device is free for others."""
+        ray.kill(worker.actor)
 
     def build(self, job: BuildJob) -> Any:
         """A future of a Candidate."""
@@ -195,6 +204,12 @@ def _check_reachable(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """With a number where several nodes share a host's name."""
+    seen = [names[:place].count(name) for place, name in enumerate(names)]
+    return [f"{name} ({earlier + 1})" if earlier else name for name, earlier in zip(names, seen, strict=True)]
 
 
 def _on(node: str) -> dict[str, Any]:

@@ -1,0 +1,220 @@
+"""The canary of a search: one configuration that each worker measures again and again, so that an odd worker is seen.
+
+It is the first configuration that passed. Its times are compared with those that other workers of the same device model
+had for it, or, by a worker that is alone, its speed-up with what that was at first: a machine that slows down as a
+whole slows the baseline alike, and nobody can say that it should be faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from evotune_workers.cluster import Worker
+from evotune_workers.jobs import Candidate, Measurement
+from evotune_workers.measurer import CANDIDATE
+from evotune_workers.statistics import Interval, median_interval
+
+# Of a figure against what it should be, the whole of its interval. A CPU shares caches, memory and clocks with whatever
+# else its machine does, which moves a speed-up by more than a tenth.
+MARGINS = {"cuda": 1.10, "cpu": 1.25}
+# A worker's canary is due when it has worked so many times as long as the last one took: 2.5 % of its time.
+INTERVAL = 40
+# And after so many failures one after the other; after twice as many when that was a false alarm.
+FAILURES = 5
+# Where a canary has no result that often in a row in a fresh process, that is odd too.
+BUSY_MOST = 3
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A canary at one workload: its own time and the baseline's in microseconds, and the speed-up."""
+
+    own_us: Interval
+    baseline_us: Interval
+    speedup: Interval
+
+
+Reading = Mapping[str, Figures]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be thought of a worker; `reason` None where it is as it should be.
+
+    `odd`: it has to show itself good in a fresh process, else it is `quarantined`. `numbers` are the trials that it
+    measured since it was good, once it is known who measures them again.
+    """
+
+    worker: Worker
+    kind: Literal["good", "odd", "quarantined"]
+    reason: str | None
+    numbers: tuple[int, ...] = ()
+
+
+@dataclass
+class Health:
+    """What is known of one worker. `unverified` are the trials that it measured since its last good canary, `covered`
+    those before that which is under way, and `verified` those that its last good one stands for.
+    """
+
+    worker: Worker
+    first: Reading | None = None
+    latest: Reading | None = None
+    took: float = 0.0
+    worked: float = 0.0
+    failures: int = 0
+    patience: int = FAILURES
+    asked: bool = False
+    doubted: bool = False
+    busy: int = 0
+    unverified: set[int] = field(default_factory=set)
+    covered: frozenset[int] = frozenset()
+    verified: frozenset[int] = frozenset()
+
+
+class Canaries:
+    """Who has to measure the canary now, and what follows from what it measured."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        """All workers are trusted, and there is no canary yet."""
+        self.candidate: Candidate | None = None
+        self._health = {worker.name: Health(worker) for worker in workers}
+
+    @property
+    def doubting(self) -> bool:
+        """Whether a worker has to show itself good before the search can end."""
+        return any(health.doubted for health in self._health.values())
+
+    def trusted(self, worker: Worker) -> bool:
+        """Whether it may measure trials."""
+        return not self._health[worker.name].doubted
+
+    def due(self, worker: Worker) -> bool:
+        """Whether its next job is the canary."""
+        health = self._health[worker.name]
+        if self.candidate is None or health.asked:
+            return False
+        worked, failed = health.worked >= INTERVAL * health.took, health.failures >= health.patience
+        return health.doubted or health.latest is None or worked or failed
+
+    def give(self, worker: Worker) -> None:
+        """The canary is its next job: trials that it was given earlier are covered by it."""
+        health = self._health[worker.name]
+        health.asked, health.covered = True, frozenset(health.unverified)
+
+    def measured(self, worker: Worker, candidate: Candidate, measurement: Measurement) -> None:
+        """A trial came back from it. The first that passed, timed to the end, is the canary and its first reading."""
+        health = self._health[worker.name]
+        health.unverified.add(candidate.number)
+        health.worked += measurement.seconds
+        health.failures = 0 if measurement.failed_gate is None or measurement.busy else health.failures + 1
+        timed = [timing for timing in measurement.timings if timing.mode == "cold"]
+        if self.candidate is None and timed and not any(timing.censored for timing in timed):
+            self.candidate = candidate
+            health.first = health.latest = reading(measurement)
+            health.took, health.worked = measurement.seconds, 0.0
+            health.verified, health.unverified = frozenset(health.unverified), set()
+
+    def read(self, worker: Worker, measurement: Measurement) -> list[Verdict]:
+        """Its canary came back: what is to be thought of it, and of others whose last one is odd beside it."""
+        health = self._health[worker.name]
+        health.asked, health.worked, health.took = False, 0.0, measurement.seconds
+        if measurement.busy and not self._too_busy(health):
+            return []
+        health.busy = 0
+        reason = self._why_odd(health, measurement)
+        if reason is not None:
+            return [self._odd(health, reason)]
+        verdicts = [self._good(health, reading(measurement))]
+        for other in self._peers(health):
+            refuted = _slower(other.latest, [health.latest], _margin(other)) if other.latest and health.latest else None
+            if refuted is not None:
+                other.unverified |= other.verified
+                verdicts.append(self._odd(other, refuted))
+        return verdicts
+
+    def begin_again(self, workers: Sequence[Worker]) -> None:
+        """Goes on with these workers; whatever was given out is forgotten."""
+        self._health = {worker.name: self._health[worker.name] for worker in workers}
+        for health in self._health.values():
+            health.asked = False
+
+    def _too_busy(self, health: Health) -> bool:
+        health.busy += 1
+        return health.doubted and health.busy >= BUSY_MOST
+
+    def _why_odd(self, health: Health, measurement: Measurement) -> str | None:
+        if measurement.failed_gate is not None:
+            return f"a configuration that passed before fails at {measurement.failed_gate}: {measurement.reason}"
+        now = reading(measurement)
+        others = [other.latest for other in self._peers(health) if other.latest is not None]
+        if others:
+            return _slower(now, others, _margin(health))
+        return _drifted(now, health.first, _margin(health)) if health.first is not None else None
+
+    def _peers(self, health: Health) -> list[Health]:
+        """Other workers whose times should be the same."""
+        model = health.worker.device.name
+        return [other for other in self._health.values() if other is not health and other.worker.device.name == model]
+
+    def _good(self, health: Health, now: Reading) -> Verdict:
+        suspects = tuple(sorted(health.unverified)) if health.doubted else ()
+        if health.failures >= health.patience:
+            health.patience *= 2
+        health.verified = frozenset(health.unverified) if health.doubted else health.covered
+        health.unverified -= health.verified
+        health.first, health.latest = health.first or now, now
+        health.doubted, health.failures = False, 0
+        return Verdict(health.worker, "good", None, suspects)
+
+    def _odd(self, health: Health, reason: str) -> Verdict:
+        health.latest = None
+        if health.doubted:
+            return Verdict(health.worker, "quarantined", reason, tuple(sorted(health.unverified)))
+        health.doubted = True
+        return Verdict(health.worker, "odd", reason)
+
+
+def reading(measurement: Measurement) -> Reading:
+    """What a measurement that passed says of its configuration, by workload."""
+    return {
+        timing.workload: Figures(
+            _interval(timing.samples[CANDIDATE]),
+            _interval(timing.samples[timing.baseline]),
+            Interval(timing.speedup, timing.speedup_low, timing.speedup_high),
+        )
+        for timing in measurement.timings
+        if timing.mode == "cold"
+    }
+
+
+def _margin(health: Health) -> float:
+    return MARGINS[health.worker.device.kind]
+
+
+def _interval(samples: Sequence[tuple[float, float]]) -> Interval:
+    return median_interval([sum(pair) / len(pair) for pair in samples])
+
+
+def _slower(now: Reading, others: Sequence[Reading], margin: float) -> str | None:
+    """How much slower than where it was fastest, if it is by the margin: its own time, or the baseline's."""
+    for workload, figures in now.items():
+        for what, mine, theirs in (
+            ("a configuration", figures.own_us, [other[workload].own_us for other in others]),
+            ("the baseline", figures.baseline_us, [other[workload].baseline_us for other in others]),
+        ):
+            best = min(theirs, key=lambda interval: interval.median)
+            if mine.low > margin * best.high:
+                more = mine.median / best.median - 1
+                return f"{what} takes {more:.0%} longer at {workload} than on another of its kind"
+    return None
+
+
+def _drifted(now: Reading, first: Reading, margin: float) -> str | None:
+    for workload, figures in now.items():
+        mine, before = figures.speedup, first[workload].speedup
+        if mine.low > margin * before.high or mine.high * margin < before.low:
+            return f"a configuration's speed-up at {workload} was {before.median:.2f}x and is {mine.median:.2f}x"
+    return None

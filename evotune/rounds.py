@@ -1,0 +1,98 @@
+"""Building and measuring until the budget is spent, with the workers that can be trusted.
+
+When a worker turns out to be odd, what it measured since it was last good is taken back, and the search goes on from
+the record as a resumed one does: so what is under way elsewhere is done again, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from evotune.canary import Canaries
+from evotune.interrupt import Interrupt
+from evotune.ledger import Ledger
+from evotune.loop import ClusterWork, Doubted, SearchLoop
+from evotune.pipeline import Pipeline
+from evotune.plan import Plan
+from evotune.progress import Reporter, TrialLine
+from evotune.reuse import Reuse
+from evotune.seeds import search_seeds
+from evotune.space import ValidSet
+from evotune.study import Study
+from evotune_db import Database
+from evotune_db.progress import FINISHED
+from evotune_db.records import SearchState, StoredTrial
+from evotune_workers.cluster import Cluster, ClusterError, Worker
+from evotune_workers.kernel import Configuration
+
+
+@dataclass
+class Rounds:
+    """A search from its first trial, or from a stored one, to its last.
+
+    `workers` are those that are trusted, `first` is proposed before anything else, `lines` is what was told of trials
+    in earlier rounds.
+    """
+
+    plan: Plan
+    cluster: Cluster
+    workers: tuple[Worker, ...]
+    valid: ValidSet
+    first: Sequence[Configuration]
+    database: Database
+    search_id: int
+    reporter: Reporter
+    interrupt: Interrupt
+    idle_share: float | None = None
+    lines: dict[int, TrialLine] = field(default_factory=dict)
+
+    def run(self, trials: Sequence[StoredTrial]) -> SearchState:
+        """Goes on from these trials. Raises ClusterError when no worker is left that can be trusted."""
+        canaries = Canaries(self.workers)
+        while True:
+            ledger = self._ledger()
+            try:
+                return self._round(ledger, trials, canaries)
+            except Doubted as doubted:
+                trials = self._take_back(doubted, ledger)
+                self._go_without(doubted)
+                canaries.begin_again(self.workers)
+
+    def _ledger(self) -> Ledger:
+        study = Study(self.valid, self.plan.sampler, self.plan.seed, self.first)
+        reuse = Reuse(self.plan, [worker.device for worker in self.workers]) if self.workers else None
+        return Ledger(self.database, self.search_id, study, self.reporter, self.plan.space.limits, reuse)
+
+    def _round(self, ledger: Ledger, trials: Sequence[StoredTrial], canaries: Canaries) -> SearchState:
+        seeds = search_seeds(self.plan.seed)
+        pipeline = Pipeline(self.cluster, self.workers, self.plan.variant, seeds, canaries)
+        work = ClusterWork(self.plan, pipeline, ledger, self.reporter)
+        loop = SearchLoop(work, ledger, self.interrupt, budget=self.plan.budget, batch=self.cluster.cores)
+        try:
+            return loop.run(trials)
+        finally:
+            self.idle_share = pipeline.idle_share
+
+    def _take_back(self, doubted: Doubted, ledger: Ledger) -> tuple[StoredTrial, ...]:
+        """The trials as they are without what is doubted."""
+        self.database.doubt(self.search_id, doubted.canary, doubted.verdict.numbers)
+        trials = self.database.load_search(self.search_id).trials
+        again = [trial.number for trial in trials if trial.state not in FINISHED]
+        self.lines |= ledger.lines
+        taken_back = [self.lines.pop(number) for number in again if number in self.lines]
+        self.reporter.taken_back(taken_back)
+        self.reporter.note(f"{doubted.verdict.worker.name}: {len(taken_back)} trials are measured again")
+        return trials
+
+    def _go_without(self, doubted: Doubted) -> None:
+        verdict = doubted.verdict
+        if verdict.kind != "quarantined":
+            return
+        self.cluster.dismiss(verdict.worker)
+        self.workers = tuple(worker for worker in self.workers if worker.name != verdict.worker.name)
+        if not self.workers:
+            raise ClusterError(
+                f"a measuring worker must find again what it found before, the last one, {verdict.worker.name}, does"
+                f" not, even in a fresh process: {verdict.reason}; see to the machine"
+            )
