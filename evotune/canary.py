@@ -7,14 +7,12 @@ whole slows the baseline alike, and nobody can say that it should be faster.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
+from evotune.readings import Reading, Verdict, drifted, reading, slower
 from evotune_workers.cluster import Worker
 from evotune_workers.jobs import Candidate, Measurement
-from evotune_workers.measurer import CANDIDATE
-from evotune_workers.statistics import Interval, median_interval
 
 # Of a figure against what it should be, the whole of its interval. A CPU shares caches, memory and clocks with whatever
 # else its machine does, which moves a speed-up by more than a tenth.
@@ -25,32 +23,6 @@ INTERVAL = 40
 FAILURES = 5
 # Where a canary has no result that often in a row in a fresh process, that is odd too.
 BUSY_MOST = 3
-
-
-@dataclass(frozen=True)
-class Figures:
-    """A canary at one workload: its own time and the baseline's in microseconds, and the speed-up."""
-
-    own_us: Interval
-    baseline_us: Interval
-    speedup: Interval
-
-
-Reading = Mapping[str, Figures]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What is to be thought of a worker; `reason` None where it is as it should be.
-
-    `odd`: it has to show itself good in a fresh process, else it is `quarantined`. `numbers` are the trials that it
-    measured since it was good, once it is known who measures them again.
-    """
-
-    worker: Worker
-    kind: Literal["good", "odd", "quarantined"]
-    reason: str | None
-    numbers: tuple[int, ...] = ()
 
 
 @dataclass
@@ -129,7 +101,7 @@ class Canaries:
             return [self._odd(health, reason)]
         verdicts = [self._good(health, reading(measurement))]
         for other in self._peers(health):
-            refuted = _slower(other.latest, [health.latest], _margin(other)) if other.latest and health.latest else None
+            refuted = slower(other.latest, [health.latest], _margin(other)) if other.latest and health.latest else None
             if refuted is not None:
                 other.unverified |= other.verified
                 verdicts.append(self._odd(other, refuted))
@@ -151,8 +123,8 @@ class Canaries:
         now = reading(measurement)
         others = [other.latest for other in self._peers(health) if other.latest is not None]
         if others:
-            return _slower(now, others, _margin(health))
-        return _drifted(now, health.first, _margin(health)) if health.first is not None else None
+            return slower(now, others, _margin(health))
+        return drifted(now, health.first, _margin(health)) if health.first is not None else None
 
     def _peers(self, health: Health) -> list[Health]:
         """Other workers whose times should be the same."""
@@ -177,44 +149,5 @@ class Canaries:
         return Verdict(health.worker, "odd", reason)
 
 
-def reading(measurement: Measurement) -> Reading:
-    """What a measurement that passed says of its configuration, by workload."""
-    return {
-        timing.workload: Figures(
-            _interval(timing.samples[CANDIDATE]),
-            _interval(timing.samples[timing.baseline]),
-            Interval(timing.speedup, timing.speedup_low, timing.speedup_high),
-        )
-        for timing in measurement.timings
-        if timing.mode == "cold"
-    }
-
-
 def _margin(health: Health) -> float:
     return MARGINS[health.worker.device.kind]
-
-
-def _interval(samples: Sequence[tuple[float, float]]) -> Interval:
-    return median_interval([sum(pair) / len(pair) for pair in samples])
-
-
-def _slower(now: Reading, others: Sequence[Reading], margin: float) -> str | None:
-    """How much slower than where it was fastest, if it is by the margin: its own time, or the baseline's."""
-    for workload, figures in now.items():
-        for what, mine, theirs in (
-            ("a configuration", figures.own_us, [other[workload].own_us for other in others]),
-            ("the baseline", figures.baseline_us, [other[workload].baseline_us for other in others]),
-        ):
-            best = min(theirs, key=lambda interval: interval.median)
-            if mine.low > margin * best.high:
-                more = mine.median / best.median - 1
-                return f"{what} takes {more:.0%} longer at {workload} than on another of its kind"
-    return None
-
-
-def _drifted(now: Reading, first: Reading, margin: float) -> str | None:
-    for workload, figures in now.items():
-        mine, before = figures.speedup, first[workload].speedup
-        if mine.low > margin * before.high or mine.high * margin < before.low:
-            return f"a configuration's speed-up at {workload} was {before.median:.2f}x and is {mine.median:.2f}x"
-    return None

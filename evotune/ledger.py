@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evotune.build_only import built_outcome
-from evotune.canary import Verdict
-from evotune.outcomes import build_records, canary_record, diagnosis_records, measured, refused_build
+from evotune.outcomes import build_records, diagnosis_records, measured, refused_build
 from evotune.progress import BestSoFar, Reporter, TrialLine
+from evotune.readings import Verdict, canary_record
 from evotune.reuse import Reuse, is_enough, lasts
 from evotune.space import configuration_key
 from evotune.study import Proposal, Study

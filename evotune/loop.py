@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from evotune.canary import Verdict
 from evotune.interrupt import Interrupt
 from evotune.ledger import Ledger
 from evotune.pipeline import Built, CanaryRead, Event, Measured, Pipeline
 from evotune.plan import Plan
 from evotune.progress import Reporter
+from evotune.readings import Verdict
 from evotune.study import Proposal
 from evotune.suspects import Diagnosed, NotDiagnosed
 from evotune_db.records import SearchState, StoredTrial

@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from evotune.canary import Verdict, reading
-from evotune_db.findings import CanaryRecord, DiagnosisRecord
+from evotune_db.findings import DiagnosisRecord
 from evotune_db.records import BuildRecord, DeviceRecord, GateRecord, OutcomeRecord, TimingRecord
 from evotune_workers.compilers.build import Build
 from evotune_workers.device import Device
@@ -127,29 +126,6 @@ def timing_records(
 def diagnosis_records(diagnosis: Diagnosis) -> tuple[DiagnosisRecord, ...]:
     """A diagnosis as the record keeps it."""
     return tuple(_diagnosis_record(diagnosis.wrong, finding) for finding in diagnosis.stages)
-
-
-def canary_record(trial: int, verdict: Verdict, measurement: Measurement | None) -> CanaryRecord:
-    """What is thought of a worker, as the record keeps it, with what it measured where that is why."""
-    figures = reading(measurement) if measurement is not None and measurement.failed_gate is None else {}
-    return CanaryRecord(
-        trial=trial,
-        worker=verdict.worker.name,
-        device=device_record(verdict.worker.device),
-        verdict=verdict.kind,
-        reason=verdict.reason,
-        seconds=measurement.seconds if measurement is not None else 0.0,
-        figures={
-            workload: {
-                "median_us": each.own_us.median,
-                "baseline_us": each.baseline_us.median,
-                "speedup": each.speedup.median,
-                "speedup_low": each.speedup.low,
-                "speedup_high": each.speedup.high,
-            }
-            for workload, each in figures.items()
-        },
-    )
 
 
 def _diagnosis_record(wrong: WrongResult, finding: StageFinding) -> DiagnosisRecord:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from evotune.canary import BUSY_MOST, FAILURES, INTERVAL, Canaries, Verdict
+from evotune.canary import BUSY_MOST, FAILURES, INTERVAL, Canaries
+from evotune.readings import Verdict
 from evotune_workers.cluster import Worker
 from evotune_workers.device import cpu_device
 from evotune_workers.jobs import Candidate, Measurement
