@@ -1,11 +1,12 @@
 """The orchestrator with 1 to 1,000 workers that only take time: how busy it keeps them, and what a trial costs it.
 
     python benchmarks/virtual_workers.py [--workers 1 10 100 1000] [--durations h200 cpu] [--db sqlite postgresql]
-        [--sampler random] [--out benchmarks/results/virtual_workers.json]
+        [--sampler random] [--clock wall|core] [--out benchmarks/results/virtual_workers.json]
 
 Search loop, pipeline, ledger, study, sampler and database are those of a search; only Ray's cluster is simulated. A job
 takes what a recorded search's took (virtual/durations.json), 8 cores build for each worker, and waiting takes no time:
-the clock runs while the orchestrator works and jumps where it waits. What Ray itself costs the orchestrator is not in
+the clock runs while the orchestrator works (`core`: while it is on a core, for a machine that others use, and a
+database that is not a server's) and jumps where it waits. What Ray itself costs the orchestrator is not in
 it; orchestrator_cost.py measures it, on a real one. Bounds: 90 % busy up to 100 workers; 5 ms a trial, the proposal
 apart.
 """
@@ -53,7 +54,7 @@ from tests.integration.db_server import find_programs, running_server
 ROOT = Path(__file__).resolve().parent.parent
 # Of a worker's own node, such as the eight of Google's g2-standard-8 beside its L4.
 CORES_PER_WORKER = 8
-TRIALS_PER_WORKER, LEAST_TRIALS, MOST_TRIALS = 30, 300, 12_000
+TRIALS_PER_WORKER, LEAST_TRIALS, MOST_TRIALS = 30, 300, 4_000
 BUSY_LEAST, COST_MOST_MS = 0.90, 5.0
 REQUEST = SearchRequest(db="", kernel="attention_fwd", target="sm_90", build_only=True)
 
@@ -75,6 +76,14 @@ class Figures:
     cpu_ms: float
     proposal_ms: float
     trials_per_second: float
+
+
+@dataclass(frozen=True)
+class Home:
+    """A new database: "sqlite" or "postgresql", and its URL."""
+
+    kind: str
+    url: str
 
 
 class TimedStudy(Study):
@@ -102,26 +111,27 @@ def main() -> None:
         for db in options.db:
             for workers in options.workers:
                 with _database(db) as url:
-                    found.append(search(plan, valid, url, db, workers, durations))
+                    clock = Clock(of_core=options.clock == "core")
+                    found.append(search(plan, valid, Home(db, url), workers, durations, clock))
                 print(row(found[-1]), flush=True)
                 write(options.out, options.sampler, len(valid), found)
 
 
-def search(plan: Plan, valid: ValidSet, url: str, db: str, workers: int, durations: Durations) -> Figures:
+def search(plan: Plan, valid: ValidSet, home: Home, workers: int, durations: Durations, clock: Clock) -> Figures:
     """One search with so many workers."""
     trials = min(MOST_TRIALS, max(LEAST_TRIALS, TRIALS_PER_WORKER * workers))
     plan, cores = replace(plan, budget=trials), CORES_PER_WORKER * workers
     reporter = PlainReporter(Console(file=io.StringIO(), width=120))
     assert plan.device is not None
-    with Database.open(url) as database, Hold(database, print) as hold, Interrupt(None) as interrupt:
+    with Database.open(home.url) as database, Hold(database, print) as hold, Interrupt(None) as interrupt:
         search_id = database.start_search(search_record(plan, valid, REQUEST))
         hold.take(search_id)
         study = TimedStudy(valid, plan.sampler, plan.seed)
         ledger = Ledger(database, search_id, study, reporter, plan.space.limits)
-        clock = Clock()
         cluster = VirtualCluster(clock, workers, cores, plan.device, durations)
         pipeline = Pipeline(cast("Cluster", cluster), cluster.workers, plan.variant, (1, 2, 3))
         work = ClusterWork(plan, pipeline, ledger, reporter)
+        clock.start()
         with mock.patch.object(pipeline_module, "ray", cluster):
             state = SearchLoop(work, ledger, interrupt, budget=trials, batch=cores).run(())
         worked, worked_cpu, virtual = clock.worked, clock.worked_cpu, clock.now
@@ -129,7 +139,7 @@ def search(plan: Plan, valid: ValidSet, url: str, db: str, workers: int, duratio
     busy = utilisation(cluster.actors)
     return Figures(
         durations=durations.name,
-        db=db,
+        db=home.kind,
         workers=workers,
         trials=trials,
         busy=busy["steady"],
@@ -190,6 +200,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--durations", nargs="+", choices=Durations.names(), default=Durations.names())
     parser.add_argument("--db", nargs="+", choices=["sqlite", "postgresql"], default=["sqlite", "postgresql"])
     parser.add_argument("--sampler", choices=list(SAMPLERS), default="random")
+    parser.add_argument("--clock", choices=["wall", "core"], default="wall")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "virtual_workers.json")
     return parser.parse_args()
 
