@@ -48,6 +48,8 @@ class SpaceSampler(BaseSampler, abc.ABC):
         self._told: dict[int, Told | None] = {}
         self._pending: dict[int, int] = {}
         self._looked_up: dict[int, int | None] = {}
+        self._past: History | None = None
+        self._past_length = 0
 
     @abc.abstractmethod
     def propose(self, history: History, rng: np.random.Generator) -> int:
@@ -90,7 +92,8 @@ class SpaceSampler(BaseSampler, abc.ABC):
 
     def _history(self, study: Study, number: int) -> History:
         if study.study_name != self._study_name:
-            self._study_name, self._told, self._pending, self._looked_up = study.study_name, {}, {}, {}
+            self._study_name, self._past = study.study_name, None
+            self._told, self._pending, self._looked_up = {}, {}, {}
         pending: list[int] = []
         for trial in study.get_trials(deepcopy=False):
             if trial.number in self._told or trial.number == number:
@@ -101,8 +104,10 @@ class SpaceSampler(BaseSampler, abc.ABC):
                 self._looked_up.pop(trial.number, None)
             elif (i := self._proposed(trial)) is not None:
                 pending.append(i)
-        told = [outcome for _, outcome in sorted(self._told.items()) if outcome is not None]
-        return History.of(told, pending)
+        if self._past is None or self._past_length != len(self._told):
+            told = [outcome for _, outcome in sorted(self._told.items()) if outcome is not None]
+            self._past, self._past_length = History.of(told, ()), len(self._told)
+        return self._past.with_pending(pending)
 
     def _outcome(self, trial: FrozenTrial) -> Told | None:
         i = self._proposed(trial)
