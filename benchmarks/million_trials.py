@@ -93,12 +93,12 @@ def explain(engine: Engine, database: Database) -> dict[str, list[str]]:
     for name, wanted in LISTS.items():
         with plans.explained(engine) as told:
             database.leaderboard(wanted)
-        found[f"The leaderboard of {name}"] = list(told)
+        found[f"The leaderboard of {name}"] = plans.once(told)
     search = database.start_search(outcome.search(1))
     trial = _propose(database, search, 0)
     with plans.explained(engine) as told:
         database.record_outcome(trial, outcome.passed(trial))
-    found["An outcome"] = list(told)
+    found["An outcome"] = plans.once(told)
     database.finish_search(search, "finished")
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,6 +36,14 @@ def explained(engine: Engine) -> Iterator[list[str]]:
     finally:
         event.remove(engine, "connect", begin)
         engine.dispose()
+
+
+def once(told: Sequence[str]) -> list[str]:
+    """The first plan of each statement, with how many more there were."""
+    plans: dict[str, list[str]] = {}
+    for plan in told:
+        plans.setdefault(plan.splitlines()[1], []).append(plan)
+    return [each[0] + (f"\n(and {len(each) - 1} more such)" if len(each) > 1 else "") for each in plans.values()]
 
 
 def _readable(plan: str) -> str:
