@@ -10,7 +10,7 @@ from evotune_db.errors import DatabaseError
 from evotune_db.records import BuildRecord, DeviceRecord
 from evotune_db.rows import BUILD_FIELDS, device_values, values
 from evotune_db.schema import build, device
-from evotune_db.statements import find_by_content, id_by_content
+from evotune_db.statements import find_by_content, id_by_content, insert_new
 
 
 def device_id(connection: Connection, record: DeviceRecord) -> int:
@@ -20,15 +20,19 @@ def device_id(connection: Connection, record: DeviceRecord) -> int:
 
 def build_ids(connection: Connection, records: Sequence[BuildRecord]) -> dict[str, int]:
     """The builds' rows by key, in the order given, inserted if they are new."""
-    ids = {}
-    for record in records:
-        row = values(record, BUILD_FIELDS)
-        ids[record.key] = id_by_content(connection, build, "key", row)
-        if record.succeeded:
-            # A build that failed, out of time say, gives way to one of the same content that succeeded.
-            failed = (build.c.id == ids[record.key]) & ~build.c.succeeded
-            connection.execute(update(build).where(failed), row)
-    return ids
+    return {record.key: _build_id(connection, record) for record in records}
+
+
+def _build_id(connection: Connection, record: BuildRecord) -> int:
+    row = values(record, BUILD_FIELDS)
+    new = insert_new(connection, build, row)
+    if new is not None:
+        return new
+    known = known_build(connection, record.key, "build")
+    if record.succeeded:
+        # A build that failed, out of time say, gives way to one of the same content that succeeded.
+        connection.execute(update(build).where(build.c.id == known, ~build.c.succeeded), row)
+    return known
 
 
 def known_build(connection: Connection, key: str, what: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from evotune_db.errors import DatabaseError
 from evotune_db.records import SearchRecord, SearchState
@@ -14,6 +14,10 @@ from evotune_db.schema import kernel, search, space, trial
 from evotune_db.statements import insert_if_new, insert_row, now, only, update_row
 
 FINISHED = ("passed", "failed", "built")
+_SEARCH = select(search.c.id).where(search.c.id == bindparam("row_id"))
+_PROGRESS = select(trial.c.search_id, trial.c.state).where(trial.c.id == bindparam("row_id")).with_for_update()
+_UNFINISHED = (trial.c.id == bindparam("row_id")) & trial.c.state.not_in(FINISHED)
+_MARK = update(trial).where(_UNFINISHED).values(state=bindparam("reached"))
 
 
 def start_search(connection: Connection, record: SearchRecord) -> int:
@@ -62,8 +66,7 @@ def add_trial(
 
 def mark(connection: Connection, trial_id: int, state: Literal["building", "measuring"]) -> None:
     """Moves a trial without an outcome to that state."""
-    unfinished = (trial.c.id == trial_id) & trial.c.state.not_in(FINISHED)
-    if connection.execute(update(trial).where(unfinished).values(state=state)).rowcount == 0:
+    if connection.execute(_MARK, {"row_id": trial_id, "reached": state}).rowcount == 0:
         require_unfinished(connection, trial_id)
 
 
@@ -72,8 +75,7 @@ def require_unfinished(connection: Connection, trial_id: int) -> int:
 
     Raises NotFoundError when there is no such trial, DatabaseError when it has its outcome.
     """
-    query = select(trial.c.search_id, trial.c.state).where(trial.c.id == trial_id).with_for_update()
-    row = only(connection, query, "trial", trial_id)
+    row = only(connection, _PROGRESS, "trial", trial_id)
     if row.state in FINISHED:
         raise DatabaseError(
             f"a trial has one outcome, trial {trial_id} has one already ({row.state}); is search {row.search_id} "
@@ -83,4 +85,4 @@ def require_unfinished(connection: Connection, trial_id: int) -> int:
 
 
 def _require_search(connection: Connection, search_id: int) -> None:
-    only(connection, select(search.c.id).where(search.c.id == search_id), "search", search_id)
+    only(connection, _SEARCH, "search", search_id)

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, Update, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningInsert
 
 from evotune_db.errors import NotFoundError, NotPassed
 from evotune_db.rows import AnyRow
@@ -23,8 +24,11 @@ def now() -> datetime:
 
 
 def only(connection: Connection, query: Select[*tuple[Any, ...]], what: str, row_id: int) -> AnyRow:
-    """The one row of a query by id; NotFoundError, saying `what` it was to be, when there is none."""
-    row = connection.execute(query).one_or_none()
+    """The one row of a query by id, which may name it as the parameter `row_id`.
+
+    NotFoundError, saying `what` it was to be, when there is none.
+    """
+    row = connection.execute(query, {"row_id": row_id}).one_or_none()
     if row is None:
         raise NotFoundError(f"a {what} must be in the database, got {row_id}; `evotune searches` lists what is there")
     return row
@@ -61,6 +65,12 @@ def find_by_content(connection: Connection, table: Table, column: str, content: 
     return found
 
 
+def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> int | None:
+    """The id of the row that this inserts, None when another with one of its keys is there."""
+    new: int | None = connection.execute(_insert_new(connection.dialect.name, table), values).scalar()
+    return new
+
+
 def id_by_content(connection: Connection, table: Table, column: str, values: dict[str, Any]) -> int:
     """The id of the row with the content hash that `values` has in `column`, inserted if it is new."""
     found = find_by_content(connection, table, column, values[column])
@@ -78,6 +88,11 @@ def dialect_insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Ins
 @cache
 def _update(table: Table) -> Update:
     return table.update().where(table.c.id == bindparam("row_id"))
+
+
+@cache
+def _insert_new(dialect: str, table: Table) -> ReturningInsert[int]:
+    return dialect_insert(dialect, table).on_conflict_do_nothing().returning(table.c.id)
 
 
 @cache

@@ -47,6 +47,9 @@ class SpaceSampler(BaseSampler, abc.ABC):
         self._study_name: str | None = None
         self._told: dict[int, Told | None] = {}
         self._pending: dict[int, int] = {}
+        self._looked_up: dict[int, int | None] = {}
+        self._past: History | None = None
+        self._past_length = 0
 
     @abc.abstractmethod
     def propose(self, history: History, rng: np.random.Generator) -> int:
@@ -89,7 +92,8 @@ class SpaceSampler(BaseSampler, abc.ABC):
 
     def _history(self, study: Study, number: int) -> History:
         if study.study_name != self._study_name:
-            self._study_name, self._told, self._pending = study.study_name, {}, {}
+            self._study_name, self._past = study.study_name, None
+            self._told, self._pending, self._looked_up = {}, {}, {}
         pending: list[int] = []
         for trial in study.get_trials(deepcopy=False):
             if trial.number in self._told or trial.number == number:
@@ -97,10 +101,13 @@ class SpaceSampler(BaseSampler, abc.ABC):
             if trial.state.is_finished():
                 self._told[trial.number] = self._outcome(trial)
                 self._pending.pop(trial.number, None)
+                self._looked_up.pop(trial.number, None)
             elif (i := self._proposed(trial)) is not None:
                 pending.append(i)
-        told = [outcome for _, outcome in sorted(self._told.items()) if outcome is not None]
-        return History.of(told, pending)
+        if self._past is None or self._past_length != len(self._told):
+            told = [outcome for _, outcome in sorted(self._told.items()) if outcome is not None]
+            self._past, self._past_length = History.of(told, ()), len(self._told)
+        return self._past.with_pending(pending)
 
     def _outcome(self, trial: FrozenTrial) -> Told | None:
         i = self._proposed(trial)
@@ -113,7 +120,13 @@ class SpaceSampler(BaseSampler, abc.ABC):
         """What a trial is about: its parameters, or until it has suggested them all what was proposed for it."""
         if len(trial.params) < len(self._distributions):
             return self._pending.get(trial.number)
+        # Once for each trial: with hundreds under way it would be most of what a proposal costs.
+        if trial.number not in self._looked_up:
+            self._looked_up[trial.number] = self._find(trial.params)
+        return self._looked_up[trial.number]
+
+    def _find(self, configuration: Mapping[str, Any]) -> int | None:
         try:
-            return self.valid.index(trial.params)
+            return self.valid.index(configuration)
         except KeyError:
             return None  # enqueued by hand and not valid here: nothing to learn from

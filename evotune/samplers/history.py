@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -48,9 +48,15 @@ class History:
             values=np.array([outcome.value for outcome in passed]),
             censored=np.array([outcome.censored for outcome in passed], dtype=bool),
             failed=np.array([i for i, outcome in latest.items() if outcome.value == FAILED], dtype=np.int64),
-            pending=np.array(sorted(set(pending) - set(latest)), dtype=np.int64),
-            excluded=frozenset(latest) | frozenset(pending),
-        )
+            pending=np.array([], dtype=np.int64),
+            excluded=frozenset(latest),
+        ).with_pending(pending)
+
+    def with_pending(self, pending: Sequence[int]) -> History:
+        """The same with these proposals under way, in the place of those before; many are made from one past."""
+        told = self.excluded.difference(self.pending.tolist()) if len(self.pending) else self.excluded
+        under_way = np.array(sorted(set(pending) - told), dtype=np.int64)
+        return replace(self, pending=under_way, excluded=told.union(pending))
 
     def unseen(self, count: int) -> npt.NDArray[np.bool_]:
         """Which of `count` configurations may still be proposed."""

@@ -22,9 +22,9 @@ import pytest
 class Server:
     """A running server; its databases are made one by one."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, fsync: bool) -> None:
         """Over the server whose data and socket are in that folder; starts it."""
-        self._programs, self.folder = programs, folder
+        self._programs, self.folder, self._fsync = programs, folder, fsync
         self._numbers = count()
         self.start()
 
@@ -34,7 +34,7 @@ class Server:
 
     def start(self) -> None:
         """Starts it, also after `kill`: as soon as the processes of the killed one have ended."""
-        options = f"-k {self.folder} -c listen_addresses='' -c fsync=off"
+        options = f"-k {self.folder} -c listen_addresses='' -c fsync={'on' if self._fsync else 'off'}"
         for attempt in reversed(range(50)):
             try:
                 self._control("-w", "-l", self.folder / "log", "-o", options, "start")
@@ -82,8 +82,11 @@ def programs_or_skip() -> Path:
 
 
 @contextmanager
-def running_server(programs: Path) -> Iterator[Server]:
-    """A new server, stopped and removed at the end; a test that kills it starts it again."""
+def running_server(programs: Path, *, fsync: bool = False) -> Iterator[Server]:
+    """A new server, stopped and removed at the end; a test that kills it starts it again.
+
+    Without `fsync` a commit does not wait for the disk: fit for tests, and for no measurement of a commit.
+    """
     # Not pytest's folder: the server's user may not look into it, and a socket's path must be short.
     folder = Path(tempfile.mkdtemp(prefix="evotune-pg-", dir="/tmp"))
     user = _server_user()
@@ -91,7 +94,7 @@ def running_server(programs: Path) -> Iterator[Server]:
     try:
         setup = ("-U", "evotune", "--auth=trust", "--no-sync", "--no-locale", "--encoding=UTF8")
         _run(user, programs / "initdb", "-D", folder / "data", *setup)
-        server = Server(programs, folder)
+        server = Server(programs, folder, fsync)
         try:
             yield server
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, partial
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ def named(space: Space) -> str:
 
 
 SPACES = [load_space(path) for kernel in builtin_kernels() for path in builtin_spaces(kernel)]
+RECORDED = Path(__file__).parents[2] / "benchmarks" / "data" / "attention_h200_record.yaml"
 FOR_GPUS = [space for space in SPACES if capability(space.target or "")]
 # tile_m, tile_n, compute warps and prefetch warps of the hand-written settings, as the spaces' comments have them.
 SEEDS = [
@@ -60,6 +62,18 @@ def test_the_hand_written_settings_are_in_the_space(space: str, seed: tuple[int,
     place = {parameter.name: j for j, parameter in enumerate(found.parameters)}
     codes = [found.parameters[place[name]].code(value) for name, value in zip(names, seed, strict=True)]
     assert (found.codes[:, [place[name] for name in names]] == codes).all(axis=1).any()
+
+
+def test_the_space_that_is_recorded_is_a_part_of_the_h200s_large_enough_and_with_the_best_known_first() -> None:
+    whole, part = plan("h200").space, load_space(RECORDED)
+    values = {parameter.name: set(parameter.values) for parameter in whole.parameters}
+    assert [parameter.name for parameter in part.parameters] == list(values)
+    assert all(set(parameter.values) <= values[parameter.name] for parameter in part.parameters)
+    made = make_plan(SearchRequest(db="unused.db", space=str(RECORDED), target="sm_90", build_only=True))
+    assert made.device is not None
+    found = enumerate_valid(made, made.device)
+    assert 3_000 <= len(found) <= 3_500 and found.default is not None
+    assert all(valid("h200").index(found.configuration(i)) >= 0 for i in range(0, len(found), 100))
 
 
 @pytest.mark.parametrize("space", FOR_GPUS, ids=named)
