@@ -31,7 +31,7 @@ class CopyWorkload(Workload):
 
 
 class SpinCpu(Variant):
-    """Parameter: `spin_ns`, how long a call spins before it copies."""
+    """Parameter: `spin_ns`, the time from one call's end to the next one's."""
 
     name = "cpu"
     sources = ("cpu.cpp",)
@@ -51,14 +51,15 @@ class SpinCpu(Variant):
 
 
 class Spin(Kernel):
-    """`large` fits no cache. Samples are as long as the fastest side wants: `small` has a baseline of a millisecond."""
+    """A sample is as many calls as take a millisecond by the fastest side, which is the baseline when a copy spins."""
 
     name = "spin"
     variants = (SpinCpu(),)
     workloads = (
-        CopyWorkload("small", "float32", 16, 1_000_000),
+        CopyWorkload("50 calls", "float32", 16, 20_000),
+        CopyWorkload("4 calls", "float32", 16, 250_000),
+        CopyWorkload("1 call", "float32", 16, 1_000_000),
         CopyWorkload("cached", "float32", 1 << 15, 0),
-        CopyWorkload("large", "float32", 1 << 24, 0),
     )
     distributions = ("normal",)
 
