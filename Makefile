@@ -1,5 +1,6 @@
 # make search   installs evotune into .venv and tunes the attention kernel for this machine
-# make test     lint, types and every test that this machine can run
+# make test     lint, types and every test that this machine can run, but for the storms
+# make storm    searches that are killed a hundred times on each database, workers that give odd results
 # make PYTHON=python3.12 ...   with another Python (3.11 to 3.13)
 
 PYTHON ?= python3
@@ -12,15 +13,21 @@ PROJECT := pyproject.toml constraints.txt
 # nvcc, cuda-core and nvidia-ml-py, where there is an NVIDIA GPU.
 EXTRA := $(if $(shell command -v nvidia-smi),[cuda])
 
-.PHONY: search test lint clean
+.PHONY: search test storm lint clean
 
 search: $(INSTALLED)
 	$(BIN)/evotune search --budget 200
 
 # What times kernels on the CPU runs alone; the rest side by side, and idle threads leave their core to the neighbour.
 test: lint
-	OMP_WAIT_POLICY=passive $(BIN)/pytest -m "not gpu and not quiet" --numprocesses 2 --dist loadfile
-	$(BIN)/pytest -m "not gpu and quiet"
+	OMP_WAIT_POLICY=passive $(BIN)/pytest -m "not gpu and not storm and not quiet" --numprocesses 2 --dist loadfile
+	$(BIN)/pytest -m "not gpu and not storm and quiet"
+
+# Minutes each. What times kernels runs alone.
+storm: $(INSTALLED_DEV)
+	$(BIN)/pytest -m storm
+	$(BIN)/python -m tests.storm --kills 100 --database sqlite
+	$(BIN)/python -m tests.storm --kills 100 --database postgresql --build-only
 
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check .

@@ -26,7 +26,7 @@ SEEDS = (1, 2, 3)
 WITHIN = 0.02
 BLOCKS = 10
 LIMIT_SECONDS = 60.0
-REPEATS = 10
+REPEATS = 6
 # A core kept busy for some milliseconds, now and then.
 BURSTS = """
 import random, time
@@ -103,7 +103,7 @@ def test_a_machine_that_others_use_makes_no_winner(build: Builds) -> None:
     measurer, candidate = Measurer(SPIN, cpu_device()), build(50_000, "50 calls")
     winners = [ratio for _ in range(REPEATS) if (ratio := against_itself(measurer, candidate)) is not None]
     measurer.close()
-    assert len(winners) <= 2, winners
+    assert len(winners) <= 1, winners
 
 
 def against_itself(measurer: Measurer, candidate: Candidate) -> float | None:
