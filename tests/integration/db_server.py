@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -49,8 +49,12 @@ class Server:
         self._control("-m", "immediate", "stop")
 
     def kill(self) -> None:
-        """kill -9: what it had in its memory is lost."""
-        os.kill(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        """kill -9: what it had in its memory is lost. Its children end by themselves; until they have, they answer."""
+        server = psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]))
+        children = server.children()
+        server.kill()
+        while any(_is_running(child) for child in children):
+            time.sleep(0.01)
 
     def new_database(self, like: str = "template1") -> str:
         """The URL of an empty database, or of a copy of that one."""
@@ -61,6 +65,13 @@ class Server:
 
     def _control(self, *arguments: str | Path) -> None:
         _run(_server_user(), self._programs / "pg_ctl", "-D", self.folder / "data", *arguments)
+
+
+def _is_running(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def find_programs() -> Path | None:
