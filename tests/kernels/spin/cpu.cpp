@@ -12,7 +12,7 @@
 
 extern "C" const char evotune_configuration[1024] = "evotune-configuration:" RECORD(SPIN_NS);
 
-constexpr double period = SPIN_NS * 1e-9, longest_pause = 0.9 * (period < 100e-6 ? period : 100e-6);
+constexpr double period = SPIN_NS * 1e-9, longest_pause = period / 2;
 
 extern "C" int spin(const float* x, float* out, void*, int64_t length) {
     static double beat = 0;

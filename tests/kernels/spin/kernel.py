@@ -57,7 +57,6 @@ class Spin(Kernel):
     variants = (SpinCpu(),)
     workloads = (
         CopyWorkload("50 calls", "float32", 16, 20_000),
-        CopyWorkload("4 calls", "float32", 16, 250_000),
         CopyWorkload("1 call", "float32", 16, 1_000_000),
         CopyWorkload("cached", "float32", 1 << 15, 0),
     )
