@@ -23,7 +23,7 @@ test: lint
 	OMP_WAIT_POLICY=passive $(BIN)/pytest -m "not gpu and not storm and not quiet" --numprocesses 2 --dist loadfile
 	$(BIN)/pytest -m "not gpu and not storm and quiet"
 
-# Minutes each. What times kernels runs alone.
+# What times kernels runs alone: nothing else should run on the machine.
 storm: $(INSTALLED_DEV)
 	$(BIN)/pytest -m storm
 	$(BIN)/python -m tests.storm --kills 100 --database sqlite

@@ -10,11 +10,9 @@ with device, versions, date and git commit.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from evotune.facts import git_facts, versions
+from benchmarks.results_file import write_results
 from evotune.locate import kernel_folder, space_file
 from evotune.space import load_space
 from evotune.space.rules import Rules
@@ -55,7 +53,7 @@ def main() -> None:
     for name in options.workload:
         shapes[name] = measure_shape(device, name)
         print(row(name, shapes[name]), flush=True)
-        write(options.out, device, shapes)
+        write_results(options.out, device, {"shapes": shapes})
     ratios = [shape["warm"]["over"]["sdpa_flash"] for shape in shapes.values() if "warm" in shape]
     mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
     print(f"over flash, warm: geometric mean {mean:.3f}, least {min(ratios):.3f}")
@@ -157,18 +155,6 @@ def row(name: str, shape: Mapping[str, Any]) -> str:
         f" {theirs['sdpa_cudnn']:.2f} | {warm['over']['sdpa_flash']:.2f}x | {warm['speedup'][0]:.2f}x |"
         f" {cold['speedup'][0]:.2f}x |"
     )
-
-
-def write(path: Path, device: Device, shapes: Mapping[str, Any]) -> None:
-    """The results so far, with everything that they depend on."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {
-        "device": {"name": device.name, **device.facts},
-        "versions": versions(),
-        "git": git_facts(Path(__file__).parent),
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    path.write_text(json.dumps({**facts, "shapes": shapes}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -10,18 +10,16 @@ inputs, per head; the worst head counts. Then the same for kernels that are wron
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from evotune.facts import git_facts, versions
+from benchmarks.results_file import write_results
 from evotune.locate import kernel_folder
 from evotune.targeting import builtin_space
 from evotune_workers.builder import BuildJob, build_candidate
@@ -72,7 +70,7 @@ def main() -> None:
     ratios += wrong(device, variant)
     print_table(ratios)
     if options.out is not None:
-        write(options.out, device, ratios)
+        write_results(options.out, device, {"ratios": ratios}, indent=None)
 
 
 def honest(device: Device, variant: str, workloads: Sequence[str], count: int) -> Iterator[Ratio]:
@@ -155,18 +153,6 @@ def print_table(ratios: Sequence[Ratio]) -> None:
 def quantiles(values: Sequence[float]) -> str:
     """Least, median, 99 % and largest."""
     return " / ".join(f"{value:.2f}" for value in np.quantile(values, [0.0, 0.5, 0.99, 1.0]))
-
-
-def write(path: Path, device: Device, ratios: Sequence[Ratio]) -> None:
-    """All ratios, with what they depend on."""
-    facts = {
-        "device": {"name": device.name, **device.facts},
-        "versions": versions(),
-        "git": git_facts(Path(__file__).parent),
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**facts, "ratios": [asdict(ratio) for ratio in ratios]}) + "\n")
 
 
 if __name__ == "__main__":

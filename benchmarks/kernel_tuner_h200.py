@@ -20,13 +20,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.beside_kernel_tuner.job import Evaluated, TunerJob, TunerResult
 from benchmarks.beside_kernel_tuner.verdict import Verdict, verdicts
-from evotune.facts import git_facts, versions
+from benchmarks.results_file import write_results
 from evotune_db import Database
 from evotune_db.records import LeaderboardFilter, SearchSummary
 from evotune_workers.device import Device, local_devices
@@ -182,16 +181,8 @@ def write(
         name: {**dataclasses.asdict(dataclasses.replace(each, ranked=each.ranked[:10])), "verdict": judged.get(name)}
         for name, each in searched.items()
     }
-    facts = {
-        "device": {"name": device.name, **device.facts},
-        "versions": versions(),
-        "git": git_facts(ROOT),
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "budget": options.budget,
-        "workload": options.workload,
-    }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({**facts, "tuners": tuners}, indent=1, default=dataclasses.asdict) + "\n")
+    figures = {"budget": options.budget, "workload": options.workload, "tuners": tuners}
+    write_results(options.out, device, figures)
 
 
 if __name__ == "__main__":

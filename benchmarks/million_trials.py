@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,12 +26,12 @@ from sqlalchemy import Engine, func, select, text
 
 from benchmarks.million import outcome, plans
 from benchmarks.million.fill import GROUPS, fill
-from evotune.facts import git_facts, versions
+from benchmarks.own_postgresql import own_postgresql
+from benchmarks.results_file import conditions
 from evotune_db import Database, schema
 from evotune_db.engine import open_engines
 from evotune_db.records import LeaderboardFilter
 from evotune_workers.device import cpu_device
-from tests.integration.db_server import find_programs, running_server
 
 ROOT = Path(__file__).resolve().parent.parent
 QUERY_MS, INSERT_MS = 100.0, 10.0
@@ -115,10 +113,11 @@ def table(result: Mapping[str, Any]) -> str:
 
 def page(result: Mapping[str, Any], told: Mapping[str, Sequence[str]]) -> str:
     """The figures and the plans as a page of the documentation."""
+    machine = f"{result['device']['name']}, {result['device']['cores']} cores"
     rows = ", ".join(f"{count:,} of {name}" for name, count in result["rows"].items())
     parts = [
         "# The record at a million trials",
-        f"`{result['command']}`, {result['made'][:10]}, {result['server']}, {result['machine']}. Rows: {rows}, "
+        f"`{result['command']}`, {result['made'][:10]}, {result['server']}, {machine}. Rows: {rows}, "
         f"{result['bytes'] / 1e9:.1f} GB with indexes; the leaderboard has {len(GROUPS)} groups.",
         table(result),
         "The plans are the server's own, of the statements that evotune sends (`auto_explain`, with actual times).",
@@ -143,12 +142,8 @@ def _facts(engine: Engine) -> dict[str, Any]:
         size = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
         server = connection.execute(text("SELECT current_setting('server_version')")).scalar_one()
     return {
-        "command": " ".join(["python", *sys.argv]),
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        **conditions(cpu_device()),
         "server": f"PostgreSQL {server.split()[0]}",
-        "machine": f"{cpu_device().name}, {len(os.sched_getaffinity(0))} cores",
-        "versions": versions(),
-        "git": git_facts(ROOT),
         "rows": rows,
         "bytes": size,
     }
@@ -174,11 +169,8 @@ def _server(given: str | None) -> Iterator[str]:
     if given is not None:
         yield given
         return
-    programs = find_programs()
-    if programs is None:
-        sys.exit("PostgreSQL must be installed, its initdb is not found: apt-get install postgresql")
-    with running_server(programs, fsync=True) as server:
-        yield server.new_database()
+    with own_postgresql() as url:
+        yield url
 
 
 def _options() -> argparse.Namespace:

@@ -12,16 +12,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 from scipy.stats import kendalltau
 
-from evotune.facts import git_facts, versions
+from benchmarks.results_file import write_results
 from evotune.own_device import device_that_measured
 from evotune.rebuilding import rebuilt
 from evotune.seeds import confirmation_seeds
@@ -80,7 +78,7 @@ def main() -> None:
     found = agreement(pairs)
     print_table(device, pairs, found)
     if options.out is not None:
-        write(options.out, device, pairs, found)
+        write_results(options.out, device, {"agreement": found, "trials": pairs})
 
 
 def measure(database: Database, entries: Sequence[LeaderboardEntry]) -> tuple[Device, dict[int, tuple[float, float]]]:
@@ -126,20 +124,6 @@ def print_table(device: Device, pairs: Sequence[Pair], found: Agreement) -> None
         f"Kendall's tau {found.tau:.2f}; {found.overtaken} of {found.pairs} pairs changed places and differ by more"
         f" than {CLOSE:.0%}; winner's regret {found.regret:.2%}"
     )
-
-
-def write(path: Path, device: Device, pairs: Sequence[Pair], found: Agreement) -> None:
-    """The figures with what they depend on."""
-    facts = {
-        "device": {"name": device.name, **device.facts},
-        "versions": versions(),
-        "git": git_facts(Path(__file__).parent),
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "agreement": asdict(found),
-        "trials": [asdict(pair) for pair in pairs],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 if __name__ == "__main__":

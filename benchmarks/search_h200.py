@@ -16,11 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evotune.facts import git_facts, versions
+from benchmarks.results_file import write_results
 from evotune_workers.device import local_devices
 
 SECONDS_MOST, IDLE_MOST = 240.0, 0.10
@@ -43,16 +42,12 @@ def main() -> None:
     print(f"{seconds:.0f} s (bound {SECONDS_MOST:.0f}), GPU idle {result['idle_share']:.1%} (bound {IDLE_MOST:.0%})")
     interval = f"{best['speedup']:.3f}x [{best['speedup_low']:.3f}, {best['speedup_high']:.3f}]"
     print(f"best, cold: {best['median_us']:.2f} us, {interval} over {best['baseline']}")
-    facts = {
-        "device": {"name": devices[0].name, **devices[0].facts},
-        "versions": versions(),
-        "git": git_facts(Path(__file__).parent),
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+    figures = {
         "command": f"evotune search --budget {options.budget} --workload {options.workload}",
         "seconds": seconds,
+        "result": result,
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({**facts, "result": result}, indent=1) + "\n")
+    write_results(options.out, devices[0], figures)
 
 
 def search(budget: int, workload: str, kept: Path | None) -> tuple[float, dict[str, Any]]:

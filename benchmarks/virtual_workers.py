@@ -15,26 +15,23 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
-import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from unittest import mock
 
 from rich.console import Console
 
+from benchmarks.own_postgresql import own_postgresql
+from benchmarks.results_file import write_results
 from benchmarks.virtual.clock import Clock
 from benchmarks.virtual.cluster import VirtualCluster, utilisation
 from benchmarks.virtual.results import Durations
 from evotune import pipeline as pipeline_module
-from evotune.facts import git_facts, versions
 from evotune.hold import Hold
 from evotune.interrupt import Interrupt
 from evotune.ledger import Ledger
@@ -49,7 +46,6 @@ from evotune.study import Proposal, Study
 from evotune_db import Database
 from evotune_workers.cluster import Cluster
 from evotune_workers.device import cpu_device
-from tests.integration.db_server import find_programs, running_server
 
 ROOT = Path(__file__).resolve().parent.parent
 # Of a worker's own node, such as the eight of Google's g2-standard-8 beside its L4.
@@ -166,18 +162,13 @@ def row(one: Figures) -> str:
 
 def write(out: Path, sampler: str, valid: int, found: list[Figures]) -> None:
     """What has been found so far, with what it rests on."""
-    facts: dict[str, Any] = {
-        "command": " ".join(["python", *sys.argv]),
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{cpu_device().name}, {len(os.sched_getaffinity(0))} cores",
-        "versions": versions(),
-        "git": git_facts(ROOT),
+    figures = {
         "sampler": sampler,
         "valid_configurations": valid,
         "cores_per_worker": CORES_PER_WORKER,
+        "searches": found,
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({**facts, "searches": [asdict(one) for one in found]}, indent=1) + "\n")
+    write_results(out, cpu_device(), figures)
 
 
 @contextmanager
@@ -187,11 +178,8 @@ def _database(kind: str) -> Iterator[str]:
         with tempfile.TemporaryDirectory() as folder:
             yield str(Path(folder) / "virtual.db")
         return
-    programs = find_programs()
-    if programs is None:
-        sys.exit("PostgreSQL must be installed, its initdb is not found: apt-get install postgresql")
-    with running_server(programs, fsync=True) as server:
-        yield server.new_database()
+    with own_postgresql() as url:
+        yield url
 
 
 def _options() -> argparse.Namespace:

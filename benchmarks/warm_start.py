@@ -13,20 +13,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.results_file import write_results
 from benchmarks.warm_start_figures import Searched, Shape, saving, total
 from evotune.comparison import Comparison, compare_trials
 from evotune.errors import UserError
-from evotune.facts import git_facts, versions
 from evotune.progress import make_reporter
 from evotune.request import SearchRequest, SearchResult
 from evotune.search import run_search
@@ -176,19 +174,14 @@ def write(options: argparse.Namespace, shapes: Mapping[str, Shape]) -> None:
     """Everything so far, with what it depends on."""
     device = next(iter(local_devices()), None) or cpu_device()
     names = ("saved", "cold", "shapes")
-    facts = {
-        "device": {"name": device.name, **device.facts},
-        "versions": versions(),
-        "git": git_facts(Path(__file__).parent),
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+    figures = {
         "budget": options.budget,
         "seed": options.seed,
         "sources": options.source if options.db is None else str(options.db),
         "total": {f"{within:.0%}": dict(zip(names, total(shapes.values(), within), strict=True)) for within in WITHIN},
         "shapes": {name: shape.figures for name, shape in shapes.items()},
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(facts, indent=1) + "\n")
+    write_results(options.out, device, figures)
 
 
 if __name__ == "__main__":

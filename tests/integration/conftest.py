@@ -14,6 +14,17 @@ from evotune_workers.jobs import Candidate, MeasureJob, Measurement
 from evotune_workers.measurer import Measurer
 
 SAXPY = Path(__file__).parent.parent / "kernels" / "saxpy"
+# A space of saxpy in which every configuration is a binary of its own.
+SIXTEEN_BUILDS = """
+kernel: saxpy
+variant: cpu
+parameters:
+  unroll: [1, 2, 4, 8]
+  mark_high: [0, 1, 2, 3]
+  mark_low: [0]
+  threads: [1]
+  fault: {values: [none], kind: categorical}
+"""
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -11,25 +11,15 @@ from evotune.space import configuration_key, load_space
 from evotune.study import Study
 from evotune_workers.device import cpu_device
 
-from .conftest import SAXPY
+from .conftest import SAXPY, SIXTEEN_BUILDS
 from .record import ENDED, ask, ended, wait_for_trials
 from .test_search import environment, evotune
 
 BUDGET = 12
-SPACE = """
-kernel: saxpy
-variant: cpu
-parameters:
-  unroll: [1, 2, 4, 8]
-  mark_high: [0, 1, 2, 3]
-  mark_low: [0]
-  threads: [1]
-  fault: {values: [none], kind: categorical}
-"""
 
 
 def test_an_interrupted_search_ends_gracefully_and_resumes_to_its_exact_budget_and_proposals(tmp_path: Path) -> None:
-    (tmp_path / "space.yaml").write_text(SPACE)
+    (tmp_path / "space.yaml").write_text(SIXTEEN_BUILDS)
     command = [sys.executable, "-m", "evotune", "search", str(SAXPY), "--space", "space.yaml", "--target", "cpu"]
     process = subprocess.Popen(
         [*command, "--build-only", "--budget", str(BUDGET)],

@@ -15,20 +15,11 @@ from ray.cluster_utils import Cluster
 
 from tests.odd_kernel import SLOW, VARIABLE, WRONG, plant
 
+from .conftest import SIXTEEN_BUILDS
 from .test_search import environment, evotune
 
 pytestmark = pytest.mark.storm
 
-SPACE = """
-kernel: saxpy
-variant: cpu
-parameters:
-  unroll: [1, 2, 4, 8]
-  mark_high: [0, 1, 2, 3]
-  mark_low: [0]
-  threads: [1]
-  fault: {values: [none], kind: categorical}
-"""
 SEARCH = ("--space", "space.yaml", "--target", "cpu", "--sampler", "random")
 
 
@@ -36,7 +27,7 @@ SEARCH = ("--space", "space.yaml", "--target", "cpu", "--sampler", "random")
 def folder(tmp_path: Path) -> Path:
     """With a kernel, a space, and what is odd about machines."""
     plant(tmp_path / "kernel")
-    (tmp_path / "space.yaml").write_text(SPACE)
+    (tmp_path / "space.yaml").write_text(SIXTEEN_BUILDS)
     (tmp_path / "slow").write_text(SLOW)
     (tmp_path / "wrong").write_text(WRONG)
     return tmp_path
