@@ -71,11 +71,11 @@ def test_a_worker_alone_that_goes_wrong_ends_the_search_which_a_sound_one_finish
 ) -> None:
     machine = folder / "machine"
     monkeypatch.setenv(VARIABLE, str(machine))
-    command = [sys.executable, "-m", "evotune", "search", "kernel", *SEARCH, "--budget", "6"]
+    command = [sys.executable, "-m", "evotune", "search", "kernel", *SEARCH, "--budget", "12"]
     with subprocess.Popen(
         command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as search:
-        await_trials(folder, 1)
+        await_trials(folder, 2)
         machine.write_text(WRONG)
         said, _ = search.communicate(timeout=120)
     assert search.returncode == 2, said
@@ -88,7 +88,7 @@ def test_a_worker_alone_that_goes_wrong_ends_the_search_which_a_sound_one_finish
     machine.unlink()
     resumed = evotune("search", "kernel", "--resume", "1", folder=folder)
     assert resumed.returncode == 0, resumed.stderr + resumed.stdout
-    assert ask(folder, "SELECT count(*), sum(state = 'passed') FROM trial") == [(6, 6)]
+    assert ask(folder, "SELECT count(*), sum(state = 'passed') FROM trial") == [(12, 12)]
 
 
 def await_trials(folder: Path, wanted: int) -> None:
