@@ -23,9 +23,9 @@ ALIGNMENT = 16
 
 
 def can_run(manifest: Mapping[str, Any], kernel: str, call: Call) -> bool:
-    """The kernel takes only scales above 0, and only a GPU that there is a binary for runs it."""
+    """Only a GPU that there is a binary for runs it."""
     capability = torch.cuda.get_device_capability(call.device)
-    return call.scale > 0 and choose_binary(manifest["kernels"][kernel]["binaries"], capability) is not None
+    return choose_binary(manifest["kernels"][kernel]["binaries"], capability) is not None
 
 
 def prepare(
@@ -42,7 +42,7 @@ def prepare(
     workspace_bytes = geometry.workspace_bytes(configuration, shape)
     exclusive = geometry.merges_through_workspace(configuration)  # sm80.cu: such calls must not overlap in time
     index = call.device.index or 0
-    current_stream = torch._C._cuda_getCurrentRawStream
+    current_device, current_stream = torch._C._cuda_getDevice, torch._C._cuda_getCurrentRawStream
     sizes = (np.int64(call.batch_heads), np.int64(call.queries), np.int64(call.keys))
     rest = (*sizes, np.float32(call.scale), np.int32(call.causal))
     ready: dict[int, tuple[Program, Any]] = {}
@@ -56,7 +56,7 @@ def prepare(
         return ready[stream]
 
     def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        if torch.cuda.current_device() != index:
+        if current_device() != index:
             with torch.cuda.device(index):
                 return run(q, k, v)
         queries, keys, values = q.data_ptr(), k.data_ptr(), v.data_ptr()
