@@ -46,6 +46,7 @@ from evotune.study import Proposal, Study
 from evotune_db import Database
 from evotune_workers.cluster import Cluster
 from evotune_workers.device import cpu_device
+from evotune_workers.roster import Roster
 
 ROOT = Path(__file__).resolve().parent.parent
 # Of a worker's own node, such as the eight of Google's g2-standard-8 beside its L4.
@@ -125,7 +126,7 @@ def search(plan: Plan, valid: ValidSet, home: Home, workers: int, durations: Dur
         study = TimedStudy(valid, plan.sampler, plan.seed)
         ledger = Ledger(database, search_id, study, reporter, plan.space.limits)
         cluster = VirtualCluster(clock, workers, cores, plan.device, durations)
-        pipeline = Pipeline(cast("Cluster", cluster), cluster.workers, plan.variant, (1, 2, 3))
+        pipeline = Pipeline(cast("Cluster", cluster), cast("Roster", cluster), plan.variant, (1, 2, 3))
         work = ClusterWork(plan, pipeline, ledger, reporter)
         clock.start()
         with mock.patch.object(pipeline_module, "ray", cluster):

@@ -7,7 +7,6 @@ whole slows the baseline alike, and nobody can say that it should be faster.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from evotune.readings import Reading, Verdict, drifted, reading, slower
@@ -49,15 +48,27 @@ class Health:
 class Canaries:
     """Who has to measure the canary now, and what follows from what it measured."""
 
-    def __init__(self, workers: Sequence[Worker]) -> None:
-        """All workers are trusted, and there is no canary yet."""
+    def __init__(self) -> None:
+        """There is no worker, and no canary yet."""
         self.candidate: Candidate | None = None
-        self._health = {worker.name: Health(worker) for worker in workers}
+        self._health: dict[str, Health] = {}
 
     @property
     def doubting(self) -> bool:
         """Whether a worker has to show itself good before the search can end."""
         return any(health.doubted for health in self._health.values())
+
+    def join(self, worker: Worker) -> None:
+        """It is there, and trusted as far as one of its name was before."""
+        health = self._health.setdefault(worker.name, Health(worker))
+        health.worker, health.asked = worker, False
+
+    def gone(self, worker: Worker) -> Verdict | None:
+        """It was lost, or given up: one that was doubted cannot show itself good any more."""
+        health = self._health[worker.name]
+        if not health.doubted:
+            return None
+        return Verdict(health.worker, "quarantined", "it was lost while it was doubted", _sorted(health.unverified))
 
     def trusted(self, worker: Worker) -> bool:
         """Whether it may measure trials."""
@@ -107,9 +118,10 @@ class Canaries:
                 verdicts.append(self._odd(other, refuted))
         return verdicts
 
-    def begin_again(self, workers: Sequence[Worker]) -> None:
-        """Goes on with these workers; whatever was given out is forgotten."""
-        self._health = {worker.name: self._health[worker.name] for worker in workers}
+    def begin_again(self, verdict: Verdict) -> None:
+        """Goes on without the worker if it is quarantined; whatever was given out is forgotten."""
+        if verdict.kind == "quarantined":
+            del self._health[verdict.worker.name]
         for health in self._health.values():
             health.asked = False
 
@@ -132,7 +144,7 @@ class Canaries:
         return [other for other in self._health.values() if other is not health and other.worker.device.name == model]
 
     def _good(self, health: Health, now: Reading) -> Verdict:
-        suspects = tuple(sorted(health.unverified)) if health.doubted else ()
+        suspects = _sorted(health.unverified) if health.doubted else ()
         if health.failures >= health.patience:
             health.patience *= 2
         health.verified = frozenset(health.unverified) if health.doubted else health.covered
@@ -144,9 +156,13 @@ class Canaries:
     def _odd(self, health: Health, reason: str) -> Verdict:
         health.latest = None
         if health.doubted:
-            return Verdict(health.worker, "quarantined", reason, tuple(sorted(health.unverified)))
+            return Verdict(health.worker, "quarantined", reason, _sorted(health.unverified))
         health.doubted = True
         return Verdict(health.worker, "odd", reason)
+
+
+def _sorted(numbers: set[int]) -> tuple[int, ...]:
+    return tuple(sorted(numbers))
 
 
 def _margin(health: Health) -> float:

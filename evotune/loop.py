@@ -12,7 +12,7 @@ from typing import Protocol
 
 from evotune.interrupt import Interrupt
 from evotune.ledger import Ledger
-from evotune.pipeline import Built, CanaryRead, Event, Measured, Pipeline
+from evotune.pipeline import Built, CanaryRead, Event, Gone, Measured, Pipeline, Told
 from evotune.plan import Plan
 from evotune.progress import Reporter
 from evotune.readings import Verdict
@@ -146,6 +146,17 @@ class ClusterWork:
                 self._ledger.diagnosed(candidate, diagnosis)
             case NotDiagnosed(_, candidate, reason):
                 self._ledger.not_diagnosed(candidate, reason)
+            case Told(text):
+                self._reporter.note(text)
+            case Gone(worker):
+                self._reporter.worker(worker.name, "gone")
+                self._miss(worker)
+
+    def _miss(self, worker: Worker) -> None:
+        verdict = self._canaries.gone(worker)
+        if verdict is not None:
+            assert self._canaries.candidate is not None, "nobody is doubted before there is a canary"
+            raise Doubted(verdict, self._ledger.canary(self._canaries.candidate.number, verdict, None))
 
     def _judge(self, worker: Worker, measurement: Measurement) -> None:
         """Follows what a canary says of its worker, and of others."""

@@ -8,13 +8,12 @@ and the sampler, and has one job at a time.
 from __future__ import annotations
 
 import heapq
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from evotune.canary import Canaries
 from evotune.suspects import Diagnosed, Diagnoses, NotDiagnosed
@@ -22,11 +21,12 @@ from evotune_workers.builder import BuildJob
 from evotune_workers.cluster import Cluster, Worker
 from evotune_workers.jobs import Candidate, MeasureJob, Measurement
 from evotune_workers.kernel import Variant
+from evotune_workers.outpost import Unfit
+from evotune_workers.roster import Roster
 
 # A job that Ray lost, or that a busy machine left without a result, is given out this often in all.
 ATTEMPTS = 3
 JOBS_AHEAD = 2
-RETURN_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,21 @@ class CanaryRead:
     measurement: Measurement
 
 
-Event = Built | Measured | CanaryRead | Diagnosed | NotDiagnosed
+@dataclass(frozen=True)
+class Told:
+    """Something to know of the cluster, in one line."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A worker was lost, or given up for other searches; it may come back as another of its name."""
+
+    worker: Worker
+
+
+Event = Built | Measured | CanaryRead | Diagnosed | NotDiagnosed | Told | Gone
 
 
 class Pipeline:
@@ -62,26 +76,29 @@ class Pipeline:
     def __init__(
         self,
         cluster: Cluster,
-        workers: Sequence[Worker],
+        roster: Roster | None,
         variant: Variant,
         seeds: tuple[int, ...],
         canaries: Canaries | None = None,
     ) -> None:
-        """`seeds` are those of the inputs that every trial is checked on. Without workers it only builds.
+        """`seeds` are those of the inputs that every trial is checked on. Without a roster it only builds.
 
         Workers that `canaries` doubts measure no trial; without any, nothing is known of them yet.
         """
-        self.canaries = canaries or Canaries(workers)
+        self.canaries = canaries or Canaries()
         self._reading: dict[Any, tuple[Worker, Candidate]] = {}
         self._cluster, self._variant, self._seeds = cluster, variant, seeds
-        self._idle = [worker for ahead in range(JOBS_AHEAD) for worker in workers if ahead == 0 or _is_gpu(worker)]
         self._waited, self._worked = 0.0, 0.0
         self._building: dict[Any, BuildJob] = {}
         self._measuring: dict[Any, tuple[Worker, Candidate]] = {}
-        self._returning: dict[Any, Worker] = {}
         self._queue: list[tuple[int, Candidate]] = []
         self._attempts: dict[int, int] = {}
         self._diagnoses = Diagnoses(cluster, variant, seeds)
+        self._roster = roster
+        self._here: set[Worker] = set()
+        self._idle: list[Worker] = []
+        for worker in roster.workers if roster is not None else ():
+            self._welcome(worker)
 
     @property
     def builds_running(self) -> int:
@@ -126,11 +143,9 @@ class Pipeline:
 
     def restart(self, worker: Worker) -> None:
         """Gives a worker a fresh process; it has work again when it answers."""
-        self._cluster.restart(worker)
-        slots = [idle for idle in self._idle if idle.name == worker.name]
-        self._idle = [idle for idle in self._idle if idle.name != worker.name]
-        for slot in slots:
-            self._returning[self._cluster.describe(slot)] = slot
+        assert self._roster is not None
+        if self._farewell(worker):
+            self._roster.restart(worker)
 
     @property
     def diagnosing(self) -> bool:
@@ -154,48 +169,103 @@ class Pipeline:
 
     def wait(self, seconds: float) -> list[Event]:
         """What came back, at the latest after that time. Raises what a task raised beyond ordinary failure,
-        and ClusterError when a local Ray is gone.
+        and ClusterError when a local Ray is gone or nobody has measured for too long.
         """
-        out = (self._building, self._measuring, self._reading, self._returning)
-        futures = [*(future for each in out for future in each), *self._diagnoses.futures]
+        given_up = self._keep_house()
+        awaited = self._roster.futures if self._roster is not None else ()
+        out = (self._building, self._measuring, self._reading)
+        futures = [*(future for each in out for future in each), *self._diagnoses.futures, *awaited]
         if not futures:
-            return []
+            return given_up
         done, _ = ray.wait(futures, num_returns=1, timeout=seconds)
         if not done:
             self._cluster.require_alive()
-        return [event for future in done if (event := self._take(future)) is not None]
+        return [*given_up, *(event for future in done for event in self._take(future))]
 
-    def _take(self, future: Any) -> Event | None:
+    def _keep_house(self) -> list[Event]:
+        """Workers are asked for where there is room; one that others wait for goes when it has nothing in hand."""
+        if self._roster is None:
+            return []
+        self._roster.look()
+        surplus = self._roster.surplus
+        if not surplus:
+            return []
+        self._idle = [worker for worker in self._idle if worker not in surplus]
+        in_hand = {worker for each in (self._measuring, self._reading) for worker, _ in each.values()}
+        leaving = [worker for worker in surplus if worker not in in_hand and worker not in self._diagnoses.workers]
+        for worker in leaving:
+            self._farewell(worker)
+            self._roster.dismiss(worker)
+        return [Gone(worker) for worker in leaving]
+
+    def _take(self, future: Any) -> list[Event]:
         if future in self._building:
             return self._take_build(self._building.pop(future), future)
-        if future in self._returning:
-            self._take_back(self._returning.pop(future), future)
-            return None
         if future in self._reading:
             worker, canary = self._reading.pop(future)
-            return CanaryRead(worker, self._measurement(worker, canary.number, future))
-        if future not in self._measuring:
+            measurement, gone = self._measurement(worker, canary.number, future)
+            return [CanaryRead(worker, measurement), *gone]
+        if future in self._measuring:
+            return self._take_measurement(*self._measuring.pop(future), future)
+        if future in self._diagnoses.futures:
             return self._take_diagnosis(future)
-        worker, candidate = self._measuring.pop(future)
-        measurement = self._measurement(worker, candidate.number, future)
+        return self._take_change(future)
+
+    def _take_measurement(self, worker: Worker, candidate: Candidate, future: Any) -> list[Event]:
+        measurement, gone = self._measurement(worker, candidate.number, future)
         self._waited += measurement.waited
         self._worked += measurement.seconds
         if measurement.busy and self._may_try_again(candidate.number):
             self.enqueue(candidate)
-            return None
-        return Measured(worker, candidate, measurement)
+            return gone
+        return [Measured(worker, candidate, measurement), *gone]
 
-    def _measurement(self, worker: Worker, number: int, future: Any) -> Measurement:
-        """What came back, and the worker with it, or a measurement without a result."""
+    def _measurement(self, worker: Worker, number: int, future: Any) -> tuple[Measurement, list[Event]]:
+        """What came back, and the worker with it, or a measurement without a result and word of its end."""
         try:
             measurement: Measurement = ray.get(future)
         except RayActorError as lost:
             self._cluster.require_alive()
-            self._returning[self._cluster.describe(worker)] = worker
             reason = f"its measuring worker was lost {ATTEMPTS} times: {type(lost).__name__}"
-            return Measurement(number, (), (), "launch", reason, seconds=0.0, busy=True)
-        self._idle.append(worker)
-        return measurement
+            failed = Measurement(number, (), (), "launch", reason, seconds=0.0, busy=True)
+            return failed, self._lose(worker)
+        self._rest(worker)
+        return measurement, []
+
+    def _take_change(self, future: Any) -> list[Event]:
+        """A worker that came, or came back: until Ray has restarted a lost one, every job fails at once."""
+        assert self._roster is not None
+        change = self._roster.take(future)
+        if change is None:
+            return []
+        if change.worker is None:
+            return [Told(change.text)]
+        self._welcome(change.worker)
+        return []
+
+    def _welcome(self, worker: Worker) -> None:
+        self._here.add(worker)
+        self.canaries.join(worker)
+        self._idle.extend([worker] * (JOBS_AHEAD if _is_gpu(worker) else 1))
+
+    def _farewell(self, worker: Worker) -> bool:
+        """Whether it was still here."""
+        if worker not in self._here:
+            return False
+        self._here.remove(worker)
+        self._idle = [idle for idle in self._idle if idle is not worker]
+        return True
+
+    def _lose(self, worker: Worker) -> list[Event]:
+        assert self._roster is not None
+        if not self._farewell(worker):
+            return []
+        self._roster.lost(worker)
+        return [Gone(worker)]
+
+    def _rest(self, worker: Worker) -> None:
+        if worker in self._here:
+            self._idle.append(worker)
 
     def _next_trusted(self) -> Worker | None:
         """Takes the worker that has been idle for longest of those that may measure trials."""
@@ -204,20 +274,10 @@ class Pipeline:
                 return self._idle.pop(place)
         return None
 
-    def _take_back(self, worker: Worker, future: Any) -> None:
-        """A lost worker has work again when it answers: until Ray has restarted it, every job fails at once."""
+    def _take_build(self, job: BuildJob, future: Any) -> list[Event]:
+        """What a task raises is raised here; what Ray lost, or a node could not do, is given out again."""
         try:
-            ray.get(future)
-            self._idle.append(worker)
-        except ActorUnavailableError:
-            self._cluster.require_alive()
-            time.sleep(RETURN_SECONDS)
-            self._returning[self._cluster.describe(worker)] = worker
-
-    def _take_build(self, job: BuildJob, future: Any) -> Event | None:
-        """What a task raises is raised here; a task that Ray lost with its worker is given out again."""
-        try:
-            return Built(ray.get(future))
+            built: Candidate | Unfit = ray.get(future)
         except RayTaskError:
             raise
         except RayError:
@@ -225,13 +285,20 @@ class Pipeline:
             if not self._may_try_again(job.number):
                 raise
             self.build(job)
-            return None
+            return []
+        if not isinstance(built, Unfit):
+            return [Built(built)]
+        news = self._cluster.asked_elsewhere(built)
+        self.build(job)
+        return [Told(f"{built.host} builds nothing: {built.reason}")] if news else []
 
-    def _take_diagnosis(self, future: Any) -> Event | None:
+    def _take_diagnosis(self, future: Any) -> list[Event]:
         event = self._diagnoses.take(future)
-        if event is not None and event.worker is not None:
-            self._idle.append(event.worker)
-        return event
+        if event is None:
+            return []
+        if event.worker is not None:
+            self._rest(event.worker)
+        return [event]
 
     def _may_try_again(self, number: int) -> bool:
         self._attempts[number] = self._attempts.get(number, 0) + 1

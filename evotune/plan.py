@@ -20,6 +20,7 @@ from evotune_db.records import KernelRecord, Precedent, SearchRecord, SpaceRecor
 from evotune_workers.device import Device
 from evotune_workers.kernel import Configuration, Kernel, Variant
 from evotune_workers.kernel_folder import KernelError, KernelPackage, load_kernel, named_workload, pack_kernel
+from evotune_workers.targets import CPU
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def make_plan(request: SearchRequest, machine: Machine | None = None) -> Plan:
     variants = kernel.variants if space is None else (kernel.variant(space.variant),)
     chosen = choose_target(aim, variants, machine)
     space = space or builtin_space(kernel, chosen.target)
+    _check_gpus(request, chosen.target)
     _check_served(kernel, space, chosen.target)
     return Plan(
         folder,
@@ -144,6 +146,12 @@ def _given_space(kernel: Kernel, name: str | None) -> Space | None:
         )
     _check_names("the space's variant", (space.variant,), [variant.name for variant in kernel.variants])
     return space
+
+
+def _check_gpus(request: SearchRequest, target: str) -> None:
+    if request.gpus is not None and (target == CPU or request.build_only):
+        what = "nothing is measured with --build-only" if request.build_only else f"the target is {target}"
+        raise UserError(f"--gpus asks for GPUs to measure on, got {request.gpus} where {what}; leave it out")
 
 
 def _check_served(kernel: Kernel, space: Space, target: str) -> None:

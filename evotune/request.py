@@ -29,9 +29,10 @@ class SearchRequest:
     `kernel` is a built-in name or a folder; `space` a built-in name or a YAML file, None for the target's own; no
     `workloads` means the kernel's first. `time_limit` is in seconds. `sampler` None is the default. `build_only`:
     nothing is measured. `replay`: the file of a recording, which is searched instead of a kernel. `warm_start`: the
-    first trials are the best of the nearest searches. `reuse`: what another search has measured under the same
-    conditions is not measured again. With `resume`, the id of a stored search, the kernel and the budget may be None:
-    as they were. Its other settings stay as they were, and hold their defaults here.
+    first trials are the best of the nearest searches. `gpus`: so many measure, None for all that there are. `reuse`:
+    what another search has measured under the same conditions is not measured again. With `resume`, the id of a stored
+    search, the kernel and the budget may be None: as they were. Its other settings stay as they were, and hold their
+    defaults here.
     """
 
     db: str
@@ -44,6 +45,7 @@ class SearchRequest:
     sampler: str | None = None
     seed: int = DEFAULT_SEED
     ray_address: str | None = None
+    gpus: int | None = None
     resume: int | None = None
     build_only: bool = False
     replay: str | None = None

@@ -23,21 +23,22 @@ from evotune.study import Study
 from evotune_db import Database
 from evotune_db.progress import FINISHED
 from evotune_db.records import SearchState, StoredTrial
-from evotune_workers.cluster import Cluster, ClusterError, Worker
+from evotune_workers.cluster import Cluster, ClusterError
 from evotune_workers.kernel import Configuration
+from evotune_workers.roster import Roster
 
 
 @dataclass
 class Rounds:
     """A search from its first trial, or from a stored one, to its last.
 
-    `workers` are those that are trusted, `first` is proposed before anything else, `lines` is what was told of trials
-    in earlier rounds.
+    `roster` has the workers, None where nothing is measured; `first` is proposed before anything else, `lines` is what
+    was told of trials in earlier rounds.
     """
 
     plan: Plan
     cluster: Cluster
-    workers: tuple[Worker, ...]
+    roster: Roster | None
     valid: ValidSet
     first: Sequence[Configuration]
     database: Database
@@ -49,7 +50,7 @@ class Rounds:
 
     def run(self, trials: Sequence[StoredTrial]) -> SearchState:
         """Goes on from these trials. Raises ClusterError when no worker is left that can be trusted."""
-        canaries = Canaries(self.workers)
+        canaries = Canaries()
         while True:
             ledger = self._ledger()
             try:
@@ -57,16 +58,17 @@ class Rounds:
             except Doubted as doubted:
                 trials = self._take_back(doubted, ledger)
                 self._go_without(doubted)
-                canaries.begin_again(self.workers)
+                canaries.begin_again(doubted.verdict)
 
     def _ledger(self) -> Ledger:
         study = Study(self.valid, self.plan.sampler, self.plan.seed, self.first)
-        reuse = Reuse(self.plan, [worker.device for worker in self.workers]) if self.workers else None
+        workers = self.roster.workers if self.roster is not None else ()
+        reuse = Reuse(self.plan, [worker.device for worker in workers]) if workers else None
         return Ledger(self.database, self.search_id, study, self.reporter, self.plan.space.limits, reuse)
 
     def _round(self, ledger: Ledger, trials: Sequence[StoredTrial], canaries: Canaries) -> SearchState:
         seeds = search_seeds(self.plan.seed)
-        pipeline = Pipeline(self.cluster, self.workers, self.plan.variant, seeds, canaries)
+        pipeline = Pipeline(self.cluster, self.roster, self.plan.variant, seeds, canaries)
         work = ClusterWork(self.plan, pipeline, ledger, self.reporter)
         loop = SearchLoop(work, ledger, self.interrupt, budget=self.plan.budget, batch=self.cluster.cores)
         try:
@@ -89,9 +91,9 @@ class Rounds:
         verdict = doubted.verdict
         if verdict.kind != "quarantined":
             return
-        self.cluster.dismiss(verdict.worker)
-        self.workers = tuple(worker for worker in self.workers if worker.name != verdict.worker.name)
-        if not self.workers:
+        assert self.roster is not None, "only a worker is quarantined"
+        self.roster.quarantine(verdict.worker)
+        if not self.roster.workers and not self.roster.futures:
             raise ClusterError(
                 f"a measuring worker must find again what it found before, the last one, {verdict.worker.name}, does"
                 f" not, even in a fresh process: {verdict.reason}; see to the machine"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator
-
-from ray.exceptions import RayError
 
 from evotune import warm_start
-from evotune.confirmation import Confirmation
 from evotune.ended import Ended, result_of
-from evotune.endings import last_line, resumable, run_to_end
+from evotune.endings import resumable, run_to_end
 from evotune.errors import UserError
+from evotune.finals import Finals
+from evotune.gathering import gathered
 from evotune.hold import Hold
 from evotune.interrupt import Interrupt
 from evotune.plan import Plan, enumerate_valid, make_plan, search_record
@@ -26,7 +23,6 @@ from evotune.space import ValidSet
 from evotune_db import Database
 from evotune_db.progress import FINISHED
 from evotune_db.records import StoredSearch
-from evotune_workers.alone import Alone
 from evotune_workers.cluster import Cluster, ClusterError, Worker
 from evotune_workers.device import Device
 
@@ -69,7 +65,8 @@ def _search(
     cluster = _connect(plan, request)
     try:
         with Interrupt(request.time_limit) as interrupt:
-            workers = () if plan.build_only else _workers(cluster, plan.target)
+            roster = None if plan.build_only else gathered(cluster, plan, request.gpus, reporter, interrupt)
+            workers = roster.workers if roster is not None else ()
             device = _device(plan, workers)
             valid = _valid(plan, device, checked)
             precedents = warm_start.precedents_of(request, stored, database, plan, device, valid)
@@ -82,12 +79,11 @@ def _search(
                 reporter.note(f"warm start: {warm_start.in_words(precedents)}")
             with resumable(search_id, request):
                 first = [each.configuration for each in precedents]
-                rounds = Rounds(plan, cluster, workers, valid, first, database, search_id, reporter, interrupt)
+                rounds = Rounds(plan, cluster, roster, valid, first, database, search_id, reporter, interrupt)
                 state = run_to_end(rounds, stored, database, search_id)
-                if workers and not interrupt.pressed:
-                    worker = rounds.workers[0]
-                    with _confirming_lab(plan, request, cluster, worker) as lab:
-                        _confirm(Confirmation(plan, lab, worker, database, reporter, interrupt), search_id)
+                if roster is not None and not interrupt.pressed:
+                    finals = Finals(plan, cluster, roster, database, reporter, interrupt)
+                    finals.run(search_id, alone=request.ray_address is None)
             return Ended(search_id, state, rounds.idle_share)
     finally:
         reporter.stopped()
@@ -99,15 +95,6 @@ def _connect(plan: Plan, request: SearchRequest) -> Cluster:
         return Cluster(plan.package, request.ray_address)
     except ClusterError as error:
         raise UserError(f"{error}; check --ray-address, or leave it out for a local Ray") from error
-
-
-def _workers(cluster: Cluster, target: str) -> tuple[Worker, ...]:
-    try:
-        return cluster.workers(target)
-    except ClusterError as error:
-        raise UserError(f"{error}: pass another --target, or --build-only to compile without measuring") from error
-    except RayError as error:
-        raise UserError(f"a measuring worker must start, got: {last_line(error)}") from error
 
 
 def _device(plan: Plan, workers: tuple[Worker, ...]) -> Device:
@@ -123,28 +110,6 @@ def _valid(plan: Plan, device: Device, checked: ValidSet | None) -> ValidSet:
     if checked is not None and plan.device is not None and plan.device.limits == device.limits:
         return checked
     return enumerate_valid(plan, device)
-
-
-@contextlib.contextmanager
-def _confirming_lab(plan: Plan, request: SearchRequest, cluster: Cluster, worker: Worker) -> Iterator[Cluster | Alone]:
-    """Where finalists are confirmed: on the cluster, but for a local CPU search alone on the machine."""
-    if request.ray_address is not None or worker.device.kind != "cpu":
-        yield cluster
-        return
-    cluster.close()
-    alone = Alone(plan.package, worker.device)
-    try:
-        yield alone
-    finally:
-        alone.close()
-
-
-def _confirm(confirmation: Confirmation, search_id: int) -> None:
-    """The search has its result already: what goes wrong here costs the confirmation, not the summary."""
-    try:
-        confirmation.run(search_id)
-    except RayError as error:
-        confirmation.reporter.note(f"the best could not be confirmed: {last_line(error)}")
 
 
 def _announce(

@@ -17,8 +17,9 @@ from evotune_workers.builder import StageBuildJob
 from evotune_workers.cluster import Cluster, Worker
 from evotune_workers.diagnosis.finding import Diagnosis
 from evotune_workers.diagnosis.wrong_result import WrongResult, wrong_result
-from evotune_workers.jobs import Candidate, DiagnoseJob, Measurement
+from evotune_workers.jobs import Candidate, DiagnoseJob, Measurement, StageBuild
 from evotune_workers.kernel import Variant
+from evotune_workers.outpost import Unfit
 
 # Of one run of a search: at its end those that are left take a few seconds each. `evotune diagnose` does any trial.
 DIAGNOSES_MOST = 16
@@ -69,6 +70,11 @@ class Diagnoses:
         return (*self._building, *self._running)
 
     @property
+    def workers(self) -> tuple[Worker, ...]:
+        """Those that run one."""
+        return tuple(worker for worker, _ in self._running.values())
+
+    @property
     def under_way(self) -> bool:
         """Whether a diagnosis is yet to come."""
         return bool(self._suspects or self._building or self._ready or self._running)
@@ -101,11 +107,17 @@ class Diagnoses:
             return NotDiagnosed(worker, candidate, _last_line(error))
 
     def _take_build(self, suspect: Suspect, future: Any) -> NotDiagnosed | None:
-        self._build_next()
         try:
-            stages = ray.get(future)
+            stages: tuple[StageBuild, ...] | Unfit = ray.get(future)
         except RayError as error:
             return NotDiagnosed(None, suspect.candidate, _last_line(error))
+        finally:
+            self._build_next()
+        if isinstance(stages, Unfit):
+            self._cluster.asked_elsewhere(stages)
+            self._suspects.append(suspect)
+            self._build_next()
+            return None
         self._ready.append(DiagnoseJob(suspect.candidate, suspect.wrong, stages, self._variant.name, self._seeds))
         return None
 

@@ -70,6 +70,19 @@ class VirtualCluster:
             due = worker.actor.take(self._clock.now, one.measure_seconds)
             return self._future(due, lambda: measurement(job.candidate, one))
 
+    @property
+    def futures(self) -> tuple[Future, ...]:
+        """No other worker comes: as of a Roster, which this is, too."""
+        return ()
+
+    @property
+    def surplus(self) -> tuple[Worker, ...]:
+        """Nobody else wants one."""
+        return ()
+
+    def look(self) -> None:
+        """Nothing changes."""
+
     def require_alive(self) -> None:
         """It always is."""
 

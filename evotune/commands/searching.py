@@ -14,7 +14,17 @@ from evotune.errors import UserError
 # Settings that a stored search keeps when it goes on.
 FIXED_BY_RESUME = ("space", "target", "workload", "sampler", "seed", "build_only", "warm_start", "replay", "no_reuse")
 # Settings of building and measuring.
-NOTHING_TO_A_REPLAY = ("kernel", "space", "target", "workload", "ray_address", "build_only", "warm_start", "no_reuse")
+NOTHING_TO_A_REPLAY = (
+    "kernel",
+    "space",
+    "target",
+    "workload",
+    "ray_address",
+    "gpus",
+    "build_only",
+    "warm_start",
+    "no_reuse",
+)
 
 KernelArgument = Annotated[
     str | None,
@@ -58,6 +68,15 @@ SeedOption = Annotated[
 ]
 RayAddressOption = Annotated[
     str | None, typer.Option(metavar="A", help="Join this Ray cluster instead of a local one.")
+]
+GpusOption = Annotated[
+    int | None,
+    typer.Option(
+        parser=options.count,
+        metavar="N",
+        help="Measure on N GPUs; an autoscaling cluster brings them.",
+        show_default="all that there are",
+    ),
 ]
 ResumeOption = Annotated[
     int | None, typer.Option(parser=options.count, metavar="ID", help="Go on with a stored search.")
@@ -104,6 +123,7 @@ def search(
     seed: SeedOption = request.DEFAULT_SEED,
     db: options.DbOption = database_url.DEFAULT,
     ray_address: RayAddressOption = None,
+    gpus: GpusOption = None,
     resume: ResumeOption = None,
     build_only: BuildOnlyOption = False,
     warm_start: WarmStartOption = False,
@@ -130,6 +150,7 @@ def search(
             sampler=sampler,
             seed=seed,
             ray_address=ray_address,
+            gpus=gpus,
             resume=resume,
             build_only=build_only,
             warm_start=warm_start,

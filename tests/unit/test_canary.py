@@ -36,9 +36,16 @@ def failed(busy: bool = False) -> Measurement:
     return Measurement(0, (), (), "numerics", "max error nan", seconds=0.1, busy=busy)
 
 
+def joined(*workers: Worker) -> Canaries:
+    made = Canaries()
+    for worker in workers:
+        made.join(worker)
+    return made
+
+
 def canaries(*workers: Worker) -> Canaries:
     """With a canary that the first worker has measured as trial 0."""
-    made = Canaries(workers)
+    made = joined(*workers)
     made.measured(workers[0], candidate(0), passed())
     return made
 
@@ -88,8 +95,9 @@ def test_a_worker_that_is_slower_than_others_is_restarted_and_then_quarantined_w
         "a configuration takes 30% longer at small than on another of its kind",
     )
     assert not made.trusted(B) and made.trusted(A) and made.doubting
-    assert told(read(made, B, passed(own_us=130))) == [("b", "quarantined", tuple(range(1, 2 + INTERVAL)))]
-    made.begin_again([A])
+    verdicts = read(made, B, passed(own_us=130))
+    assert told(verdicts) == [("b", "quarantined", tuple(range(1, 2 + INTERVAL)))]
+    made.begin_again(verdicts[0])
     assert not made.doubting
 
 
@@ -102,7 +110,7 @@ def test_a_worker_that_a_fresh_process_puts_right_goes_on_and_its_trials_are_mea
 
 
 def test_the_worker_whose_trial_became_the_canary_is_found_out_by_a_faster_one() -> None:
-    made = Canaries([A, B])
+    made = joined(A, B)
     made.measured(A, candidate(0), passed(own_us=150))
     assert told(read(made, B, passed())) == [("b", "good", ()), ("a", "odd", ())]
     assert told(read(made, A, passed(own_us=150))) == [("a", "quarantined", (0,))]
@@ -157,3 +165,24 @@ def test_trials_given_before_a_good_canary_are_verified_and_later_ones_are_not()
     made.measured(B, candidate(3), replace(passed(), seconds=INTERVAL))
     read(made, B, failed())
     assert told(read(made, B, failed())) == [("b", "quarantined", (2, 3))]
+
+
+def test_a_doubted_worker_that_is_lost_is_quarantined_and_what_it_measured_is_measured_elsewhere() -> None:
+    made = canaries(A, B)
+    made.measured(B, candidate(1), passed())
+    assert made.gone(B) is None, "nothing speaks against what it measured"
+    assert told(read(made, B, passed(own_us=130))) == [("b", "odd", ())]
+    verdict = made.gone(B)
+    assert verdict is not None and told([verdict]) == [("b", "quarantined", (1,))]
+    made.begin_again(verdict)
+    assert not made.doubting
+
+
+def test_a_worker_that_comes_back_is_thought_of_as_before() -> None:
+    made = canaries(A, B)
+    made.measured(B, candidate(1), passed())
+    assert told(read(made, B, passed(own_us=130))) == [("b", "odd", ())]
+    again = Worker("b", GPU, None)
+    made.join(again)
+    assert not made.trusted(again) and made.due(again)
+    assert told(read(made, again, passed())) == [("b", "good", (1,))]

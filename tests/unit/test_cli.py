@@ -347,11 +347,11 @@ def test_a_search_without_options_asks_for_the_documented_defaults(searched: lis
 def test_every_option_of_a_search_reaches_the_request(searched: list[SearchRequest]) -> None:
     line = (
         "search ./mine --space narrow.yaml --target cpu --workload a --workload b --budget 7 --time-limit 60"
-        " --sampler tpe --seed 5 --db other.db --ray-address auto --build-only"
+        " --sampler tpe --seed 5 --db other.db --ray-address auto --gpus 3 --build-only"
     )
     assert run(line.split()) == 0
     assert searched == [
-        SearchRequest("other.db", "./mine", "narrow.yaml", "cpu", ("a", "b"), 7, 60.0, "tpe", 5, "auto", None, True)
+        SearchRequest("other.db", "./mine", "narrow.yaml", "cpu", ("a", "b"), 7, 60.0, "tpe", 5, "auto", 3, None, True)
     ]
 
 

@@ -18,8 +18,11 @@ class CudaMeasuringActor:
     """Owns a GPU: Ray shows it no other. It never touches CUDA itself; its child does."""
 
     def __init__(self, package: KernelPackage) -> None:
-        """Unpacks the kernel; starts no child yet."""
-        self._device = local_devices()[0]
+        """Unpacks the kernel; starts no child yet. Raises RuntimeError where the GPU cannot be used."""
+        devices = local_devices()
+        if not devices:
+            raise RuntimeError("its GPU must be usable with cuda-core and nvidia-ml-py, it is not: pip install them")
+        self._device = devices[0]
         self._idle_since: float | None = None
         self._measurer = Measurer(unpack_kernel(package), self._device)
 

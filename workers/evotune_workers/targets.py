@@ -42,6 +42,15 @@ _GPUS = {
     "sm_90": _Gpu("NVIDIA H200", 132, 227 * KIB, 228 * KIB, 2048, 32, 60 * MIB, 989e12, 4800e9),
 }
 KNOWN_TARGETS = (CPU, *_GPUS)
+# What Ray calls the GPUs of a target, from their product names; the first is the well-known one's.
+_ACCELERATORS = {
+    "sm_75": ("T4",),
+    "sm_80": ("A100", "A100-40G", "A100-80G", "A30"),
+    "sm_86": ("A10", "A10G", "A40"),
+    "sm_89": ("L4", "L40S", "L40"),
+    "sm_90": ("H200", "H100", "H20"),
+    "sm_100": ("B200", "GB200"),
+}
 
 
 def known_device(target: str) -> Device:
@@ -68,6 +77,16 @@ def known_device(target: str) -> Device:
         peak_flops=gpu.tensor_flops,
         cache_bytes=gpu.l2_bytes,
     )
+
+
+def accelerator_types(target: str) -> tuple[str, ...]:
+    """Ray's names for the GPUs of a target; none for one that is not known."""
+    return _ACCELERATORS.get(target, ())
+
+
+def known_accelerator(kind: str) -> bool:
+    """Whether the target is known of what Ray calls a GPU."""
+    return any(kind in kinds for kinds in _ACCELERATORS.values())
 
 
 def capability(target: str) -> int | None:

@@ -7,15 +7,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-
-try:
-    from torch._C._dynamo.guards import TensorGuards
-except ImportError:  # a torch that has moved it: calls then take the longer way
-    TensorGuards = None
 
 if TYPE_CHECKING:  # in the kernel's folder, where a package's launching.py is cpu.py or sm80.py
     from . import cpu as launching
@@ -33,6 +28,8 @@ NEXT_TO_ZERO = 2.0**-100
 
 Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 _plans: dict[tuple[object, ...], Run] = {}
+# What torch.compile looks at tensors by; where a torch has it no more, calls take the longer way.
+_TensorGuards: Any = getattr(torch._C._dynamo.guards, "TensorGuards", None)
 _latest: Latest | None = None
 
 
@@ -137,8 +134,8 @@ def _remember(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None, run: Run
 ) -> None:
     global _latest
-    if TensorGuards is not None:
-        guards = TensorGuards(q, k, v, dynamic_dims_sizes=None, dynamic_dims_strides=None)
+    if _TensorGuards is not None:
+        guards = _TensorGuards(q, k, v, dynamic_dims_sizes=None, dynamic_dims_strides=None)
         _latest = Latest(is_causal, scale, guards.check, run)
 
 

@@ -1,0 +1,46 @@
+"""Gathering the workers of a search before its first trial."""
+
+from __future__ import annotations
+
+import time
+
+from evotune.errors import UserError
+from evotune.interrupt import Interrupt
+from evotune.plan import Plan
+from evotune.progress import Reporter
+from evotune_workers.cluster import Cluster, ClusterError
+from evotune_workers.roster import Roster
+
+# After the first worker others are waited for so long; who comes later joins the search.
+OTHERS_SECONDS = 15.0
+# How long there may be none before the user is told what is waited for.
+TELL_SECONDS = 10.0
+STEP_SECONDS = 0.5
+
+
+def gathered(cluster: Cluster, plan: Plan, gpus: int | None, reporter: Reporter, interrupt: Interrupt) -> Roster:
+    """With one worker at least, and all that come soon after. UserError when there can be none."""
+    try:
+        roster = cluster.roster(plan.target, gpus)
+        _wait(roster, plan.target, reporter, interrupt)
+    except ClusterError as error:
+        raise UserError(f"{error}: pass another --target, or --build-only to compile without measuring") from error
+    return roster
+
+
+def _wait(roster: Roster, target: str, reporter: Reporter, interrupt: Interrupt) -> None:
+    begun, first, told = time.monotonic(), None, False
+    while roster.futures or not roster.workers:
+        if interrupt.pressed:
+            raise UserError("the search was interrupted before a worker had come, and nothing of it is recorded")
+        for change in roster.assembled(STEP_SECONDS):
+            if change.kind == "refused":
+                reporter.note(change.text)
+        now = time.monotonic()
+        if roster.workers:
+            first = first or now
+            if now - first > OTHERS_SECONDS:
+                return
+        elif now - begun > TELL_SECONDS and not told:
+            told = True
+            reporter.note(f"waiting for a worker with a device for {target}")

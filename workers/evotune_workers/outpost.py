@@ -1,0 +1,132 @@
+"""What runs on a node of a cluster: the body of a build task, and the actor that measures.
+
+A node may lack a package or a compiler. So this module imports only what every node with Ray has, jobs come pickled,
+and what a node lacks is an answer (Unfit), not an exception: the cluster then asks another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import ray
+
+from .device import Device
+from .node_versions import node_versions
+
+Made = TypeVar("Made")
+
+if TYPE_CHECKING:
+    from .actors import CpuMeasuringActor, CudaMeasuringActor
+    from .diagnosis.finding import Diagnosis
+    from .jobs import Candidate, Measurement, StageBuild
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """A node that cannot do what it was asked for, whatever the configuration."""
+
+    node: str
+    host: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Post:
+    """Where a measuring actor stands: its node, and its device with what results on it depend on.
+
+    `place` tells a node's GPUs apart.
+    """
+
+    node: str
+    host: str
+    place: str
+    device: Device
+    versions: Mapping[str, str]
+
+
+def build(package: bytes, job: bytes) -> Candidate | Unfit:
+    """Compiles a pickled BuildJob of a pickled KernelPackage."""
+    try:
+        from . import builder
+
+        return _compile(builder.build_candidate, package, job)
+    except ImportError as error:
+        return _unfit(error)
+
+
+def build_stages(package: bytes, job: bytes) -> tuple[StageBuild, ...] | Unfit:
+    """Compiles a pickled StageBuildJob of a pickled KernelPackage."""
+    try:
+        from . import builder
+
+        return _compile(builder.build_stages, package, job)
+    except ImportError as error:
+        return _unfit(error)
+
+
+class Outpost:
+    """A node's measuring actor: that of its CPU, or of the GPU that Ray gave it."""
+
+    def __init__(self, cuda: bool, package: bytes) -> None:
+        """Of a pickled KernelPackage. Raises nothing that a node is at fault for: `describe` tells."""
+        self._unfit: Unfit | None = None
+        try:
+            self._actor = _measuring_actor(cuda, package)
+        except (ImportError, RuntimeError) as error:
+            self._unfit = _unfit(error)
+
+    def describe(self) -> Post | Unfit:
+        """Where it stands."""
+        if self._unfit is not None:
+            return self._unfit
+        node, host = _whereabouts()
+        place = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        return Post(node, host, place, self._actor.describe(), node_versions())
+
+    def measure(self, job: Any) -> Measurement:
+        """See Measurer."""
+        return self._actor.measure(job)
+
+    def diagnose(self, job: Any) -> Diagnosis:
+        """See Measurer."""
+        return self._actor.diagnose(job)
+
+    def confirm(self, job: Any) -> tuple[Measurement, ...]:
+        """See Measurer."""
+        return self._actor.confirm(job)
+
+
+def _compile(compile_job: Callable[[Path, Any], Made], package: bytes, job: bytes) -> Made | Unfit:
+    """On a CPU target builds and measurements take turns; a GPU is not disturbed by a compiler."""
+    from .compilers.build import ToolchainError
+    from .kernel_folder import unpack_kernel
+    from .quiet import building
+    from .targets import CPU
+
+    wanted = pickle.loads(job)
+    with building() if wanted.target == CPU else contextlib.nullcontext():
+        try:
+            return compile_job(unpack_kernel(pickle.loads(package)), wanted)
+        except ToolchainError as error:
+            return _unfit(error)
+
+
+def _measuring_actor(cuda: bool, package: bytes) -> CpuMeasuringActor | CudaMeasuringActor:
+    from .actors import CpuMeasuringActor, CudaMeasuringActor
+
+    return (CudaMeasuringActor if cuda else CpuMeasuringActor)(pickle.loads(package))
+
+
+def _unfit(error: Exception) -> Unfit:
+    return Unfit(*_whereabouts(), str(error).strip().splitlines()[-1])
+
+
+def _whereabouts() -> tuple[str, str]:
+    return ray.get_runtime_context().get_node_id(), socket.gethostname()

@@ -1,0 +1,262 @@
+"""Who measures for a search: the actors that were asked for, those that have come, and those that have gone.
+
+Ray places the actors: one on the CPU of each node, or one on each GPU of the target's kind. Those of GPUs wait for one
+where there is none, by which an autoscaling cluster knows what it lacks, and when their node dies they begin again on
+another. A node that cannot be used is passed over from then on.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import ray
+from ray.exceptions import ActorUnavailableError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from .connection import ClusterError, in_one_line
+from .device import Device
+from .node_versions import difference, node_versions
+from .nodes import Nodes
+from .outpost import Outpost, Post, Unfit
+from .shares import Share
+
+# Between two looks at which nodes there are.
+LOOK_SECONDS = 1.0
+RETURN_SECONDS = 0.1
+# Actors that fail one after the other, wherever Ray places them.
+FAILURES_MOST = 3
+# Without any worker: one that only has to start; and one for which a machine has to be found and booted first.
+START_SECONDS = 120.0
+GROWTH_SECONDS = 900.0
+
+
+@dataclass(frozen=True, eq=False)
+class Worker:
+    """A measuring actor and the device that it owns. One that was lost and came back is another."""
+
+    name: str
+    device: Device
+    actor: Any
+
+
+@dataclass(frozen=True)
+class Change:
+    """A worker can be given work, is not there for now, or a node turned out to be of no use; `text` says which."""
+
+    kind: Literal["came", "refused"]
+    text: str
+    worker: Worker | None = None
+
+
+@dataclass(eq=False)
+class Seat:
+    """An actor that was asked for. `node`: the one that it must be on; `worker`: what has come.
+
+    `blocked`: it holds a GPU of another kind, which Ray would else give to the next.
+    """
+
+    actor: Any
+    node: str | None
+    worker: Worker | None = None
+    blocked: bool = False
+
+
+class Roster:
+    """Keeps as many workers as are wanted, nodes have room for, and other searches leave."""
+
+    def __init__(
+        self, package: bytes, target: str, nodes: Nodes, wanted: int | None = None, share: Share | None = None
+    ) -> None:
+        """For a pickled KernelPackage. `wanted` GPUs, None for all that there are; `share` None: no search beside it.
+
+        Asks for workers at once. Raises ClusterError where there can be none.
+        """
+        self._package, self._target, self._nodes = package, target, nodes
+        self._wanted, self._share = wanted, share
+        self._here = node_versions()
+        self._seats: list[Seat] = []
+        self._awaited: dict[Any, Seat] = {}
+        self._names: dict[tuple[str, str], str] = {}
+        self._model: str | None = None
+        self._failures = 0
+        self._allowed, self._crowded = 0, False
+        self._refused: list[str] = []
+        self._had_one = time.monotonic()
+        self._closed = False
+        self._fill()
+        if not self._seats and not self._crowded:
+            raise ClusterError(nodes.nothing_for(target))
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """Those that can be given work, in the order of their seats."""
+        return tuple(seat.worker for seat in self._seats if seat.worker is not None)
+
+    @property
+    def futures(self) -> tuple[Any, ...]:
+        """What tells that a worker has come: for `take`."""
+        return tuple(self._awaited)
+
+    @property
+    def surplus(self) -> tuple[Worker, ...]:
+        """Workers to be dismissed as soon as they have nothing in hand: other searches wait for their GPUs."""
+        return self.workers[self._allowed :] if self._share is not None else ()
+
+    def assembled(self, seconds: float) -> list[Change]:
+        """What happened within a time that ends when all who were asked for are there. Raises ClusterError."""
+        if not self._awaited:
+            time.sleep(seconds)
+        done, _ = ray.wait(list(self._awaited), num_returns=1, timeout=seconds) if self._awaited else ([], [])
+        changes = [change for future in done if (change := self.take(future)) is not None]
+        self.look()
+        return changes
+
+    def look(self) -> None:
+        """Asks for workers where there is room for more; looks at the cluster only now and then.
+
+        Raises ClusterError when there has been no worker for too long.
+        """
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._fill()
+        if self.workers or self._crowded:
+            self._had_one = time.monotonic()
+        limit = GROWTH_SECONDS if self._nodes.grows and not self._nodes.gpus(self._target) else START_SECONDS
+        if time.monotonic() - self._had_one > limit or not (self._seats or self._crowded or self._nodes.grows):
+            raise ClusterError(self._nobody(limit))
+
+    def take(self, future: Any) -> Change | None:
+        """What a future of `futures` came to, if anything. Raises ClusterError where no worker can start."""
+        seat = self._awaited.pop(future)
+        try:
+            post: Post | Unfit = ray.get(future)
+        except ActorUnavailableError:
+            time.sleep(RETURN_SECONDS)  # until Ray has restarted it, every call fails at once
+            self._await(seat)
+            return None
+        except RayError as error:
+            self._failed(seat, error)
+            return None
+        self._failures = 0
+        if isinstance(post, Unfit):
+            return self._refuse(seat, post)
+        if (reason := difference(self._here, post.versions)) is not None:
+            return self._refuse(seat, Unfit(post.node, post.host, reason))
+        if (reason := self._other_device(post.device)) is not None:
+            seat.blocked = True
+            return self._tell(f"{post.host} does not measure: {reason}")
+        self._model = post.device.name
+        seat.worker = Worker(self._name(post), post.device, seat.actor)
+        return Change("came", seat.worker.name, seat.worker)
+
+    def lost(self, worker: Worker) -> None:
+        """Its process has died; it comes back when Ray has begun it again."""
+        for seat in self._seats:
+            if seat.worker is worker:
+                seat.worker = None
+                self._await(seat)
+
+    def restart(self, worker: Worker) -> None:
+        """Gives it a fresh process; what it had in hand is lost, and it comes back as another."""
+        ray.kill(worker.actor, no_restart=False)
+        self.lost(worker)
+
+    def dismiss(self, worker: Worker) -> None:
+        """Ends it: its device is free for others."""
+        self._drop(next(seat for seat in self._seats if seat.worker is worker))
+
+    def quarantine(self, worker: Worker) -> None:
+        """Ends it, if it is still there, and asks for none on its node again."""
+        self._nodes.rule_out(next(node for (node, _), name in self._names.items() if name == worker.name))
+        if worker in self.workers:
+            self.dismiss(worker)
+
+    def keep_only(self, worker: Worker) -> None:
+        """Ends all others, and asks for no more."""
+        self._wanted, self._closed = 1, True
+        for seat in [seat for seat in self._seats if seat.worker is not worker]:
+            self._drop(seat)
+
+    def _fill(self) -> None:
+        self._looked = time.monotonic()
+        self._nodes.look()
+        if self._target == "cpu":
+            self._fill_nodes()
+        else:
+            self._fill_gpus()
+
+    def _fill_nodes(self) -> None:
+        taken = {seat.node for seat in self._seats}
+        for node in self._nodes.measuring_on_cpu():
+            if node not in taken and not (self._closed and self._seats):
+                where = NodeAffinitySchedulingStrategy(node, soft=False)
+                self._sit(Seat(_Outpost.options(scheduling_strategy=where).remote(False, self._package), node))
+
+    def _fill_gpus(self) -> None:
+        there = self._nodes.gpus(self._target)
+        wanted = there if self._wanted is None else self._wanted
+        share = self._share
+        self._allowed = wanted if share is None else share.allowed(len(self.workers), wanted, there)
+        self._crowded = self._allowed < wanted
+        usable = [seat for seat in self._seats if not seat.blocked]
+        for seat in usable[self._allowed :]:
+            if seat.worker is None:
+                self._drop(seat)
+        for _ in range(self._allowed - len(usable)):
+            options = self._nodes.gpu_options(self._target)
+            self._sit(Seat(_Outpost.options(num_gpus=1, **options).remote(True, self._package), None))
+
+    def _sit(self, seat: Seat) -> None:
+        self._seats.append(seat)
+        self._await(seat)
+
+    def _await(self, seat: Seat) -> None:
+        self._awaited[seat.actor.describe.remote()] = seat
+
+    def _drop(self, seat: Seat) -> None:
+        self._seats.remove(seat)
+        self._awaited = {future: each for future, each in self._awaited.items() if each is not seat}
+        ray.kill(seat.actor)
+
+    def _failed(self, seat: Seat, error: RayError) -> None:
+        """An actor that will not be again: its node has gone, or no process of it can start."""
+        self._drop(seat)
+        if seat.node is not None and not self._nodes.alive(seat.node):
+            return
+        self._failures += 1
+        if self._failures >= FAILURES_MOST or not self._nodes.grows:
+            raise ClusterError(f"a measuring worker must start, got: {in_one_line(error)}")
+
+    def _other_device(self, device: Device) -> str | None:
+        """Figures of two devices do not compare."""
+        if device.target != self._target:
+            return f"its device must be of target {self._target}, got {device.name} ({device.target})"
+        if self._model not in (None, device.name):
+            return f"its device must be {self._model} as the others', got {device.name}"
+        return None
+
+    def _refuse(self, seat: Seat, unfit: Unfit) -> Change:
+        self._drop(seat)
+        self._nodes.rule_out(unfit.node)
+        return self._tell(f"{unfit.host} does not measure: {unfit.reason}")
+
+    def _tell(self, reason: str) -> Change:
+        self._refused.append(reason)
+        return Change("refused", reason)
+
+    def _nobody(self, limit: float) -> str:
+        why = "; ".join(dict.fromkeys(self._refused)) or "other work may hold the devices"
+        return f"a worker must measure, none has come within {limit:.0f} s: {why}"
+
+    def _name(self, post: Post) -> str:
+        """The same whenever a device of a node comes back; numbered where hosts have the same name."""
+        device = (post.node, post.device.uuid)
+        if device not in self._names:
+            name = f"cpu of {post.host}" if self._target == "cpu" else f"gpu {post.place} of {post.host}"
+            count = sum(each == name or each.startswith(f"{name} (") for each in self._names.values())
+            self._names[device] = f"{name} ({count + 1})" if count else name
+        return self._names[device]
+
+
+_Outpost = ray.remote(num_cpus=0, max_restarts=-1)(Outpost)
