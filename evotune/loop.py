@@ -148,8 +148,9 @@ class ClusterWork:
                 self._ledger.not_diagnosed(candidate, reason)
             case Told(text):
                 self._reporter.note(text)
-            case Gone(worker):
+            case Gone(worker, text):
                 self._reporter.worker(worker.name, "gone")
+                self._reporter.note(text)
                 self._miss(worker)
 
     def _miss(self, worker: Worker) -> None:

@@ -62,9 +62,10 @@ class Told:
 
 @dataclass(frozen=True)
 class Gone:
-    """A worker was lost, or given up for other searches; it may come back as another of its name."""
+    """A worker was lost, or given up for other searches; it may come back as another of its name. `text`: in a line."""
 
     worker: Worker
+    text: str
 
 
 Event = Built | Measured | CanaryRead | Diagnosed | NotDiagnosed | Told | Gone
@@ -196,7 +197,7 @@ class Pipeline:
         for worker in leaving:
             self._farewell(worker)
             self._roster.dismiss(worker)
-        return [Gone(worker) for worker in leaving]
+        return [Gone(worker, f"{worker.name} is given up for other searches") for worker in leaving]
 
     def _take(self, future: Any) -> list[Event]:
         if future in self._building:
@@ -238,10 +239,9 @@ class Pipeline:
         change = self._roster.take(future)
         if change is None:
             return []
-        if change.worker is None:
-            return [Told(change.text)]
-        self._welcome(change.worker)
-        return []
+        if change.worker is not None:
+            self._welcome(change.worker)
+        return [Told(change.text)]
 
     def _welcome(self, worker: Worker) -> None:
         self._here.add(worker)
@@ -261,7 +261,7 @@ class Pipeline:
         if not self._farewell(worker):
             return []
         self._roster.lost(worker)
-        return [Gone(worker)]
+        return [Gone(worker, f"{worker.name} was lost; what it had in hand is done again")]
 
     def _rest(self, worker: Worker) -> None:
         if worker in self._here:

@@ -33,19 +33,27 @@ class ClusterError(RuntimeError):
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[None]:
     """In the cluster at `address`, or in a local one, which ends with all that runs on it. Raises ClusterError."""
-    with contextlib.ExitStack() as folders:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(_ray_folder()) if address is None else None
+        stack.enter_context(_without_news())
+        stack.callback(ray.shutdown)  # also of what a start that failed has left
         try:
-            if address is None:
-                _start(folders.enter_context(_ray_folder()))
-            else:
-                _join(address)
+            _start(folder) if folder is not None else _join(str(address))
         except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
             rule = f"a Ray cluster must answer at {address}" if address else "a local Ray must start"
             raise ClusterError(f"{rule}, got: {in_one_line(error)}") from error
-        try:
-            yield
-        finally:
-            ray.shutdown()
+        yield
+
+
+@contextlib.contextmanager
+def _without_news() -> Iterator[None]:
+    """Ray prints pages of a lost node's log on standard output, which is the result's: a search tells in a line."""
+    prints = ray._private.worker.print_to_stdstream
+    ray._private.worker.print_to_stdstream = lambda data, ignore_prefix: None
+    try:
+        yield
+    finally:
+        ray._private.worker.print_to_stdstream = prints
 
 
 def in_one_line(error: BaseException) -> str:

@@ -21,6 +21,7 @@ from .node_versions import difference, node_versions
 from .nodes import Nodes
 from .outpost import Outpost, Post, Unfit
 from .shares import Share
+from .targets import CPU
 
 # Between two looks at which nodes there are.
 LOOK_SECONDS = 1.0
@@ -43,7 +44,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Change:
-    """A worker can be given work, is not there for now, or a node turned out to be of no use; `text` says which."""
+    """A worker can be given work, or a node turned out to be of no use; `text` says which, in a line."""
 
     kind: Literal["came", "refused"]
     text: str
@@ -122,9 +123,13 @@ class Roster:
             self._fill()
         if self.workers or self._crowded:
             self._had_one = time.monotonic()
-        limit = GROWTH_SECONDS if self._nodes.grows and not self._nodes.gpus(self._target) else START_SECONDS
-        if time.monotonic() - self._had_one > limit or not (self._seats or self._crowded or self._nodes.grows):
-            raise ClusterError(self._nobody(limit))
+            return
+        if not self._seats and (not self._nodes.grows or (self._refused and self._model is None)):
+            raise ClusterError(self._nobody("there is none"))
+        bringing = self._nodes.grows and self._target != CPU and not self._nodes.gpus(self._target)
+        limit = GROWTH_SECONDS if bringing else START_SECONDS
+        if time.monotonic() - self._had_one > limit:
+            raise ClusterError(self._nobody(f"none has come within {limit:.0f} s"))
 
     def take(self, future: Any) -> Change | None:
         """What a future of `futures` came to, if anything. Raises ClusterError where no worker can start."""
@@ -148,7 +153,7 @@ class Roster:
             return self._tell(f"{post.host} does not measure: {reason}")
         self._model = post.device.name
         seat.worker = Worker(self._name(post), post.device, seat.actor)
-        return Change("came", seat.worker.name, seat.worker)
+        return Change("came", f"{seat.worker.name} has come", seat.worker)
 
     def lost(self, worker: Worker) -> None:
         """Its process has died; it comes back when Ray has begun it again."""
@@ -181,7 +186,7 @@ class Roster:
     def _fill(self) -> None:
         self._looked = time.monotonic()
         self._nodes.look()
-        if self._target == "cpu":
+        if self._target == CPU:
             self._fill_nodes()
         else:
             self._fill_gpus()
@@ -245,15 +250,15 @@ class Roster:
         self._refused.append(reason)
         return Change("refused", reason)
 
-    def _nobody(self, limit: float) -> str:
+    def _nobody(self, what: str) -> str:
         why = "; ".join(dict.fromkeys(self._refused)) or "other work may hold the devices"
-        return f"a worker must measure, none has come within {limit:.0f} s: {why}"
+        return f"a worker must measure, {what}: {why}"
 
     def _name(self, post: Post) -> str:
         """The same whenever a device of a node comes back; numbered where hosts have the same name."""
         device = (post.node, post.device.uuid)
         if device not in self._names:
-            name = f"cpu of {post.host}" if self._target == "cpu" else f"gpu {post.place} of {post.host}"
+            name = f"cpu of {post.host}" if self._target == CPU else f"gpu {post.place} of {post.host}"
             count = sum(each == name or each.startswith(f"{name} (") for each in self._names.values())
             self._names[device] = f"{name} ({count + 1})" if count else name
         return self._names[device]

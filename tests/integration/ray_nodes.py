@@ -1,0 +1,53 @@
+"""Clusters of several raylets on this machine, each a node to Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ray.cluster_utils import Cluster as Raylets
+
+
+class NodesHere:
+    """A head and the nodes that are added to it."""
+
+    def __init__(self, **head: Any) -> None:
+        """With the head alone."""
+        self._raylets = Raylets(initialize_head=True, head_node_args={"include_dashboard": False, **head})
+
+    @property
+    def address(self) -> str:
+        """What `--ray-address` takes."""
+        return str(self._raylets.address)
+
+    def add(self, **node: Any) -> Any:
+        """A node of one core unless told otherwise."""
+        return self._raylets.add_node(**{"num_cpus": 1, **node})
+
+    def kill(self, node: Any) -> None:
+        """As a spot machine that is taken away."""
+        self._raylets.remove_node(node, allow_graceful=False)
+
+    def close(self) -> None:
+        """Ends all of them."""
+        self._raylets.shutdown()
+
+
+@contextmanager
+def nodes_here(**head: Any) -> Iterator[NodesHere]:
+    """A cluster whose head has these arguments of `ray start`."""
+    made = NodesHere(**head)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def another_version(folder: Path, package: str, version: str) -> dict[str, str]:
+    """Variables of a node on which a package seems to be of another version."""
+    metadata = folder / f"{package}-{version}.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+    return {"PYTHONPATH": str(folder)}
