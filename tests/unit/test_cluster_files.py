@@ -18,7 +18,11 @@ from ray.autoscaler._private.command_runner import DockerCommandRunner
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
+from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
+from ray.autoscaler.v2.utils import ResourceRequestUtil
 
+from evotune_workers.nodes import A_LITTLE, ACCELERATOR
+from evotune_workers.targets import accelerator_types
 from tests.cluster_schemas import check_compute_instance, check_ray_cluster, ray_cluster
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +90,22 @@ def test_ray_scales_the_launchers_cluster_from_no_l4_to_eight() -> None:
     assert (l4.min_worker_nodes, l4.max_worker_nodes, config.get_max_num_worker_nodes()) == (0, 8, 8)
     assert l4.resources["GPU"] == 1 and "GPU" not in head.resources and head.resources["CPU"] > 0
     assert config.get_upscaling_speed() >= 8 and config.get_idle_timeout_s() == 300
+    assert [launched(config, gpus) for gpus in (0, 3, 8, 9)] == [{}, {"l4": 3}, {"l4": 8}, {"l4": 8}]
+
+
+def launched(config: AutoscalingConfig, gpus: int) -> dict[str, int]:
+    """The nodes that Ray starts, when none is there, for a search that asks for so many GPUs of an L4's target."""
+    model = f"{ACCELERATOR}{accelerator_types('sm_89')[0]}"
+    demand = ResourceRequestUtil.group_by_count([ResourceRequestUtil.make({"GPU": 1, model: A_LITTLE})] * gpus)
+    request = SchedulingRequest(
+        disable_launch_config_check=True,
+        node_type_configs=config.get_node_type_configs(),
+        max_num_nodes=config.get_max_num_nodes(),
+        idle_timeout_s=config.get_idle_timeout_s(),
+        resource_requests=demand,
+    )
+    reply = ResourceDemandScheduler(event_logger=None).schedule(request)
+    return {each.instance_type: each.count for each in reply.to_launch}
 
 
 def test_the_launchers_workers_are_spot_machines_with_an_l4_and_the_head_is_neither() -> None:
@@ -210,12 +230,20 @@ def test_kubernetes_accepts_the_record_and_the_network_policy() -> None:
 
 def test_ray_scales_the_manifests_cluster_from_no_l4_to_eight() -> None:
     named = {**KUBERAY, "metadata": {**KUBERAY["metadata"], "namespace": "default"}}
-    config = _derive_autoscaling_config_from_ray_cr(named)
-    head, l4 = (config["available_node_types"][name] for name in ("headgroup", "l4"))
-    assert (WORKERS["replicas"], l4["min_workers"], l4["max_workers"]) == (0, 0, 8)
-    assert l4["resources"]["GPU"] == 1 and "GPU" not in head["resources"]
-    assert (head["resources"]["CPU"], l4["resources"]["CPU"]) == (3, 7)
-    assert config["idle_timeout_minutes"] == 5
+    config = AutoscalingConfig(_derive_autoscaling_config_from_ray_cr(named), skip_content_hash=True)
+    head, l4 = (config.get_node_type_configs()[name] for name in ("headgroup", "l4"))
+    assert (WORKERS["replicas"], l4.min_worker_nodes, l4.max_worker_nodes) == (0, 0, 8)
+    assert l4.resources["GPU"] == 1 and "GPU" not in head.resources
+    assert (head.resources["CPU"], l4.resources["CPU"]) == (3, 7)
+    assert config.get_idle_timeout_s() == 300
+    assert [launched(config, gpus) for gpus in (0, 3, 8, 9)] == [{}, {"l4": 3}, {"l4": 8}, {"l4": 8}]
+
+
+def test_kuberay_is_told_each_resource_of_the_manifest_once() -> None:
+    """Its operator refuses a group that has them in both places."""
+    for group in (KUBERAY["spec"]["headGroupSpec"], WORKERS):
+        asked = {"num-cpus", "num-gpus", "memory", "resources"} & set(group["rayStartParams"])
+        assert not (asked and group.get("resources"))
 
 
 def test_the_manifests_workers_run_on_spot_nodes_with_an_l4() -> None:
