@@ -54,7 +54,10 @@ class Cluster:
         there = self._nodes.gpus(target)
         if not self._joined and gpus is not None and gpus > there:
             raise ClusterError(f"the GPUs asked for must be on this machine, which has {there}, got {gpus}")
-        return Roster(self._package, target, self._nodes, gpus, share)
+        roster = Roster(self._package, target, self._nodes, gpus, share)
+        if self._joined:
+            self._connection.callback(roster.close)
+        return roster
 
     def build(self, job: BuildJob) -> Any:
         """A future of a Candidate, or of Unfit: then another node has to be asked, by `asked_elsewhere`."""

@@ -34,6 +34,10 @@ class ClusterError(RuntimeError):
 def connected(address: str | None) -> Iterator[None]:
     """In the cluster at `address`, or in a local one, which ends with all that runs on it. Raises ClusterError."""
     with contextlib.ExitStack() as stack:
+        if address is not None and address.startswith("ray://"):
+            raise ClusterError(
+                f"a search must run on a node of its cluster, got {address} of Ray's client: run it there"
+            )
         folder = stack.enter_context(_ray_folder()) if address is None else None
         stack.enter_context(_without_news())
         stack.callback(ray.shutdown)  # also of what a start that failed has left
@@ -112,6 +116,6 @@ def _join(address: str) -> None:
 
 def _check_reachable(address: str) -> None:
     """Raises OSError at once where nothing listens; Ray itself keeps trying for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()

@@ -182,6 +182,14 @@ class Roster:
         self._wanted, self._closed = 1, True
         for seat in [seat for seat in self._seats if seat.worker is not worker]:
             self._drop(seat)
+        self._fill()
+
+    def close(self) -> None:
+        """Ends all; other searches have their GPUs at once."""
+        for seat in list(self._seats):
+            self._drop(seat)
+        if self._share is not None:
+            self._share.leave()
 
     def _fill(self) -> None:
         self._looked = time.monotonic()

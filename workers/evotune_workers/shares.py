@@ -22,6 +22,7 @@ SILENCE_SECONDS = 30.0
 NAME, NAMESPACE = "evotune_shares", "evotune"
 # The first answer is waited for; where none comes the search goes on as if it were alone.
 FIRST_ANSWER_SECONDS = 20.0
+LEAVE_SECONDS = 2.0
 
 
 @dataclass
@@ -53,6 +54,10 @@ class Deal:
             self._basis, self._since = basis, now
             self._dealt = self._deal()
         return self._dealt[name]
+
+    def leave(self, name: str) -> None:
+        """The search has ended."""
+        self._askers.pop(name, None)
 
     def _hear(self, name: str, holds: int, wants: int, gpus: int, now: float) -> None:
         self._askers = {
@@ -91,6 +96,10 @@ class Shares:
         """See Deal."""
         return self._deals.setdefault(kind, Deal()).ask(name, holds, wants, gpus, time.monotonic())
 
+    def leave(self, kind: str, name: str) -> None:
+        """See Deal."""
+        self._deals.setdefault(kind, Deal()).leave(name)
+
 
 class Share:
     """One search's: asks without waiting for the answer."""
@@ -111,6 +120,11 @@ class Share:
             self._take()
             self._answer = self._ask(holds, wants, gpus)
         return wants if self._allowed is None else min(wants, self._allowed)
+
+    def leave(self) -> None:
+        """Tells that the search has ended; else its share is free when it has been silent for long."""
+        if self._actor is not None:
+            ray.wait([self._actor.leave.remote(self._kind, self._name)], timeout=LEAVE_SECONDS)
 
     def _ask(self, holds: int, wants: int, gpus: int) -> Any:
         if self._actor is None:

@@ -1,0 +1,160 @@
+"""Who measures for a search on a cluster of GPUs: real raylets and real scheduling, with actors that pose as GPUs'."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import ray
+from ray.exceptions import ActorUnavailableError
+
+from evotune_workers import roster as roster_module
+from evotune_workers.connection import ClusterError, connected
+from evotune_workers.node_versions import node_versions
+from evotune_workers.nodes import Nodes
+from evotune_workers.outpost import Post, Unfit
+from evotune_workers.roster import Roster, Worker
+from evotune_workers.shares import Share
+from evotune_workers.targets import known_device
+
+from .ray_nodes import NodesHere, nodes_here
+
+TARGET = "sm_89"
+PACKAGE = pickle.dumps("a kernel")
+DEADLINE_SECONDS = 60.0
+
+
+def posing_outpost() -> Any:
+    """In the place of Outpost: says that its GPU is of the kind that its node was started with."""
+
+    class Posing:
+        def __init__(self, cuda: bool, package: bytes) -> None:
+            pass
+
+        def describe(self) -> Post | Unfit:
+            import os
+
+            here = ray.get_runtime_context()
+            place = os.environ["CUDA_VISIBLE_DEVICES"]
+            if (kind := os.environ.get("POSING")) == "broken":
+                return Unfit(here.get_node_id(), "a host", "its GPU must be usable, it is not")
+            device = known_device(kind or TARGET)
+            uuid = f"{here.get_node_id()} {place}"
+            return Post(here.get_node_id(), "a host", place, replace(device, uuid=uuid), node_versions())
+
+        def node(self) -> str:
+            return str(ray.get_runtime_context().get_node_id())
+
+    return ray.remote(num_cpus=0, max_restarts=-1)(Posing)
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[NodesHere]:
+    """Joined; a head without a GPU."""
+    with nodes_here(num_cpus=1) as nodes, connected(nodes.address):
+        monkeypatch.setattr(roster_module, "_Outpost", posing_outpost())
+        yield nodes
+
+
+def l4(count: int = 1) -> dict[str, Any]:
+    return {"num_cpus": 1, "num_gpus": count, "resources": {"accelerator_type:L4": 1}}
+
+
+def roster(wanted: int | None = None, share: Share | None = None) -> Roster:
+    return Roster(PACKAGE, TARGET, Nodes(grows=True), wanted, share)
+
+
+def until(condition: Callable[[], bool], *rosters: Roster) -> list[str]:
+    """Lets rosters do their work; returns what they told."""
+    told: list[str] = []
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, told
+        for each in rosters:
+            told += [change.text for change in each.assembled(0.1)]
+            for worker in each.surplus:
+                each.dismiss(worker)
+    return told
+
+
+def node_of(worker: Worker) -> str:
+    """Asked again where Ray has not noticed yet that the actor is elsewhere."""
+    for _ in range(20):
+        with contextlib.suppress(ActorUnavailableError):
+            return str(ray.get(worker.actor.node.remote()))
+        time.sleep(0.5)
+    raise AssertionError(f"{worker.name} does not answer")
+
+
+def test_only_gpus_of_the_targets_kind_measure_and_nodes_that_come_are_used(cluster: NodesHere) -> None:
+    cluster.add(num_gpus=1, resources={"accelerator_type:T4": 1})
+    cluster.add(**l4(2))
+    made = roster()
+    until(lambda: len(made.workers) == 2, made)
+    assert len({node_of(worker) for worker in made.workers}) == 1
+    assert {worker.name for worker in made.workers} == {"gpu 0 of a host", "gpu 1 of a host"}
+    cluster.add(**l4())
+    assert until(lambda: len(made.workers) == 3, made) == ["gpu 0 of a host (2) has come"]
+
+
+def test_gpus_that_are_asked_for_are_waited_for_and_replaced_when_their_node_is_lost(cluster: NodesHere) -> None:
+    first = cluster.add(**l4())
+    made = roster(wanted=2)
+    until(lambda: len(made.workers) == 1, made)
+    [lost] = made.workers
+    cluster.add(**l4())
+    until(lambda: len(made.workers) == 2, made)
+    cluster.kill(first)
+    made.lost(lost)
+    [left] = made.workers
+    cluster.add(**l4())
+    until(lambda: len(made.workers) == 2, made)
+    [come] = set(made.workers) - {left}
+    assert come is not lost and node_of(come) != node_of(left)
+
+
+def test_a_node_that_cannot_be_used_is_passed_over(cluster: NodesHere) -> None:
+    cluster.add(**l4(), env_vars={"POSING": "broken"})
+    cluster.add(**l4())
+    made = roster()
+    told = until(lambda: len(made.workers) == 1 and not made.futures, made)
+    assert set(told) == {"a host does not measure: its GPU must be usable, it is not", "gpu 0 of a host has come"}
+    cluster.add(**l4())
+    until(lambda: len(made.workers) == 2, made)
+
+
+def test_gpus_of_another_kind_on_a_node_that_does_not_say_what_it_has_are_found_out(cluster: NodesHere) -> None:
+    cluster.add(num_gpus=1, env_vars={"POSING": "sm_80"})
+    made = roster()
+    [told] = until(lambda: not made.futures, made)
+    assert told == ("a host does not measure: its device must be of target sm_89, got NVIDIA A100 SXM4 80GB (sm_80)")
+
+
+def test_a_cluster_without_such_a_gpu_is_told_what_it_has_and_what_to_do(cluster: NodesHere) -> None:
+    cluster.add(num_gpus=1, resources={"accelerator_type:T4": 1})
+    with pytest.raises(ClusterError, match=r"target sm_89, this cluster has T4; pass --gpus N .* for L4$"):
+        roster()
+
+
+def test_searches_share_gpus_and_take_what_others_leave(cluster: NodesHere) -> None:
+    cluster.add(**l4(2))
+    first = roster(share=Share(TARGET, "first"))
+    until(lambda: len(first.workers) == 2, first)
+    second = roster(share=Share(TARGET, "second"))
+    until(lambda: len(first.workers) == len(second.workers) == 1, first, second)
+    assert {worker.name for worker in (*first.workers, *second.workers)} == {"gpu 0 of a host", "gpu 1 of a host"}
+    first.close()
+    until(lambda: len(second.workers) == 2, second)
+
+
+def test_the_address_of_rays_client_is_refused() -> None:
+    with (
+        pytest.raises(ClusterError, match=r"on a node of its cluster, got ray://head:10001"),
+        connected("ray://head:10001"),
+    ):
+        pass
