@@ -48,15 +48,29 @@ class Latest:
 
 @dataclass(frozen=True)
 class Call:
-    """What a kernel is prepared for: sizes after heads were expanded, the scale, the mask, and where."""
+    """What a kernel is prepared for: the shape of q and of the output, keys, the scale, the mask, and where."""
 
-    batch_heads: int
-    queries: int
+    shape: tuple[int, int, int, int]
     keys: int
-    head_dim: int
     scale: float
     causal: bool
+    dtype: torch.dtype
     device: torch.device
+
+    @property
+    def batch_heads(self) -> int:
+        """Matrices of queries."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def queries(self) -> int:
+        """Of each matrix."""
+        return self.shape[2]
+
+    @property
+    def head_dim(self) -> int:
+        """Features of a query and of a key."""
+        return self.shape[3]
 
 
 def attention_fwd(
@@ -165,7 +179,8 @@ def _above_zero(q: torch.Tensor, scale: float | None) -> tuple[torch.Tensor, flo
 
 def _call(q: torch.Tensor, k: torch.Tensor, is_causal: bool, scale: float | None) -> Call:
     factor = 1.0 / math.sqrt(q.shape[3]) if scale is None else float(scale)
-    return Call(q.shape[0] * q.shape[1], q.shape[2], k.shape[2], q.shape[3], factor, bool(is_causal), q.device)
+    batch, heads, queries, head_dim = q.shape
+    return Call((batch, heads, queries, head_dim), k.shape[2], factor, bool(is_causal), q.dtype, q.device)
 
 
 def _expanded(tensor: torch.Tensor, times: int) -> torch.Tensor:

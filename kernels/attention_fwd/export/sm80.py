@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,13 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from package.cuda_modules import Program, choose_binary, load_program
+    from package.cuda_modules import choose_binary, load_program
 
     from ..sm80 import geometry
     from .function import Call
 else:
     from . import geometry
-    from .cuda_modules import Program, choose_binary, load_program
+    from .cuda_modules import choose_binary, load_program
 
 # 16-byte copies: sm80.cu.
 ALIGNMENT = 16
@@ -45,30 +46,34 @@ def prepare(
     current_device, current_stream = torch._C._cuda_getDevice, torch._C._cuda_getCurrentRawStream
     sizes = (np.int64(call.batch_heads), np.int64(call.queries), np.int64(call.keys))
     rest = (*sizes, np.float32(call.scale), np.int32(call.causal))
-    ready: dict[int, tuple[Program, Any]] = {}
+    ready: dict[int, Callable[..., None]] = {}
+    _, heads, queries, head_dim = call.shape
+    strides = (heads * queries * head_dim, queries * head_dim, head_dim, 1)
+    # 1.3 us less than empty_like takes.
+    new_output = partial(torch.empty_strided, call.shape, strides, dtype=call.dtype, device=call.device)
 
-    def on_stream(stream: int) -> tuple[Program, Any]:
+    def on_stream(stream: int) -> Callable[..., None]:
         program = load_program(folder, manifest, kernel, index, stream, threads, shared_bytes, exclusive)
         from cuda.core import LaunchConfig  # there, since the program is
 
         grid = geometry.grid(configuration, shape, program.resident_blocks)
-        ready[stream] = program, LaunchConfig(grid=grid, block=threads, shmem_size=shared_bytes)
+        config = LaunchConfig(grid=grid, block=threads, shmem_size=shared_bytes)
+        ready[stream] = partial(program.launch, program.stream, config, program.kernel)
         return ready[stream]
 
     def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         if current_device() != index:
             with torch.cuda.device(index):
                 return run(q, k, v)
-        queries, keys, values = q.data_ptr(), k.data_ptr(), v.data_ptr()
+        q_start, k_start, v_start = q.data_ptr(), k.data_ptr(), v.data_ptr()
         whole = q.is_contiguous() and k.is_contiguous() and v.is_contiguous()
-        if not whole or (queries | keys | values) % ALIGNMENT:
+        if not whole or (q_start | k_start | v_start) % ALIGNMENT:
             return run(_copied(q), _copied(k), _copied(v))
-        out = torch.empty_like(q)
+        out = new_output()
         scratch = torch.empty(workspace_bytes, dtype=torch.uint8, device=q.device) if workspace_bytes else None
         stream = current_stream(index)
-        program, config = ready.get(stream) or on_stream(stream)
-        pointers = (queries, keys, values, out.data_ptr(), 0 if scratch is None else scratch.data_ptr())
-        program.launch(program.stream, config, program.kernel, *pointers, *rest)
+        launch = ready.get(stream) or on_stream(stream)
+        launch(q_start, k_start, v_start, out.data_ptr(), 0 if scratch is None else scratch.data_ptr(), *rest)
         return out
 
     return run
