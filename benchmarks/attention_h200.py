@@ -1,8 +1,9 @@
 """The attention kernel at the shapes of the README beside every SDPA backend, on this machine's GPU.
 
     python benchmarks/attention_h200.py [--workload NAME ...] [--out benchmarks/results/attention_h200.json]
+        [--configurations benchmarks/attention_h200.yaml]
 
-For each shape: builds the configurations of attention_h200.yaml that are valid, puts each through every gate and the
+For each shape: builds the configurations of the file that are valid, puts each through every gate and the
 timing, confirms the three best cold and the three best warm in a fresh process on new seeds, and writes what the
 fastest of either came to, with device, versions, date and git commit.
 """
@@ -48,11 +49,12 @@ def main() -> None:
     shapes_served = [workload.name for workload in KERNEL.workloads if VARIANT.supports(workload)]
     parser.add_argument("--workload", nargs="*", default=shapes_served)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "attention_h200.json")
+    parser.add_argument("--configurations", type=Path, default=CONFIGURATIONS)
     options = parser.parse_args()
     device = local_devices()[0]
     shapes: dict[str, Any] = {}
     for name in options.workload:
-        shapes[name] = measure_shape(device, name)
+        shapes[name] = measure_shape(device, name, options.configurations)
         print(row(name, shapes[name]), flush=True)
         write_results(options.out, device, {"shapes": shapes})
     ratios = [shape["warm"]["over"]["sdpa_flash"] for shape in shapes.values() if "warm" in shape]
@@ -60,11 +62,11 @@ def main() -> None:
     print(f"over flash, warm: geometric mean {mean:.3f}, least {min(ratios):.3f}")
 
 
-def measure_shape(device: Device, workload: str) -> dict[str, Any]:
+def measure_shape(device: Device, workload: str, file: Path) -> dict[str, Any]:
     """The fastest configuration's figures at a workload, and which gates refused others."""
     jobs = [
         BuildJob(number, configuration, "sm80", device.target, (workload,))
-        for number, configuration in enumerate(valid_configurations(device, workload))
+        for number, configuration in enumerate(valid_configurations(device, workload, file))
     ]
     with ProcessPoolExecutor() as pool:
         candidates = list(pool.map(partial(build_candidate, FOLDER), jobs))
@@ -99,9 +101,9 @@ def confirm(measurer: Measurer, finalists: Sequence[Candidate]) -> Sequence[Meas
     return confirmed
 
 
-def valid_configurations(device: Device, workload: str) -> list[Configuration]:
+def valid_configurations(device: Device, workload: str, file: Path) -> list[Configuration]:
     """Those of the file that the built-in space allows at this workload."""
-    listed = yaml.safe_load(CONFIGURATIONS.read_text())
+    listed = yaml.safe_load(file.read_text())
     space = load_space(space_file("attention_fwd", "h200"))
     shape = named_workload(KERNEL, workload)
     configurations = [{**listed["common"], **each} for each in listed["configurations"]]

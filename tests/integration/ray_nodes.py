@@ -16,6 +16,7 @@ class NodesHere:
     def __init__(self, **head: Any) -> None:
         """With the head alone."""
         self._raylets = Raylets(initialize_head=True, head_node_args={"include_dashboard": False, **head})
+        self._added: list[Any] = []
 
     @property
     def address(self) -> str:
@@ -24,11 +25,20 @@ class NodesHere:
 
     def add(self, **node: Any) -> Any:
         """A node of one core unless told otherwise."""
-        return self._raylets.add_node(**{"num_cpus": 1, **node})
+        self._added.append(self._raylets.add_node(**{"num_cpus": 1, **node}))
+        return self._added[-1]
 
     def kill(self, node: Any) -> None:
         """As a spot machine that is taken away."""
         self._raylets.remove_node(node, allow_graceful=False)
+        self._added.remove(node)
+
+    def leave_the_head_alone(self) -> None:
+        """Ends every node that was added, which tells so: of one that was killed Ray learns later."""
+        for node in self._added:
+            self._raylets.remove_node(node, allow_graceful=True)
+        self._added.clear()
+        self._raylets.wait_for_nodes()
 
     def close(self) -> None:
         """Ends all of them."""

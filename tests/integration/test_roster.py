@@ -28,6 +28,8 @@ TARGET = "sm_89"
 PACKAGE = pickle.dumps("a kernel")
 DEADLINE_SECONDS = 60.0
 
+MakeRoster = Callable[..., Roster]
+
 
 def posing_outpost() -> Any:
     """In the place of Outpost: says that its GPU is of the kind that its node was started with."""
@@ -53,20 +55,37 @@ def posing_outpost() -> Any:
     return ray.remote(num_cpus=0, max_restarts=-1)(Posing)
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[NodesHere]:
-    """Joined; a head without a GPU."""
+@pytest.fixture(scope="module")
+def joined() -> Iterator[NodesHere]:
+    """A head without a GPU."""
     with nodes_here(num_cpus=1) as nodes, connected(nodes.address):
-        monkeypatch.setattr(roster_module, "_Outpost", posing_outpost())
         yield nodes
+
+
+@pytest.fixture
+def cluster(joined: NodesHere, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodesHere]:
+    """A head alone, and GPUs' actors that pose."""
+    monkeypatch.setattr(roster_module, "_Outpost", posing_outpost())
+    yield joined
+    joined.leave_the_head_alone()
 
 
 def l4(count: int = 1) -> dict[str, Any]:
     return {"num_cpus": 1, "num_gpus": count, "resources": {"accelerator_type:L4": 1}}
 
 
-def roster(wanted: int | None = None, share: Share | None = None) -> Roster:
-    return Roster(PACKAGE, TARGET, Nodes(grows=True), wanted, share)
+@pytest.fixture
+def roster() -> Iterator[MakeRoster]:
+    """Makes rosters, and ends them."""
+    made: list[Roster] = []
+
+    def make(wanted: int | None = None, share: Share | None = None) -> Roster:
+        made.append(Roster(PACKAGE, TARGET, Nodes(grows=True), wanted, share))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
 
 
 def until(condition: Callable[[], bool], *rosters: Roster) -> list[str]:
@@ -91,7 +110,9 @@ def node_of(worker: Worker) -> str:
     raise AssertionError(f"{worker.name} does not answer")
 
 
-def test_only_gpus_of_the_targets_kind_measure_and_nodes_that_come_are_used(cluster: NodesHere) -> None:
+def test_only_gpus_of_the_targets_kind_measure_and_nodes_that_come_are_used(
+    cluster: NodesHere, roster: MakeRoster
+) -> None:
     cluster.add(num_gpus=1, resources={"accelerator_type:T4": 1})
     cluster.add(**l4(2))
     made = roster()
@@ -102,7 +123,9 @@ def test_only_gpus_of_the_targets_kind_measure_and_nodes_that_come_are_used(clus
     assert until(lambda: len(made.workers) == 3, made) == ["gpu 0 of a host (2) has come"]
 
 
-def test_gpus_that_are_asked_for_are_waited_for_and_replaced_when_their_node_is_lost(cluster: NodesHere) -> None:
+def test_gpus_that_are_asked_for_are_waited_for_and_replaced_when_their_node_is_lost(
+    cluster: NodesHere, roster: MakeRoster
+) -> None:
     first = cluster.add(**l4())
     made = roster(wanted=2)
     until(lambda: len(made.workers) == 1, made)
@@ -118,7 +141,7 @@ def test_gpus_that_are_asked_for_are_waited_for_and_replaced_when_their_node_is_
     assert come is not lost and node_of(come) != node_of(left)
 
 
-def test_a_node_that_cannot_be_used_is_passed_over(cluster: NodesHere) -> None:
+def test_a_node_that_cannot_be_used_is_passed_over(cluster: NodesHere, roster: MakeRoster) -> None:
     cluster.add(**l4(), env_vars={"POSING": "broken"})
     cluster.add(**l4())
     made = roster()
@@ -128,20 +151,24 @@ def test_a_node_that_cannot_be_used_is_passed_over(cluster: NodesHere) -> None:
     until(lambda: len(made.workers) == 2, made)
 
 
-def test_gpus_of_another_kind_on_a_node_that_does_not_say_what_it_has_are_found_out(cluster: NodesHere) -> None:
+def test_gpus_of_another_kind_on_a_node_that_does_not_say_what_it_has_are_found_out(
+    cluster: NodesHere, roster: MakeRoster
+) -> None:
     cluster.add(num_gpus=1, env_vars={"POSING": "sm_80"})
     made = roster()
     [told] = until(lambda: not made.futures, made)
     assert told == ("a host does not measure: its device must be of target sm_89, got NVIDIA A100 SXM4 80GB (sm_80)")
 
 
-def test_a_cluster_without_such_a_gpu_is_told_what_it_has_and_what_to_do(cluster: NodesHere) -> None:
+def test_a_cluster_without_such_a_gpu_is_told_what_it_has_and_what_to_do(
+    cluster: NodesHere, roster: MakeRoster
+) -> None:
     cluster.add(num_gpus=1, resources={"accelerator_type:T4": 1})
     with pytest.raises(ClusterError, match=r"target sm_89, this cluster has T4; pass --gpus N .* for L4$"):
         roster()
 
 
-def test_searches_share_gpus_and_take_what_others_leave(cluster: NodesHere) -> None:
+def test_searches_share_gpus_and_take_what_others_leave(cluster: NodesHere, roster: MakeRoster) -> None:
     cluster.add(**l4(2))
     first = roster(share=Share(TARGET, "first"))
     until(lambda: len(first.workers) == 2, first)
