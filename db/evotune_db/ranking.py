@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CTE, ColumnElement, Connection, ScalarSelect, Subquery, func, or_, select, true, tuple_
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    ScalarSelect,
+    Subquery,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 
 from evotune_db.finding_tables import profile
 from evotune_db.records import LeaderboardEntry, LeaderboardFilter
@@ -80,11 +92,19 @@ def _conditions(wanted: LeaderboardFilter) -> list[ColumnElement[bool]]:
     exact = {"kernel": wanted.kernel, "target": wanted.target, "workload": wanted.workload}
     conditions = [leaderboard.c[name] == value for name, value in exact.items() if value is not None]
     if wanted.search is not None:
-        reused = select(trial.c.reused_from).where(trial.c.search_id == wanted.search, trial.c.reused_from.is_not(None))
-        conditions.append(or_(leaderboard.c.search_id == wanted.search, leaderboard.c.trial_id.in_(reused)))
+        conditions.append(leaderboard.c.trial_id.in_(_listed_for(wanted.search)))
     if wanted.device is not None:
         conditions.append(leaderboard.c.device_id.in_(select(device.c.id).where(_device_fits(wanted.device))))
     return conditions
+
+
+def _listed_for(search: int) -> CompoundSelect[tuple[int]]:
+    """Trials of a search, and those it took over. A union reads an index for each; with `or` every entry is read."""
+    entry = leaderboard.alias()
+    own = select(entry.c.trial_id).where(entry.c.search_id == search)
+    return own.union_all(
+        select(trial.c.reused_from).where(trial.c.search_id == search, trial.c.reused_from.is_not(None))
+    )
 
 
 def _device_fits(part: str) -> ColumnElement[bool]:
