@@ -24,7 +24,7 @@ def gathered(cluster: Cluster, plan: Plan, gpus: int | None, reporter: Reporter,
         roster = cluster.roster(plan.target, gpus)
         _wait(roster, plan.target, reporter, interrupt)
     except ClusterError as error:
-        raise UserError(f"{error}: pass another --target, or --build-only to compile without measuring") from error
+        raise UserError(str(error)) from error
     return roster
 
 

@@ -164,7 +164,7 @@ def test_a_cluster_without_such_a_gpu_is_told_what_it_has_and_what_to_do(
     cluster: NodesHere, roster: MakeRoster
 ) -> None:
     cluster.add(num_gpus=1, resources={"accelerator_type:T4": 1})
-    with pytest.raises(ClusterError, match=r"target sm_89, this cluster has T4; pass --gpus N .* for L4$"):
+    with pytest.raises(ClusterError, match=r"target sm_89, this cluster has T4: .*--gpus N .* for L4,"):
         roster()
 
 

@@ -84,6 +84,8 @@ def test_a_search_on_a_machine_without_a_gpu_tunes_for_its_cpu() -> None:
         ({"workloads": ("mission_fp32",)}, "one that variant sm80 supports (mission, causal, "),
         ({"workloads": ("misson",)}, "did you mean 'mission'"),
         ({"workloads": ("mission_bf16",), "target": "cpu"}, "one that variant cpu supports"),
+        ({"gpus": 2}, "--gpus asks for GPUs to measure on, got 2 where nothing is measured with --build-only"),
+        ({"gpus": 2, "build_only": False, "target": "cpu"}, "got 2 where the target is cpu; leave it out"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(change: dict[str, object], told: str) -> None:

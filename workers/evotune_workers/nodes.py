@@ -68,8 +68,9 @@ class Nodes:
         """Why a search for that target has nothing to measure on."""
         found = sorted({kind for resources in self._alive.values() for kind in _kinds(resources)})
         has = ", ".join(found) or "no GPU"
-        asked = f"; pass --gpus N to ask an autoscaling cluster for {self._choice(target)[0]}" if self.grows else ""
-        return f"a node must have a device for the target {target}, this cluster has {has}{asked}"
+        asked = f", --gpus N to ask an autoscaling cluster for {self._choice(target)[0]}" if self.grows else ""
+        what = f"a node must have a device for the target {target}, this cluster has {has}"
+        return f"{what}: pass another --target{asked}, or --build-only to compile without measuring"
 
     def _choice(self, target: str) -> tuple[str | None, list[str]]:
         """A kind of GPU in Ray's words, and the nodes that have it.
