@@ -8,6 +8,7 @@ and the sampler, and has one job at a time.
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -97,6 +98,7 @@ class Pipeline:
         self._diagnoses = Diagnoses(cluster, variant, seeds)
         self._roster = roster
         self._here: set[Worker] = set()
+        self._leaving: set[Worker] = set()
         self._idle: list[Worker] = []
         for worker in roster.workers if roster is not None else ():
             self._welcome(worker)
@@ -177,6 +179,7 @@ class Pipeline:
         out = (self._building, self._measuring, self._reading)
         futures = [*(future for each in out for future in each), *self._diagnoses.futures, *awaited]
         if not futures:
+            time.sleep(seconds)  # nobody measures for now
             return given_up
         done, _ = ray.wait(futures, num_returns=1, timeout=seconds)
         if not done:
@@ -188,15 +191,16 @@ class Pipeline:
         if self._roster is None:
             return []
         self._roster.look()
-        surplus = self._roster.surplus
-        if not surplus:
+        self._leaving.update(self._roster.surplus)
+        if not self._leaving:
             return []
-        self._idle = [worker for worker in self._idle if worker not in surplus]
+        self._idle = [worker for worker in self._idle if worker not in self._leaving]
         in_hand = {worker for each in (self._measuring, self._reading) for worker, _ in each.values()}
-        leaving = [worker for worker in surplus if worker not in in_hand and worker not in self._diagnoses.workers]
+        leaving = self._leaving - in_hand - set(self._diagnoses.workers)
         for worker in leaving:
-            self._farewell(worker)
-            self._roster.dismiss(worker)
+            self._leaving.remove(worker)
+            if self._farewell(worker):
+                self._roster.dismiss(worker)
         return [Gone(worker, f"{worker.name} is given up for other searches") for worker in leaving]
 
     def _take(self, future: Any) -> list[Event]:
@@ -264,7 +268,7 @@ class Pipeline:
         return [Gone(worker, f"{worker.name} was lost; what it had in hand is done again")]
 
     def _rest(self, worker: Worker) -> None:
-        if worker in self._here:
+        if worker in self._here and worker not in self._leaving:
             self._idle.append(worker)
 
     def _next_trusted(self) -> Worker | None:

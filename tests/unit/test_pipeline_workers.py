@@ -1,0 +1,67 @@
+"""Workers of a search that are given up for others: a pipeline on simulated workers, in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+from unittest import mock
+
+import pytest
+
+from benchmarks.virtual.clock import Clock
+from benchmarks.virtual.cluster import VirtualCluster
+from benchmarks.virtual.results import Durations, candidate
+from evotune import pipeline as pipeline_module
+from evotune.locate import kernel_folder
+from evotune.pipeline import Event, Gone, Measured, Pipeline
+from evotune_workers.builder import BuildJob
+from evotune_workers.cluster import Cluster, Worker
+from evotune_workers.kernel_folder import load_kernel
+from evotune_workers.roster import Roster
+from evotune_workers.targets import known_device
+
+TRIALS = 12
+
+
+class Crowded(VirtualCluster):
+    """One whose workers others want."""
+
+    wanted_by_others: tuple[Worker, ...] = ()
+    dismissed: tuple[Worker, ...] = ()
+
+    @property
+    def surplus(self) -> tuple[Worker, ...]:
+        """What has to be given up, until it is."""
+        return tuple(worker for worker in self.wanted_by_others if worker not in self.dismissed)
+
+    def dismiss(self, worker: Worker) -> None:
+        """As a Roster."""
+        self.dismissed = (*self.dismissed, worker)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Crowded]:
+    made = Crowded(Clock(), 2, 1, known_device("sm_89"), Durations.load("h200"))
+    with mock.patch.object(pipeline_module, "ray", made):
+        yield made
+
+
+def test_a_worker_that_others_want_does_what_it_has_in_hand_and_gets_nothing_more(cluster: Crowded) -> None:
+    variant = load_kernel(kernel_folder("attention_fwd")).variant("sm80")
+    pipeline = Pipeline(cast("Cluster", cluster), cast("Roster", cluster), variant, (1, 2, 3))
+    durations = Durations.load("h200")
+    for number in range(TRIALS):
+        pipeline.enqueue(candidate(BuildJob(number, {}, "sm80", "sm_89", ("mission",)), durations.of(number)))
+    given = pipeline.dispatch({})
+    assert len(given) == 4, "each has a job ahead"
+    leaving, staying = cluster.workers
+    cluster.wanted_by_others = (leaving,)
+    seen: list[Event] = []
+    while sum(isinstance(event, Measured) for event in seen) < TRIALS:
+        seen += pipeline.wait(10.0)
+        given += pipeline.dispatch({})
+    assert cluster.dismissed == (leaving,)
+    [gone] = [event for event in seen if isinstance(event, Gone)]
+    assert gone.worker is leaving and gone.text.endswith("is given up for other searches")
+    assert sum(worker is leaving for worker, _ in given) == 2
+    assert sum(worker is staying for worker, _ in given) == TRIALS - 2
