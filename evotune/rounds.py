@@ -13,7 +13,7 @@ from evotune.canary import Canaries
 from evotune.interrupt import Interrupt
 from evotune.ledger import Ledger
 from evotune.loop import ClusterWork, Doubted, SearchLoop
-from evotune.pipeline import Pipeline
+from evotune.pipeline import JOBS_AHEAD, Pipeline
 from evotune.plan import Plan
 from evotune.progress import Reporter, TrialLine
 from evotune.reuse import Reuse
@@ -70,11 +70,16 @@ class Rounds:
         seeds = search_seeds(self.plan.seed)
         pipeline = Pipeline(self.cluster, self.roster, self.plan.variant, seeds, canaries)
         work = ClusterWork(self.plan, pipeline, ledger, self.reporter)
-        loop = SearchLoop(work, ledger, self.interrupt, budget=self.plan.budget, batch=self.cluster.cores)
+        loop = SearchLoop(work, ledger, self.interrupt, budget=self.plan.budget, batch=self._batch())
         try:
             return loop.run(trials)
         finally:
             self.idle_share = pipeline.idle_share
+
+    def _batch(self) -> int:
+        """A proposal for each core that builds, and for each job of a worker: a cluster's cores may be yet to come."""
+        jobs = JOBS_AHEAD * self.roster.wanted if self.roster is not None else 0
+        return max(self.cluster.cores, jobs)
 
     def _take_back(self, doubted: Doubted, ledger: Ledger) -> tuple[StoredTrial, ...]:
         """The trials as they are without what is doubted."""

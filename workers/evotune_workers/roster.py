@@ -96,6 +96,11 @@ class Roster:
         return tuple(seat.worker for seat in self._seats if seat.worker is not None)
 
     @property
+    def wanted(self) -> int:
+        """How many workers there are to be."""
+        return len(self._seats) if self._wanted is None else self._wanted
+
+    @property
     def futures(self) -> tuple[Any, ...]:
         """What tells that a worker has come: for `take`."""
         return tuple(self._awaited)
