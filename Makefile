@@ -19,8 +19,9 @@ search: $(INSTALLED)
 	$(BIN)/evotune search --budget 200
 
 # What times kernels on the CPU runs alone; the rest side by side, and idle threads leave their core to the neighbour.
+# Files in their order, so that the many small ones of tests/unit fill the gaps at the end.
 test: lint
-	OMP_WAIT_POLICY=passive $(BIN)/pytest -m "not gpu and not storm and not quiet" --numprocesses 2 --dist loadfile
+	OMP_WAIT_POLICY=passive $(BIN)/pytest -m "not gpu and not storm and not quiet" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/pytest -m "not gpu and not storm and quiet"
 
 # What times kernels runs alone: nothing else should run on the machine.

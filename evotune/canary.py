@@ -52,6 +52,7 @@ class Canaries:
         """There is no worker, and no canary yet."""
         self.candidate: Candidate | None = None
         self._health: dict[str, Health] = {}
+        self._here: set[str] = set()
 
     @property
     def doubting(self) -> bool:
@@ -62,13 +63,15 @@ class Canaries:
         """It is there, and trusted as far as one of its name was before."""
         health = self._health.setdefault(worker.name, Health(worker))
         health.worker, health.asked = worker, False
+        self._here.add(worker.name)
 
     def gone(self, worker: Worker) -> Verdict | None:
         """It was lost, or given up: one that was doubted cannot show itself good any more."""
-        health = self._health[worker.name]
-        if not health.doubted:
+        self._here.discard(worker.name)
+        health = self._health.get(worker.name)
+        if health is None or not health.doubted:
             return None
-        return Verdict(health.worker, "quarantined", "it was lost while it was doubted", _sorted(health.unverified))
+        return Verdict(health.worker, "quarantined", "it went while it was doubted", _sorted(health.unverified))
 
     def trusted(self, worker: Worker) -> bool:
         """Whether it may measure trials."""
@@ -121,7 +124,8 @@ class Canaries:
     def begin_again(self, verdict: Verdict) -> None:
         """Goes on without the worker if it is quarantined; whatever was given out is forgotten."""
         if verdict.kind == "quarantined":
-            del self._health[verdict.worker.name]
+            self._health.pop(verdict.worker.name, None)
+            self._here.discard(verdict.worker.name)
         for health in self._health.values():
             health.asked = False
 
@@ -155,7 +159,7 @@ class Canaries:
 
     def _odd(self, health: Health, reason: str) -> Verdict:
         health.latest = None
-        if health.doubted:
+        if health.doubted or health.worker.name not in self._here:
             return Verdict(health.worker, "quarantined", reason, _sorted(health.unverified))
         health.doubted = True
         return Verdict(health.worker, "odd", reason)

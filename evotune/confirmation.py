@@ -20,6 +20,7 @@ from evotune_workers.alone import Alone
 from evotune_workers.builder import BuildJob
 from evotune_workers.cluster import Cluster, Worker
 from evotune_workers.jobs import Candidate, ConfirmJob, Measurement
+from evotune_workers.outpost import Unfit
 
 FINALISTS = 5
 # When every finalist of a round fails, the next best are tried; more rounds would only hide that something is wrong.
@@ -81,7 +82,7 @@ class Confirmation:
             BuildJob(trial.number, trial.configuration, variant, self.plan.target, self.plan.workloads)
             for trial in finalists
         ]
-        candidates = self._result([self.lab.build(job) for job in jobs])
+        candidates = self._built(jobs)
         if candidates is None or any(built.build.binary is None for each in candidates for built in each.builds):
             return False
         confirm = ConfirmJob(tuple(candidates), variant, confirmation_seeds(self.plan.seed))
@@ -91,6 +92,17 @@ class Confirmation:
         for trial, candidate, measurement in zip(finalists, candidates, results[0], strict=True):
             self._record(trial, candidate, measurement)
         return any(measurement.failed_gate is None for measurement in results[0])
+
+    def _built(self, jobs: list[BuildJob]) -> list[Candidate] | None:
+        """None when the search is interrupted. Raises ToolchainError where no node can build."""
+        while True:
+            found: list[Candidate | Unfit] | None = self._result([self.lab.build(job) for job in jobs])
+            unfit = [each for each in found or () if isinstance(each, Unfit)]
+            if not unfit:
+                return None if found is None else [each for each in found if isinstance(each, Candidate)]
+            for each in unfit:
+                assert isinstance(self.lab, Cluster), "only a cluster has nodes"
+                self.lab.asked_elsewhere(each)
 
     def _record(self, trial: StoredTrial, candidate: Candidate, measurement: Measurement) -> None:
         if measurement.reason is not None:

@@ -16,6 +16,7 @@ from evotune.progress import Reporter
 from evotune_db import Database
 from evotune_workers.alone import Alone
 from evotune_workers.cluster import Cluster, ClusterError, Worker
+from evotune_workers.compilers.build import ToolchainError
 from evotune_workers.roster import Roster
 
 # A worker that is lost meanwhile is replaced, so often in all.
@@ -49,7 +50,7 @@ class Finals:
                     confirmation = Confirmation(self.plan, lab, worker, self.database, self.reporter, self.interrupt)
                     confirmation.run(search_id)
                 return
-            except (RayError, ClusterError) as error:
+            except (RayError, ClusterError, ToolchainError) as error:
                 if worker is None or not isinstance(error, RayActorError) or attempt == ATTEMPTS:
                     self.reporter.note(f"the best could not be confirmed: {last_line(error)}")
                     return

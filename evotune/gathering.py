@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+from ray.exceptions import RayError
+
+from evotune.endings import last_line
 from evotune.errors import UserError
 from evotune.interrupt import Interrupt
 from evotune.plan import Plan
@@ -25,14 +28,16 @@ def gathered(cluster: Cluster, plan: Plan, gpus: int | None, reporter: Reporter,
         _wait(roster, plan.target, reporter, interrupt)
     except ClusterError as error:
         raise UserError(str(error)) from error
+    except RayError as error:
+        raise UserError(f"a measuring worker must start, got: {last_line(error)}") from error
     return roster
 
 
 def _wait(roster: Roster, target: str, reporter: Reporter, interrupt: Interrupt) -> None:
     begun, first, told = time.monotonic(), None, False
     while roster.futures or not roster.workers:
-        if interrupt.pressed:
-            raise UserError("the search was interrupted before a worker had come, and nothing of it is recorded")
+        if interrupt.pressed or interrupt.out_of_time:
+            raise UserError("the search ended before a worker had come, and nothing was added to the record")
         for change in roster.assembled(STEP_SECONDS):
             if change.kind == "refused":
                 reporter.note(change.text)

@@ -191,17 +191,17 @@ class Pipeline:
         if self._roster is None:
             return []
         self._roster.look()
-        self._leaving.update(self._roster.surplus)
+        gone: list[Event] = [Gone(worker, f"{worker.name} did not come back") for worker in self._roster.departed()]
+        self._leaving.update(worker for worker in self._roster.surplus if worker in self._here)
         if not self._leaving:
-            return []
+            return gone
         self._idle = [worker for worker in self._idle if worker not in self._leaving]
         in_hand = {worker for each in (self._measuring, self._reading) for worker, _ in each.values()}
-        leaving = self._leaving - in_hand - set(self._diagnoses.workers)
-        for worker in leaving:
-            self._leaving.remove(worker)
+        for worker in self._leaving - in_hand - set(self._diagnoses.workers):
             if self._farewell(worker):
                 self._roster.dismiss(worker)
-        return [Gone(worker, f"{worker.name} is given up for other searches") for worker in leaving]
+                gone.append(Gone(worker, f"{worker.name} is given up for other searches"))
+        return gone
 
     def _take(self, future: Any) -> list[Event]:
         if future in self._building:
@@ -243,9 +243,13 @@ class Pipeline:
         change = self._roster.take(future)
         if change is None:
             return []
-        if change.worker is not None:
-            self._welcome(change.worker)
-        return [Told(change.text)]
+        if change.worker is None:
+            return [Told(change.text)]
+        self._welcome(change.worker)
+        came: list[Event] = [Told(change.text)]
+        if change.former is not None and change.former.name != change.worker.name:
+            came.append(Gone(change.former, f"{change.former.name} did not come back"))
+        return came
 
     def _welcome(self, worker: Worker) -> None:
         self._here.add(worker)
@@ -257,6 +261,7 @@ class Pipeline:
         if worker not in self._here:
             return False
         self._here.remove(worker)
+        self._leaving.discard(worker)
         self._idle = [idle for idle in self._idle if idle is not worker]
         return True
 

@@ -26,6 +26,7 @@ def resumed_plan(stored: StoredSearch, request: SearchRequest) -> Plan:
             sampler=record.sampler,
             seed=record.seed,
             ray_address=request.ray_address,
+            gpus=request.gpus,
             # Searches that are older than these options have no word about them.
             build_only=bool(record.options.get("build_only")),
             reuse=bool(record.options.get("reuse", True)),

@@ -58,6 +58,8 @@ def resume_command(search_id: int, request: SearchRequest) -> str:
     parts.append(f"--resume {search_id}")
     if request.ray_address:
         parts.append(f"--ray-address {shlex.quote(request.ray_address)}")
+    if request.gpus:
+        parts.append(f"--gpus {request.gpus}")
     return " ".join(parts) + database_url.option(request.db)
 
 

@@ -80,6 +80,10 @@ class VirtualCluster:
         """Nobody else wants one."""
         return ()
 
+    def departed(self) -> list[Worker]:
+        """Nobody is lost."""
+        return []
+
     def look(self) -> None:
         """Nothing changes."""
 

@@ -47,7 +47,8 @@ def posing_outpost() -> Any:
                 return Unfit(here.get_node_id(), "a host", "its GPU must be usable, it is not")
             device = known_device(kind or TARGET)
             uuid = f"{here.get_node_id()} {place}"
-            return Post(here.get_node_id(), "a host", place, replace(device, uuid=uuid), node_versions())
+            instance = str(os.getpid())
+            return Post(here.get_node_id(), "a host", place, instance, replace(device, uuid=uuid), node_versions())
 
         def node(self) -> str:
             return str(ray.get_runtime_context().get_node_id())
@@ -156,8 +157,34 @@ def test_gpus_of_another_kind_on_a_node_that_does_not_say_what_it_has_are_found_
 ) -> None:
     cluster.add(num_gpus=1, env_vars={"POSING": "sm_80"})
     made = roster()
-    [told] = until(lambda: not made.futures, made)
-    assert told == ("a host does not measure: its device must be of target sm_89, got NVIDIA A100 SXM4 80GB (sm_80)")
+    with pytest.raises(ClusterError, match=r"its device must be of target sm_89, got NVIDIA A100 SXM4 80GB \(sm_80\)"):
+        until(lambda: False, made)
+
+
+def test_a_quarantined_gpu_is_given_to_nobody_and_its_neighbour_works_on(
+    cluster: NodesHere, roster: MakeRoster
+) -> None:
+    cluster.add(**l4(2))
+    made = roster(wanted=3)
+    until(lambda: len(made.workers) == 2, made)
+    bad, good = made.workers
+    made.quarantine(bad)
+    for _ in range(30):
+        made.assembled(0.1)
+        assert made.workers == (good,) and not made.surplus
+    cluster.add(**l4())
+    until(lambda: len(made.workers) == 2, made)
+    assert good in made.workers
+
+
+def test_a_restarted_worker_is_another_process(cluster: NodesHere, roster: MakeRoster) -> None:
+    cluster.add(**l4())
+    made = roster()
+    until(lambda: len(made.workers) == 1, made)
+    [before] = made.workers
+    made.restart(before)
+    assert until(lambda: len(made.workers) == 1, made) == [f"{before.name} has come"]
+    assert made.workers[0] is not before
 
 
 def test_a_cluster_without_such_a_gpu_is_told_what_it_has_and_what_to_do(

@@ -171,6 +171,7 @@ def test_a_doubted_worker_that_is_lost_is_quarantined_and_what_it_measured_is_me
     made = canaries(A, B)
     made.measured(B, candidate(1), passed())
     assert made.gone(B) is None, "nothing speaks against what it measured"
+    made.join(B)
     assert told(read(made, B, passed(own_us=130))) == [("b", "odd", ())]
     verdict = made.gone(B)
     assert verdict is not None and told([verdict]) == [("b", "quarantined", (1,))]
@@ -186,3 +187,19 @@ def test_a_worker_that_comes_back_is_thought_of_as_before() -> None:
     made.join(again)
     assert not made.trusted(again) and made.due(again)
     assert told(read(made, again, passed())) == [("b", "good", (1,))]
+
+
+def test_a_worker_that_went_and_is_found_odd_by_another_is_not_waited_for() -> None:
+    made = joined(A, B)
+    made.measured(A, candidate(0), passed(own_us=150))
+    made.gone(A)
+    assert told(read(made, B, passed())) == [("b", "good", ()), ("a", "quarantined", (0,))]
+
+
+def test_a_restarted_worker_that_comes_back_elsewhere_is_quarantined() -> None:
+    made = canaries(A, B)
+    made.measured(B, candidate(1), passed())
+    assert told(read(made, B, passed(own_us=130))) == [("b", "odd", ())]
+    made.join(Worker("elsewhere", GPU, None))
+    verdict = made.gone(B)
+    assert verdict is not None and told([verdict]) == [("b", "quarantined", (1,))]

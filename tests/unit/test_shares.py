@@ -14,6 +14,17 @@ def asked(deal: Deal, now: float, gpus: int = 4, **wants: int) -> dict[str, int]
     return {name: deal.ask(name, 0, wanted, gpus, now) for name, wanted in wants.items()}
 
 
+def test_searches_that_want_more_than_there_are_share_those_that_exist() -> None:
+    deal, holds = Deal(), {"a": 0, "b": 0}
+    for second in range(20):
+        for name in holds:
+            allowed = deal.ask(name, holds[name], 8, 4, float(second))
+            free = 4 - sum(held for other, held in holds.items() if other != name)
+            holds[name] = min(allowed, free)
+    assert holds == {"a": 2, "b": 2}
+    assert deal.ask("a", 2, 8, 4, 20.0) > 2, "and both then ask the cluster to grow"
+
+
 def test_a_search_alone_gets_what_it_wants_also_what_the_cluster_has_yet_to_bring() -> None:
     assert asked(Deal(), 0.0, gpus=4, a=4) == {"a": 4}
     assert asked(Deal(), 0.0, gpus=0, a=8) == {"a": 8}

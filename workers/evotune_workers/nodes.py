@@ -23,6 +23,7 @@ class Nodes:
         self.grows = grows
         self._alive: dict[str, Mapping[str, Any]] = {}
         self._ruled_out: set[str] = set()
+        self._settled: str | None = None
         self.look()
 
     def look(self) -> None:
@@ -47,6 +48,10 @@ class Nodes:
         _, fit = self._choice(target)
         return sum(int(self._alive[node]["GPU"]) for node in fit)
 
+    def settle(self, target: str) -> None:
+        """A worker has come: its kind of GPU is that of the search."""
+        self._settled = self._settled or self._choice(target)[0]
+
     def gpu_options(self, target: str) -> dict[str, Any]:
         """Options of an actor on a GPU of that kind, on none of the nodes that are ruled out."""
         kind, fit = self._choice(target)
@@ -60,15 +65,16 @@ class Nodes:
         return {"label_selector": {ID_LABEL: f"!in({','.join(passed_over)})"}} if passed_over else {}
 
     def others_than(self, nodes: set[str]) -> bool:
-        """Whether there are, or may come, any nodes but these."""
+        """Whether there are any nodes but these."""
         self.look()
-        return self.grows or bool(self._alive.keys() - nodes)
+        return bool(self._alive.keys() - nodes)
 
     def nothing_for(self, target: str) -> str:
         """Why a search for that target has nothing to measure on."""
         found = sorted({kind for resources in self._alive.values() for kind in _kinds(resources)})
         has = ", ".join(found) or "no GPU"
-        asked = f", --gpus N to ask an autoscaling cluster for {self._choice(target)[0]}" if self.grows else ""
+        kind = self._choice(target)[0] or "them"
+        asked = f", --gpus N to ask an autoscaling cluster for {kind}" if self.grows else ""
         what = f"a node must have a device for the target {target}, this cluster has {has}"
         return f"{what}: pass another --target{asked}, or --build-only to compile without measuring"
 
@@ -84,9 +90,12 @@ class Nodes:
             for node, resources in self._alive.items()
             if node not in self._ruled_out and resources.get("GPU")
         }
-        known = accelerator_types(target)
+        if not self.grows:
+            return None, list(usable)  # Ray names a machine's first GPU, and it may have others: each says what it is
+        known = (self._settled,) if self._settled is not None else accelerator_types(target)
         having = {kind: [node for node, kinds in usable.items() if kind in kinds] for kind in known}
-        most = max(known, key=lambda kind: len(having[kind]), default=None)
+        counts = {kind: sum(int(self._alive[node]["GPU"]) for node in nodes) for kind, nodes in having.items()}
+        most = max(known, key=lambda kind: counts[kind], default=None)
         if most is not None and having[most]:
             return most, having[most]
         unknown = [node for node, kinds in usable.items() if not any(known_accelerator(kind) for kind in kinds)]

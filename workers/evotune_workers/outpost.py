@@ -10,6 +10,8 @@ import contextlib
 import os
 import pickle
 import socket
+import subprocess
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,12 +43,13 @@ class Unfit:
 class Post:
     """Where a measuring actor stands: its node, and its device with what results on it depend on.
 
-    `place` tells a node's GPUs apart.
+    `place` tells a node's GPUs apart, `instance` one process of the actor from the next.
     """
 
     node: str
     host: str
     place: str
+    instance: str
     device: Device
     versions: Mapping[str, str]
 
@@ -77,9 +80,10 @@ class Outpost:
     def __init__(self, cuda: bool, package: bytes) -> None:
         """Of a pickled KernelPackage. Raises nothing that a node is at fault for: `describe` tells."""
         self._unfit: Unfit | None = None
+        self._instance = str(uuid.uuid4())
         try:
             self._actor = _measuring_actor(cuda, package)
-        except (ImportError, RuntimeError) as error:
+        except (ImportError, RuntimeError, OSError, ValueError, subprocess.SubprocessError) as error:
             self._unfit = _unfit(error)
 
     def describe(self) -> Post | Unfit:
@@ -88,7 +92,7 @@ class Outpost:
             return self._unfit
         node, host = _whereabouts()
         place = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        return Post(node, host, place, self._actor.describe(), node_versions())
+        return Post(node, host, place, self._instance, self._actor.describe(), node_versions())
 
     def measure(self, job: Any) -> Measurement:
         """See Measurer."""
@@ -125,7 +129,8 @@ def _measuring_actor(cuda: bool, package: bytes) -> CpuMeasuringActor | CudaMeas
 
 
 def _unfit(error: Exception) -> Unfit:
-    return Unfit(*_whereabouts(), str(error).strip().splitlines()[-1])
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return Unfit(*_whereabouts(), lines[-1])
 
 
 def _whereabouts() -> tuple[str, str]:

@@ -8,6 +8,7 @@ another. A node that cannot be used is passed over from then on.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -44,24 +45,32 @@ class Worker:
 
 @dataclass(frozen=True)
 class Change:
-    """A worker can be given work, or a node turned out to be of no use; `text` says which, in a line."""
+    """A worker can be given work, or a node turned out to be of no use; `text` says which, in a line.
+
+    `former`: the worker that came back as this one, which has another name where Ray began it elsewhere.
+    """
 
     kind: Literal["came", "refused"]
     text: str
     worker: Worker | None = None
+    former: Worker | None = None
 
 
 @dataclass(eq=False)
 class Seat:
     """An actor that was asked for. `node`: the one that it must be on; `worker`: what has come.
 
-    `blocked`: it holds a GPU of another kind, which Ray would else give to the next.
+    `blocked`: it holds a GPU that must not measure, which Ray would else give to the next. `former`: the worker that
+    was lost, `instance` its process and `stale` one that was told to end, whose answers count no more.
     """
 
     actor: Any
     node: str | None
     worker: Worker | None = None
     blocked: bool = False
+    former: Worker | None = None
+    instance: str | None = None
+    stale: str | None = None
 
 
 class Roster:
@@ -80,7 +89,10 @@ class Roster:
         self._seats: list[Seat] = []
         self._awaited: dict[Any, Seat] = {}
         self._names: dict[tuple[str, str], str] = {}
-        self._model: str | None = None
+        self._model: tuple[str, Mapping[str, int]] | None = None
+        self._quarantined: set[str] = set()
+        self._departed: list[Worker] = []
+        self._bringing = False
         self._failures = 0
         self._allowed, self._crowded = 0, False
         self._refused: list[str] = []
@@ -104,6 +116,16 @@ class Roster:
     def futures(self) -> tuple[Any, ...]:
         """What tells that a worker has come: for `take`."""
         return tuple(self._awaited)
+
+    @property
+    def nobody_left(self) -> bool:
+        """Whether there is no worker, and none to come."""
+        return not self.workers and not self._awaited and not self._crowded
+
+    def departed(self) -> list[Worker]:
+        """Workers that were lost and will not come back, each told once."""
+        told, self._departed = self._departed, []
+        return told
 
     @property
     def surplus(self) -> tuple[Worker, ...]:
@@ -132,6 +154,9 @@ class Roster:
         if not self._seats and (not self._nodes.grows or (self._refused and self._model is None)):
             raise ClusterError(self._nobody("there is none"))
         bringing = self._nodes.grows and self._target != CPU and not self._nodes.gpus(self._target)
+        if self._bringing and not bringing:
+            self._had_one = time.monotonic()  # the machine is there: its worker has yet to start
+        self._bringing = bringing
         limit = GROWTH_SECONDS if bringing else START_SECONDS
         if time.monotonic() - self._had_one > limit:
             raise ClusterError(self._nobody(f"none has come within {limit:.0f} s"))
@@ -151,24 +176,36 @@ class Roster:
         self._failures = 0
         if isinstance(post, Unfit):
             return self._refuse(seat, post)
+        if post.instance == seat.stale:
+            time.sleep(RETURN_SECONDS)
+            self._await(seat)
+            return None
+        if self._is_quarantined(post):
+            self._hold_or_drop(seat, post)
+            return None
         if (reason := difference(self._here, post.versions)) is not None:
             return self._refuse(seat, Unfit(post.node, post.host, reason))
         if (reason := self._other_device(post.device)) is not None:
-            seat.blocked = True
+            self._hold_or_drop(seat, post)
             return self._tell(f"{post.host} does not measure: {reason}")
-        self._model = post.device.name
+        self._model = _model(post.device)
+        self._nodes.settle(self._target)
         seat.worker = Worker(self._name(post), post.device, seat.actor)
-        return Change("came", f"{seat.worker.name} has come", seat.worker)
+        former, seat.former, seat.instance = seat.former, None, post.instance
+        return Change("came", f"{seat.worker.name} has come", seat.worker, former)
 
     def lost(self, worker: Worker) -> None:
         """Its process has died; it comes back when Ray has begun it again."""
         for seat in self._seats:
             if seat.worker is worker:
-                seat.worker = None
+                seat.worker, seat.former = None, worker
                 self._await(seat)
 
     def restart(self, worker: Worker) -> None:
         """Gives it a fresh process; what it had in hand is lost, and it comes back as another."""
+        for seat in self._seats:
+            if seat.worker is worker:
+                seat.stale = seat.instance
         ray.kill(worker.actor, no_restart=False)
         self.lost(worker)
 
@@ -177,10 +214,20 @@ class Roster:
         self._drop(next(seat for seat in self._seats if seat.worker is worker))
 
     def quarantine(self, worker: Worker) -> None:
-        """Ends it, if it is still there, and asks for none on its node again."""
-        self._nodes.rule_out(next(node for (node, _), name in self._names.items() if name == worker.name))
-        if worker in self.workers:
-            self.dismiss(worker)
+        """Its device measures no more: a GPU is held, so that Ray gives it to no other; a node is passed over."""
+        seats = [seat for seat in self._seats if worker in (seat.worker, seat.former)]
+        if self._target == CPU:
+            self._nodes.rule_out(next(node for (node, _), name in self._names.items() if name == worker.name))
+            for seat in seats:
+                seat.former = None
+                self._drop(seat)
+        else:
+            self._quarantined.add(worker.device.uuid)
+            for seat in seats:
+                seat.former = None
+                if seat.worker is worker:
+                    seat.worker, seat.blocked = None, True
+        self._fill()
 
     def keep_only(self, worker: Worker) -> None:
         """Ends all others, and asks for no more."""
@@ -212,11 +259,12 @@ class Roster:
                 self._sit(Seat(_Outpost.options(scheduling_strategy=where).remote(False, self._package), node))
 
     def _fill_gpus(self) -> None:
-        there = self._nodes.gpus(self._target)
+        held = sum(seat.blocked for seat in self._seats)
+        there = max(0, self._nodes.gpus(self._target) - held)
         wanted = there if self._wanted is None else self._wanted
         share = self._share
         self._allowed = wanted if share is None else share.allowed(len(self.workers), wanted, there)
-        self._crowded = self._allowed < wanted
+        self._crowded = self._allowed < min(wanted, there)
         usable = [seat for seat in self._seats if not seat.blocked]
         for seat in usable[self._allowed :]:
             if seat.worker is None:
@@ -234,6 +282,8 @@ class Roster:
 
     def _drop(self, seat: Seat) -> None:
         self._seats.remove(seat)
+        if seat.former is not None:
+            self._departed.append(seat.former)
         self._awaited = {future: each for future, each in self._awaited.items() if each is not seat}
         ray.kill(seat.actor)
 
@@ -243,20 +293,35 @@ class Roster:
         if seat.node is not None and not self._nodes.alive(seat.node):
             return
         self._failures += 1
-        if self._failures >= FAILURES_MOST or not self._nodes.grows:
+        if not self.workers and (self._failures >= FAILURES_MOST or not self._nodes.grows):
             raise ClusterError(f"a measuring worker must start, got: {in_one_line(error)}")
 
     def _other_device(self, device: Device) -> str | None:
         """Figures of two devices do not compare."""
         if device.target != self._target:
             return f"its device must be of target {self._target}, got {device.name} ({device.target})"
-        if self._model not in (None, device.name):
-            return f"its device must be {self._model} as the others', got {device.name}"
+        if self._model not in (None, _model(device)):
+            return f"its device must be {self._model[0]} with the limits of the others', got {device.name}"
         return None
+
+    def _is_quarantined(self, post: Post) -> bool:
+        return post.device.uuid in self._quarantined
+
+    def _hold_or_drop(self, seat: Seat, post: Post) -> None:
+        """A GPU here, or one that is quarantined, is held; other nodes have GPUs of one kind, and are passed over."""
+        if self._target != CPU and (not self._nodes.grows or self._is_quarantined(post)):
+            seat.blocked = True
+            if seat.former is not None:
+                self._departed.append(seat.former)
+                seat.former = None
+            return
+        self._drop(seat)
+        self._nodes.rule_out(post.node)
 
     def _refuse(self, seat: Seat, unfit: Unfit) -> Change:
         self._drop(seat)
         self._nodes.rule_out(unfit.node)
+        self._fill()
         return self._tell(f"{unfit.host} does not measure: {unfit.reason}")
 
     def _tell(self, reason: str) -> Change:
@@ -275,6 +340,11 @@ class Roster:
             count = sum(each == name or each.startswith(f"{name} (") for each in self._names.values())
             self._names[device] = f"{name} ({count + 1})" if count else name
         return self._names[device]
+
+
+def _model(device: Device) -> tuple[str, Mapping[str, int]]:
+    """What the figures of two devices must have in common to be compared."""
+    return device.name, device.limits
 
 
 _Outpost = ray.remote(num_cpus=0, max_restarts=-1)(Outpost)

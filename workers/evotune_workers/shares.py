@@ -9,11 +9,12 @@ its turn. Nobody takes a GPU from anybody: who holds more than it may gives one 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayError
 
 # A turn. Giving a GPU up and starting a worker on it takes some 10 s, of which this makes 8 %.
 TURN_SECONDS = 120.0
@@ -49,11 +50,12 @@ class Deal:
     def ask(self, name: str, holds: int, wants: int, gpus: int, now: float) -> int:
         """How many GPUs this search may hold, of `gpus` that the cluster has as far as it knows."""
         self._hear(name, holds, wants, gpus, now)
-        basis = (tuple((each, asker.wants) for each, asker in sorted(self._askers.items())), self._available())
+        there = max(asker.gpus for asker in self._askers.values())
+        basis = (tuple((each, asker.wants) for each, asker in sorted(self._askers.items())), there)
         if basis != self._basis or now - self._since >= TURN_SECONDS:
             self._basis, self._since = basis, now
-            self._dealt = self._deal()
-        return self._dealt[name]
+            self._dealt = self._deal(there, dict.fromkeys(self._askers, 0))
+        return self._with_growth(there)[name]
 
     def leave(self, name: str) -> None:
         """The search has ended."""
@@ -71,12 +73,18 @@ class Deal:
             had = before.had + before.holds * (now - before.asked)
         self._askers[name] = Asker(holds, wants, gpus, now, had)
 
-    def _available(self) -> int:
-        """A search that wants more than there are says that the cluster can grow to as many."""
-        return max(max(asker.gpus, asker.wants) for asker in self._askers.values())
+    def _with_growth(self, there: int) -> dict[str, int]:
+        """A search that wants more than there are says that the cluster can grow to as many. These are asked for when
+        everybody has what is dealt of those that exist, so that none is waited for that another could give up.
+        """
+        most = max(asker.wants for asker in self._askers.values())
+        waiting = any(asker.holds < self._dealt[name] for name, asker in self._askers.items())
+        if most <= there or (waiting and len(self._askers) > 1):
+            return self._dealt
+        return self._deal(most - there, self._dealt)
 
-    def _deal(self) -> dict[str, int]:
-        left, dealt = self._available(), dict.fromkeys(self._askers, 0)
+    def _deal(self, left: int, before: Mapping[str, int]) -> dict[str, int]:
+        dealt = dict(before)
         in_turn = sorted(self._askers, key=lambda name: (self._askers[name].had, name))
         while left > 0 and (wanting := [name for name in in_turn if dealt[name] < self._askers[name].wants]):
             for name in wanting[:left]:
@@ -135,6 +143,6 @@ class Share:
     def _take(self) -> None:
         try:
             self._allowed = ray.get(self._answer)
-        except RayActorError:
+        except RayError:
             # It lives as long as the search that made it; the next who asks makes another.
             self._actor = None

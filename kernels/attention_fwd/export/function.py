@@ -23,13 +23,25 @@ MANIFEST = json.loads((FOLDER / "manifest.json").read_text())
 DEVICE_TYPE = "cpu" if MANIFEST["target"] == "cpu" else "cuda"
 # Plans are small; a process that meets more shapes than this starts over.
 MOST_PLANS = 4096
-# Stands in for a scale of 0, which kernels do not take: times any score it is nothing, times -infinity it is that.
-NEXT_TO_ZERO = 2.0**-100
+# Stands in for a scale of 0, which kernels do not take: the least normal number. Times a score it is next to nothing,
+# times -infinity it is that.
+NEXT_TO_ZERO = 2.0**-126
 
 Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 _plans: dict[tuple[object, ...], Run] = {}
-# What torch.compile looks at tensors by; where a torch has it no more, calls take the longer way.
-_TensorGuards: Any = getattr(torch._C._dynamo.guards, "TensorGuards", None)
+
+
+def _tensor_guards() -> Any:
+    """What torch.compile looks at tensors by; None in a torch that has it otherwise: calls then take the longer way."""
+    try:
+        guards = torch._C._dynamo.guards.TensorGuards
+        guards(torch.empty(0), torch.empty(0), dynamic_dims_sizes=None, dynamic_dims_strides=None)  # type: ignore[misc, arg-type]  # the stub is another signature's
+    except (AttributeError, TypeError):
+        return None
+    return guards
+
+
+_TensorGuards = _tensor_guards()
 _latest: Latest | None = None
 
 
@@ -148,7 +160,8 @@ def _remember(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None, run: Run
 ) -> None:
     global _latest
-    if _TensorGuards is not None:
+    # Of one tensor that is given twice a guard says no every time.
+    if _TensorGuards is not None and k is not v and q is not k and q is not v:
         guards = _TensorGuards(q, k, v, dynamic_dims_sizes=None, dynamic_dims_strides=None)
         _latest = Latest(is_causal, scale, guards.check, run)
 
@@ -188,6 +201,7 @@ def _expanded(tensor: torch.Tensor, times: int) -> torch.Tensor:
 
 
 def _sdpa(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> torch.Tensor:
+    q, scale = _above_zero(q, scale)
     return scaled_dot_product_attention(q, k, v, is_causal=is_causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
 
 
