@@ -18,7 +18,8 @@ from unittest import mock
 
 import numpy as np
 
-from evotune.pipeline import Event, Measured, Pipeline
+from evotune.events import Event, Measured
+from evotune.pipeline import Pipeline
 from evotune.progress import PlainReporter
 from evotune.request import SearchRequest
 from evotune.search import run_search

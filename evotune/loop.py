@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from evotune.events import Built, CanaryRead, Event, Gone, Measured, Told
 from evotune.interrupt import Interrupt
 from evotune.ledger import Ledger
-from evotune.pipeline import Built, CanaryRead, Event, Gone, Measured, Pipeline, Told
+from evotune.pipeline import Pipeline
 from evotune.plan import Plan
 from evotune.progress import Reporter
 from evotune.readings import Verdict

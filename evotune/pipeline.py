@@ -10,14 +10,14 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from evotune.canary import Canaries
-from evotune.suspects import Diagnosed, Diagnoses, NotDiagnosed
+from evotune.events import Built, CanaryRead, Event, Gone, Measured, Told
+from evotune.suspects import Diagnoses
 from evotune_workers.builder import BuildJob
 from evotune_workers.cluster import Cluster, Worker
 from evotune_workers.jobs import Candidate, MeasureJob, Measurement
@@ -28,48 +28,6 @@ from evotune_workers.roster import Roster
 # A job that Ray lost, or that a busy machine left without a result, is given out this often in all.
 ATTEMPTS = 3
 JOBS_AHEAD = 2
-
-
-@dataclass(frozen=True)
-class Built:
-    """A build task came back, successful or not."""
-
-    candidate: Candidate
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A measurement came back."""
-
-    worker: Worker
-    candidate: Candidate
-    measurement: Measurement
-
-
-@dataclass(frozen=True)
-class CanaryRead:
-    """A worker's measurement of the canary came back."""
-
-    worker: Worker
-    measurement: Measurement
-
-
-@dataclass(frozen=True)
-class Told:
-    """Something to know of the cluster, in one line."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Gone:
-    """A worker was lost, or given up for other searches; it may come back as another of its name. `text`: in a line."""
-
-    worker: Worker
-    text: str
-
-
-Event = Built | Measured | CanaryRead | Diagnosed | NotDiagnosed | Told | Gone
 
 
 class Pipeline:

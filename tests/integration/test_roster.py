@@ -18,7 +18,8 @@ from evotune_workers.connection import ClusterError, connected
 from evotune_workers.node_versions import node_versions
 from evotune_workers.nodes import Nodes
 from evotune_workers.outpost import Post, Unfit
-from evotune_workers.roster import Roster, Worker
+from evotune_workers.roster import Roster
+from evotune_workers.seats import Worker
 from evotune_workers.shares import Share
 from evotune_workers.targets import known_device
 

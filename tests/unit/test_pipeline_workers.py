@@ -12,8 +12,9 @@ from benchmarks.virtual.clock import Clock
 from benchmarks.virtual.cluster import VirtualCluster
 from benchmarks.virtual.results import Durations, candidate
 from evotune import pipeline as pipeline_module
+from evotune.events import Event, Gone, Measured
 from evotune.locate import kernel_folder
-from evotune.pipeline import Event, Gone, Measured, Pipeline
+from evotune.pipeline import Pipeline
 from evotune_workers.builder import BuildJob
 from evotune_workers.cluster import Cluster, Worker
 from evotune_workers.kernel_folder import load_kernel

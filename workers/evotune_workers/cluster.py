@@ -20,7 +20,8 @@ from .jobs import ConfirmJob, DiagnoseJob, MeasureJob
 from .kernel_folder import KernelPackage
 from .nodes import Nodes
 from .outpost import Unfit
-from .roster import Roster, Worker
+from .roster import Roster
+from .seats import Worker
 from .shares import Share
 from .targets import CPU
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import ray
 from ray.exceptions import ActorUnavailableError, RayError
@@ -21,6 +20,7 @@ from .device import Device
 from .node_versions import difference, node_versions
 from .nodes import Nodes
 from .outpost import Outpost, Post, Unfit
+from .seats import Change, Names, Seat, Worker
 from .shares import Share
 from .targets import CPU
 
@@ -32,45 +32,6 @@ FAILURES_MOST = 3
 # Without any worker: one that only has to start; and one for which a machine has to be found and booted first.
 START_SECONDS = 120.0
 GROWTH_SECONDS = 900.0
-
-
-@dataclass(frozen=True, eq=False)
-class Worker:
-    """A measuring actor and the device that it owns. One that was lost and came back is another."""
-
-    name: str
-    device: Device
-    actor: Any
-
-
-@dataclass(frozen=True)
-class Change:
-    """A worker can be given work, or a node turned out to be of no use; `text` says which, in a line.
-
-    `former`: the worker that came back as this one, which has another name where Ray began it elsewhere.
-    """
-
-    kind: Literal["came", "refused"]
-    text: str
-    worker: Worker | None = None
-    former: Worker | None = None
-
-
-@dataclass(eq=False)
-class Seat:
-    """An actor that was asked for. `node`: the one that it must be on; `worker`: what has come.
-
-    `blocked`: it holds a GPU that must not measure, which Ray would else give to the next. `former`: the worker that
-    was lost, `instance` its process and `stale` one that was told to end, whose answers count no more.
-    """
-
-    actor: Any
-    node: str | None
-    worker: Worker | None = None
-    blocked: bool = False
-    former: Worker | None = None
-    instance: str | None = None
-    stale: str | None = None
 
 
 class Roster:
@@ -88,7 +49,7 @@ class Roster:
         self._here = node_versions()
         self._seats: list[Seat] = []
         self._awaited: dict[Any, Seat] = {}
-        self._names: dict[tuple[str, str], str] = {}
+        self._names = Names(target)
         self._model: tuple[str, Mapping[str, int]] | None = None
         self._quarantined: set[str] = set()
         self._departed: list[Worker] = []
@@ -190,7 +151,7 @@ class Roster:
             return self._tell(f"{post.host} does not measure: {reason}")
         self._model = _model(post.device)
         self._nodes.settle(self._target)
-        seat.worker = Worker(self._name(post), post.device, seat.actor)
+        seat.worker = Worker(self._names.of(post), post.device, seat.actor)
         former, seat.former, seat.instance = seat.former, None, post.instance
         return Change("came", f"{seat.worker.name} has come", seat.worker, former)
 
@@ -217,7 +178,7 @@ class Roster:
         """Its device measures no more: a GPU is held, so that Ray gives it to no other; a node is passed over."""
         seats = [seat for seat in self._seats if worker in (seat.worker, seat.former)]
         if self._target == CPU:
-            self._nodes.rule_out(next(node for (node, _), name in self._names.items() if name == worker.name))
+            self._nodes.rule_out(self._names.node(worker.name))
             for seat in seats:
                 seat.former = None
                 self._drop(seat)
@@ -331,15 +292,6 @@ class Roster:
     def _nobody(self, what: str) -> str:
         why = "; ".join(dict.fromkeys(self._refused)) or "other work may hold the devices"
         return f"a worker must measure, {what}: {why}"
-
-    def _name(self, post: Post) -> str:
-        """The same whenever a device of a node comes back; numbered where hosts have the same name."""
-        device = (post.node, post.device.uuid)
-        if device not in self._names:
-            name = f"cpu of {post.host}" if self._target == CPU else f"gpu {post.place} of {post.host}"
-            count = sum(each == name or each.startswith(f"{name} (") for each in self._names.values())
-            self._names[device] = f"{name} ({count + 1})" if count else name
-        return self._names[device]
 
 
 def _model(device: Device) -> tuple[str, Mapping[str, int]]:
