@@ -178,6 +178,16 @@ def test_a_quarantined_gpu_is_given_to_nobody_and_its_neighbour_works_on(
     assert good in made.workers
 
 
+def test_a_machine_whose_every_gpu_is_of_another_kind_is_told_at_once(cluster: NodesHere) -> None:
+    cluster.add(num_gpus=1, env_vars={"POSING": "sm_80"})
+    made = Roster(PACKAGE, TARGET, Nodes(grows=False))
+    try:
+        with pytest.raises(ClusterError, match=r"there is none: a host does not measure: its device must be of target"):
+            until(lambda: False, made)
+    finally:
+        made.close()
+
+
 def test_a_restarted_worker_is_another_process(cluster: NodesHere, roster: MakeRoster) -> None:
     cluster.add(**l4())
     made = roster()

@@ -71,7 +71,12 @@ class Roster:
     @property
     def wanted(self) -> int:
         """How many workers there are to be."""
-        return len(self._seats) if self._wanted is None else self._wanted
+        return len(self._usable) if self._wanted is None else self._wanted
+
+    @property
+    def _usable(self) -> list[Seat]:
+        """Seats that have a worker, or may get one."""
+        return [seat for seat in self._seats if not seat.blocked]
 
     @property
     def futures(self) -> tuple[Any, ...]:
@@ -112,7 +117,7 @@ class Roster:
         if self.workers or self._crowded:
             self._had_one = time.monotonic()
             return
-        if not self._seats and (not self._nodes.grows or (self._refused and self._model is None)):
+        if not self._usable and (not self._nodes.grows or (self._refused and self._model is None)):
             raise ClusterError(self._nobody("there is none"))
         bringing = self._nodes.grows and self._target != CPU and not self._nodes.gpus(self._target)
         if self._bringing and not bringing:
@@ -226,11 +231,10 @@ class Roster:
         share = self._share
         self._allowed = wanted if share is None else share.allowed(len(self.workers), wanted, there)
         self._crowded = self._allowed < min(wanted, there)
-        usable = [seat for seat in self._seats if not seat.blocked]
-        for seat in usable[self._allowed :]:
+        for seat in self._usable[self._allowed :]:
             if seat.worker is None:
                 self._drop(seat)
-        for _ in range(self._allowed - len(usable)):
+        for _ in range(self._allowed - len(self._usable)):
             options = self._nodes.gpu_options(self._target)
             self._sit(Seat(_Outpost.options(num_gpus=1, **options).remote(True, self._package), None))
 
