@@ -34,6 +34,12 @@ struct Tensors {
     float* workspace;
 };
 
+// A choice of code, as an argument of a generic lambda.
+template <bool of>
+struct Constant {
+    static constexpr bool value = of;
+};
+
 // What a warp knows about the rows it works on.
 struct Rows {
     int first;    // of the lane: its upper row of the first fragment
@@ -65,11 +71,12 @@ template <class Tiles>
 __device__ __forceinline__ void attend(
     Tiles& tiles, Output& output, RowStatistics& statistics, const Queries& queries, uint32_t queries_shared,
     const Problem& problem, const WorkItem& item, const Rows& rows, const Place& place, const Recording& record) {
-    const uint32_t keys_lane = lane_offset_chunks_first(place.lane), values_lane = values_offset(place);
+    const KeyOffsets key_offsets(lane_offset_chunks_first(place.lane));
+    const ValueOffsets value_offsets(values_offset(place));
 #pragma unroll 1
     for (int t = 0; t < item.tiles; ++t) {
         const int first_key = item.first_key(t) + place.kv_warp * warp_keys;
-        const uint32_t keys = tiles.acquire_keys(t) + keys_lane;
+        const uint32_t keys = tiles.acquire_keys(t);
         uint32_t values = 0;
 #pragma unroll
         for (int step = 0; step < steps; ++step) {
@@ -77,7 +84,7 @@ __device__ __forceinline__ void attend(
             const bool sees = step_key < rows.visible;
             Scores scores;
             if (sees) {
-                compute_scores(scores, queries, queries_shared, keys + step * step_n * row_bytes);
+                compute_scores(scores, queries, queries_shared, key_offsets, keys, step * step_n);
                 mask_where_needed(scores, problem, rows, step_key, place.lane);
                 record.scores(scores, step_key);
                 update_maxima(statistics, output, scores, problem.scale_log2, t > 0 || step > 0);
@@ -85,56 +92,69 @@ __device__ __forceinline__ void attend(
                 record.weights(scores, statistics, step_key);
             }
             if (step == steps - 1) tiles.release_keys();
-            if (step == 0) values = tiles.acquire_values(t) + values_lane;
-            if (sees) accumulate_output(output, statistics, scores, values + step * step_n * row_bytes);
+            if (step == 0) values = tiles.acquire_values(t);
+            if (sees) accumulate_output(output, statistics, scores, value_offsets, values, step * step_n);
         }
         tiles.release_values();
     }
 }
 
 // The same with the scores of the next step under way while this one's softmax is computed: tensor cores, the exponential's
-// unit and the ALUs then work at once within one warp.
+// unit and the ALUs then work at once within one warp. A tile whose keys all of the block's rows see has code of its own:
+// where masking is a branch, every score is copied behind it.
 template <class Tiles>
 __device__ __forceinline__ void attend_overlapped(
     Tiles& tiles, Output& output, RowStatistics& statistics, const Queries& queries, uint32_t queries_shared,
     const Problem& problem, const WorkItem& item, const Rows& rows, const Place& place, const Recording& record) {
-    const uint32_t keys_lane = lane_offset_chunks_first(place.lane), values_lane = values_offset(place);
+    const KeyOffsets key_offsets(lane_offset_chunks_first(place.lane));
+    const ValueOffsets value_offsets(values_offset(place));
     if (item.tiles == 0) return;
-    Scores scores;
-    uint32_t keys = tiles.acquire_keys(0) + keys_lane;
-    compute_scores(scores, queries, queries_shared, keys);
+    // A step's scores and the next one's, in turn; where a tile has an odd number of steps they change places at its end.
+    Scores both[2];
+    uint32_t keys = tiles.acquire_keys(0);
+    compute_scores(both[0], queries, queries_shared, key_offsets, keys, 0);
     if constexpr (steps == 1) tiles.release_keys();
-#pragma unroll 1
-    for (int t = 0; t < item.tiles; ++t) {
+    const auto attend_tile = [&](auto masked, int t) {
         const int first_key = item.first_key(t) + place.kv_warp * warp_keys;
         const bool more = t + 1 < item.tiles;
         uint32_t values = 0;
 #pragma unroll
         for (int step = 0; step < steps; ++step) {
             const bool last = step == steps - 1;
-            if (step == 0 && steps > 1) values = tiles.acquire_values_behind(t) + values_lane;
-            uint32_t next_keys = keys + (step + 1) * step_n * row_bytes;
-            if (last) next_keys = keys = tiles.acquire_keys_ahead(t, more) + keys_lane;
+            if (step == 0 && steps > 1) values = tiles.acquire_values_behind(t);
+            if (last) keys = tiles.acquire_keys_ahead(t, more);
             const int step_key = first_key + step * step_n;
-            mask_where_needed(scores, problem, rows, step_key, place.lane);
+            Scores &scores = both[step % 2], &next = both[(step + 1) % 2];
+            if constexpr (masked.value) mask_where_needed(scores, problem, rows, step_key, place.lane);
             record.scores(scores, step_key);
-            Scores next;
             if (!last || more) {
-                compute_scores(next, queries, queries_shared, next_keys);
+                compute_scores(next, queries, queries_shared, key_offsets, keys, last ? 0 : (step + 1) * step_n);
                 if (step == (steps == 1 ? 0 : steps - 2)) tiles.release_keys();
             }
             update_maxima(statistics, output, scores, problem.scale_log2, t > 0 || step > 0);
             exponentiate(scores, statistics, problem.scale_log2);
             record.weights(scores, statistics, step_key);
-            if (steps == 1) values = tiles.values_acquired_with_keys(t) + values_lane;
-            accumulate_output(output, statistics, scores, values + step * step_n * row_bytes);
+            if (steps == 1) values = tiles.values_acquired_with_keys(t);
+            accumulate_output(output, statistics, scores, value_offsets, values, step * step_n);
             if (last) tiles.release_values();
+        }
+        if constexpr (steps % 2 == 1) {
 #pragma unroll
             for (int m = 0; m < row_fragments; ++m)
 #pragma unroll
                 for (int n = 0; n < key_fragments; ++n)
 #pragma unroll
-                    for (int i = 0; i < 4; ++i) scores[m][n][i] = next[m][n][i];
+                    for (int i = 0; i < 4; ++i) both[0][m][n][i] = both[1][m][n][i];
+        }
+    };
+    const int seen_by_all = problem.causal ? min(problem.keys, item.first_row + 1) : problem.keys;
+#pragma unroll 1
+    for (int t = 0; t < item.tiles; ++t) {
+        // The same for all warps of the block: those of a group meet in barriers.
+        if (item.first_key(t) + tile_n <= seen_by_all) {
+            attend_tile(Constant<false>{}, t);
+        } else {
+            attend_tile(Constant<true>{}, t);
         }
     }
 }

@@ -74,9 +74,35 @@ __device__ __forceinline__ const uint32_t (&query_fragment(
     }
 }
 
-// scores = Q K^T over step_n keys that start at `keys` (an address with the lane's offset in it).
+// Where a lane points ldmatrix along a row, from the start of a tile, for every second chunk. Kept where registers abound.
+template <int pairs>
+struct LaneOffsets {
+    __device__ __forceinline__ explicit LaneOffsets(uint32_t first) : first_(first) {
+#pragma unroll
+        for (int pair = 0; pair < (kept ? pairs : 0); ++pair) {
+            offsets_[pair] = along_row(first, 2 * pair);
+            asm volatile("" : "+r"(offsets_[pair]));  // else they are worked out from the lane's number for every step
+        }
+    }
+
+    // Of a pair of chunks in the tile at `tile`, `rows` further down.
+    __device__ __forceinline__ uint32_t at(uint32_t tile, int pair, int rows) const {
+        if constexpr (kept) return tile + offsets_[pair] + rows * row_bytes;
+        return along_row(tile + first_, 2 * pair) + rows * row_bytes;
+    }
+
+  private:
+    static constexpr bool kept = row_fragments == 1 && head_dim == 64;
+    uint32_t first_;
+    uint32_t offsets_[kept ? pairs : 1];
+};
+
+using KeyOffsets = LaneOffsets<depth_steps>;
+using ValueOffsets = LaneOffsets<value_fragments / 2>;
+
+// scores = Q K^T over step_n keys of the tile at `keys`, from row `row` on.
 __device__ __forceinline__ void compute_scores(
-    Scores& scores, const Queries& queries, uint32_t queries_shared, uint32_t keys) {
+    Scores& scores, const Queries& queries, uint32_t queries_shared, const KeyOffsets& offsets, uint32_t keys, int row) {
 #pragma unroll
     for (int m = 0; m < row_fragments; ++m)
 #pragma unroll
@@ -91,11 +117,10 @@ __device__ __forceinline__ void compute_scores(
             for (int m = 0; m < row_fragments; ++m)
                 ldmatrix(loaded[m], along_row(queries_shared, 2 * depth) + m * 16 * row_bytes);
         }
-        const uint32_t keys_at_depth = along_row(keys, 2 * depth);
 #pragma unroll
         for (int n = 0; n < key_fragments; n += 2) {
             uint32_t b[4];
-            ldmatrix(b, keys_at_depth + n * 8 * row_bytes);
+            ldmatrix(b, offsets.at(keys, depth, row + n * 8));
 #pragma unroll
             for (int m = 0; m < row_fragments; ++m) {
                 const auto& a = query_fragment(queries, loaded, m, depth);
@@ -199,9 +224,10 @@ __device__ __forceinline__ void exponentiate(Scores& scores, RowStatistics& stat
 
 constexpr uint32_t ones = element == Element::float16 ? 0x3c003c00 : 0x3f803f80;
 
-// output += P V over step_n keys whose values start at `values` (an address with the lane's offset in it).
+// output += P V over step_n keys of the tile of values at `values`, from row `row` on.
 __device__ __forceinline__ void accumulate_output(
-    Output& output, RowStatistics& statistics, const Scores& probabilities, uint32_t values) {
+    Output& output, RowStatistics& statistics, const Scores& probabilities, const ValueOffsets& offsets,
+    uint32_t values, int row) {
 #pragma unroll
     for (int k = 0; k < key_fragments; k += 2) {
         uint32_t a[row_fragments][4];
@@ -216,7 +242,7 @@ __device__ __forceinline__ void accumulate_output(
 #pragma unroll
         for (int n = 0; n < value_fragments; n += 2) {
             uint32_t b[4];
-            ldmatrix_transposed(b, along_row(values, n) + k * 8 * row_bytes);
+            ldmatrix_transposed(b, offsets.at(values, n / 2, row + k * 8));
 #pragma unroll
             for (int m = 0; m < row_fragments; ++m) {
                 mma(output[m][n], a[m], b[0], b[1]);
