@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.quiet, pytest.mark.timeout(120)]
 SPIN = Path(__file__).parent.parent / "kernels" / "spin"
 SEEDS = (1, 2, 3)
 WITHIN = 0.02
-BLOCKS = 10
+ROUNDS = 3
 LIMIT_SECONDS = 60.0
 REPEATS = 6
 # A core kept busy for some milliseconds, now and then.
@@ -60,25 +60,30 @@ def session() -> Iterator[Session]:
 
 
 @pytest.mark.parametrize(
-    ("microseconds", "workload"),
-    [(200, "50 calls"), (2_000, "50 calls"), (50_000, "1 call")],
+    ("microseconds", "workload", "blocks"),
+    [
+        (5, "50 calls", 100),
+        (20, "50 calls", 100),
+        (200, "50 calls", 50),
+        (2_000, "50 calls", 10),
+        (50_000, "1 call", 10),
+    ],
 )
 def test_a_known_time_is_measured_within_2_percent(
-    session: Session, build: Builds, microseconds: int, workload: str
+    session: Session, build: Builds, microseconds: int, workload: str, blocks: int
 ) -> None:
-    """Of 200 us and more: the first call of a sample, through Python, takes up to 100 us by itself."""
-    [measured] = measured_us(session, build(1000 * microseconds, workload))
-    assert measured == pytest.approx(microseconds, rel=WITHIN)
+    """In one of three rounds: what else the machine does, its hypervisor above all, makes a sample longer."""
+    candidate = build(1000 * microseconds, workload)
+    rounds = [measured_us(session, blocks, candidate) for _ in range(ROUNDS)]
+    assert min(rounds) == pytest.approx(microseconds, rel=WITHIN)
 
 
-def measured_us(session: Session, *candidates: Candidate) -> list[float]:
-    """Of each, in blocks with the others."""
-    sides = {str(place): (each, each.builds[0]) for place, each in enumerate(candidates)}
-    with session.loaded(sides, "cpu", SEEDS):
+def measured_us(session: Session, blocks: int, candidate: Candidate) -> float:
+    """Of a call, warm."""
+    with session.loaded({"spin": (candidate, candidate.builds[0])}, "cpu", SEEDS):
         session.ask("timing", OpenStopwatch("warm", session.device.cache_bytes), LIMIT_SECONDS)
-        blocks: tuple[Block, ...] = session.ask("timing", RunBlocks(BLOCKS, tuple(sides)), LIMIT_SECONDS)
-    samples = NO_SAMPLES.joined(blocks)
-    return [samples.median_us(side) for side in sides]
+        measured: tuple[Block, ...] = session.ask("timing", RunBlocks(blocks, ("spin",)), LIMIT_SECONDS)
+    return NO_SAMPLES.joined(measured).median_us("spin")
 
 
 def test_cold_buffers_come_from_memory_and_warm_ones_from_the_cache(session: Session, build: Builds) -> None:

@@ -31,7 +31,7 @@ class CopyWorkload(Workload):
 
 
 class SpinCpu(Variant):
-    """Parameter: `spin_ns`, the time from one call's end to the next one's."""
+    """Parameter: `spin_ns`, how long a call takes."""
 
     name = "cpu"
     sources = ("cpu.cpp",)

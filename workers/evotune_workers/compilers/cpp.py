@@ -17,6 +17,7 @@ from .cache import cached
 from .process import run_group
 
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-Wl,--build-id=none")
+OWN_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared")
 # Design: a build that takes longer than 120 s is a failed one.
 TIME_LIMIT_SECONDS = 120.0
 
@@ -31,6 +32,14 @@ def compile_cpp(request: BuildRequest) -> Build:
     flags = (*FLAGS, *macro_flags(request.macros))
     key = build_key(request, flags, compiler_version())
     return cached(key, lambda: make_build(request, key, flags, compiler_version(), partial(_run, request, flags)))
+
+
+def compile_own(source: Path, library: Path) -> None:
+    """A shared library of evotune's own, from one file; ToolchainError without a compiler that can make it."""
+    compiler_version()  # says so when there is none
+    ran = run_group([compiler_name(), *OWN_FLAGS, str(source), "-o", str(library)], source.parent, TIME_LIMIT_SECONDS)
+    if ran.returncode != 0:
+        raise ToolchainError(f"{compiler_name()} must compile evotune's own {source.name}, got: {ran.output[-300:]}")
 
 
 @functools.cache

@@ -16,12 +16,14 @@ from ..allocator import keep_freed_memory
 from ..compilers.build import IDENTITY_BYTES
 from ..kernel import Baseline, Geometry
 from ..stopwatch import Mode
+from .call_loop import CallLoop
 from .guarded import GuardedTensor
 from .openmp import share_torch_runtime
-from .runtime import Argument, CallTimes, LaunchError, Program, Runtime, parse_identity
+from .runtime import Argument, CallTimes, Program, Runtime, parse_identity, require_success
 
 if TYPE_CHECKING:
     from ..bench import Bench
+    from .call_loop import Word
     from .stopwatch_cpu import CpuStopwatch
 
 CALLS = 5
@@ -98,16 +100,18 @@ class CpuProgram(Program):
 
     def launch(self, arguments: Sequence[Argument], geometry: Geometry | None = None) -> None:
         """Calls the entry function; LaunchError when it returns anything but 0."""
-        status = self._entry(*[_argument(argument) for argument in arguments])
-        if status != 0:
-            raise LaunchError(f"the entry function must return 0, got {status}")
+        require_success(self._entry(*[_word(argument) for argument in arguments]))
+
+    def call_loop(self, entries: int, arguments: Callable[[int], Sequence[Argument]]) -> CallLoop:
+        """Calls with the arguments of that many entries, in turn; the tensors must live as long as it does."""
+        return CallLoop(self._entry, entries, lambda number: [_word(argument) for argument in arguments(number)])
 
     def close(self) -> None:
         """Unloads the library."""
         _ctypes.dlclose(self._library._handle)
 
 
-def _argument(value: Argument) -> ctypes.c_void_p | ctypes._SimpleCData[Any]:
+def _word(value: Argument) -> Word:
     if isinstance(value, torch.Tensor):
         return ctypes.c_void_p(value.data_ptr())
     return CTYPES[value.dtype](value.item())

@@ -25,6 +25,12 @@ class LaunchError(RuntimeError):
     """A launch that reported a status other than success, or that the device cannot hold."""
 
 
+def require_success(status: int) -> None:
+    """LaunchError when an entry function returned anything but 0."""
+    if status != 0:
+        raise LaunchError(f"the entry function must return 0, got {status}")
+
+
 class Guarded(Protocol):
     """A tensor beside memory that may not be touched."""
 

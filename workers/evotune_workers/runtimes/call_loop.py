@@ -1,0 +1,89 @@
+"""Calls of a CPU build one after the other from C++, so that their time has nothing of Python's in it.
+
+A call through Python costs 5 us, and the first one after something else up to 100. The loop is compiled for the types
+of the entry function's arguments, apart from the build: nothing in a kernel's sources can reach it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..compilers.cpp import compile_own
+from ..scratch import scratch_folder
+from .runtime import require_success
+
+if TYPE_CHECKING:
+    # An argument as ctypes passes it.
+    Word = ctypes.c_void_p | ctypes._SimpleCData[Any]
+
+# Nothing of the loop but the call itself changes memory that the kernel's results depend on.
+SOURCE = """
+#include <cstdint>
+
+struct Arguments {{ {fields} }};
+using Entry = int (*)({types});
+
+extern "C" int call_in_turn(Entry entry, const Arguments* table, int64_t entries, int64_t first, int64_t calls) {{
+    for (int64_t place = first % entries; calls > 0; --calls) {{
+        const Arguments& a = table[place];
+        if (const int status = entry({values})) return status;
+        if (++place == entries) place = 0;
+    }}
+    return 0;
+}}
+"""
+C_NAMES: dict[type, str] = {
+    ctypes.c_void_p: "void*",
+    ctypes.c_int32: "int32_t",
+    ctypes.c_int64: "int64_t",
+    ctypes.c_float: "float",
+    ctypes.c_double: "double",
+}
+
+
+class CallLoop:
+    """Calls of an entry function with other arguments each, in turn: call n has those of n % `entries`."""
+
+    def __init__(self, entry: Any, entries: int, arguments: Callable[[int], Sequence[Word]]) -> None:
+        """`entry` is a function of a library that ctypes has loaded; ToolchainError without a compiler."""
+        types = tuple(type(word) for word in arguments(0))
+        self._record = _record_of(types)
+        self._table, self._written, self._arguments = (self._record * entries)(), 0, arguments
+        self._entry, self._loop = ctypes.cast(entry, ctypes.c_void_p), _compiled(types)
+
+    def prepare(self, first: int, calls: int) -> None:
+        """Writes down the arguments of these calls where that was not done before: small inputs come in millions."""
+        for place in range(self._written, min(first + calls, len(self._table))):
+            self._table[place] = self._record(*[word.value for word in self._arguments(place)])
+            self._written = place + 1
+
+    def run(self, first: int, calls: int) -> None:
+        """So many calls from that one on, which were prepared; LaunchError at a status other than 0."""
+        require_success(self._loop(self._entry, self._table, len(self._table), first, calls))
+
+
+def _record_of(types: Sequence[type]) -> Any:
+    """The loop's struct, for ctypes."""
+    fields = [(f"a{place}", each) for place, each in enumerate(types)]
+    return type("Arguments", (ctypes.Structure,), {"_fields_": fields})
+
+
+@functools.cache
+def _compiled(types: tuple[type, ...]) -> Any:
+    """The loop for arguments of these types: 0.1 s, once for each process."""
+    names = [C_NAMES[each] for each in types]
+    source = SOURCE.format(
+        fields=" ".join(f"{name} a{place};" for place, name in enumerate(names)),
+        types=", ".join(names),
+        values=", ".join(f"a.a{place}" for place in range(len(names))),
+    )
+    with scratch_folder() as folder:
+        file, library = folder / "call_loop.cpp", folder / "call_loop.so"
+        file.write_text(source)
+        compile_own(file, library)
+        loop = ctypes.CDLL(str(library)).call_in_turn
+    loop.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64]
+    return loop

@@ -1,0 +1,80 @@
+"""What a stopwatch on a CPU times: calls of a candidate from C++, and of a baseline from Python."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+
+import torch
+
+from ..bench import WORKSPACE_FILL as NOT_A_NUMBER
+from ..bench import Bench
+from ..kernel import Baseline, Inputs
+from .cpu import CpuProgram
+from .runtime import Argument
+
+# Outputs that a side's calls write in turn: one is looked at while the next is written.
+OUTPUTS = 2
+
+
+class Side(abc.ABC):
+    """Calls on buffer sets in turn; calls are counted through all samples."""
+
+    @abc.abstractmethod
+    def prepare(self, first: int, calls: int) -> None:
+        """What these calls need, and NaN in the memory of their outputs: no result of an earlier call lies there."""
+
+    @abc.abstractmethod
+    def run(self, first: int, calls: int) -> torch.Tensor:
+        """The calls that were prepared; the last one's output, which later calls may overwrite."""
+
+
+class CandidateSide(Side):
+    """A build's entry function: the time of its calls is the kernel's alone, as that of a GPU's graph is."""
+
+    def __init__(self, bench: Bench, sets: Sequence[Inputs], contents: int, workspace: torch.Tensor) -> None:
+        """`contents`: how many sets in turn differ in what they hold."""
+        assert isinstance(bench.program, CpuProgram)
+        self._bench, self._sets, self._workspace = bench, sets, workspace
+        # Where an output's memory comes again, other inputs do, if there are others.
+        outputs = OUTPUTS + 1 if contents == OUTPUTS else OUTPUTS
+        self._outputs = [bench.new_output(bench.workload) for _ in range(outputs)]
+        self._loop = bench.program.call_loop(len(sets) * outputs, self._arguments)
+
+    def prepare(self, first: int, calls: int) -> None:
+        """All samples share the outputs."""
+        self._loop.prepare(first, calls)
+        for output in self._outputs:
+            output.view(torch.uint8).fill_(NOT_A_NUMBER)
+
+    def run(self, first: int, calls: int) -> torch.Tensor:
+        """Without Python between the calls."""
+        self._loop.run(first, calls)
+        return self._output(first + calls - 1)
+
+    def _output(self, number: int) -> torch.Tensor:
+        return self._outputs[number % len(self._outputs)]
+
+    def _arguments(self, number: int) -> Sequence[Argument]:
+        inputs, workload = self._sets[number % len(self._sets)], self._bench.workload
+        return self._bench.kernel.arguments(workload, inputs, self._output(number), self._workspace)
+
+
+class BaselineSide(Side):
+    """Its calls go through Python and torch's dispatcher and allocate their output: nobody can have them without."""
+
+    def __init__(self, baseline: Baseline, sets: Sequence[Inputs], output_like: torch.Tensor) -> None:
+        """`output_like` has the shape and dtype of an output."""
+        self._call, self._sets, self._output_like = baseline.run, sets, output_like
+
+    def prepare(self, first: int, calls: int) -> None:
+        """The C library gives freed memory out again: what is freed here is what the calls get."""
+        for spoilt in [torch.empty_like(self._output_like) for _ in range(OUTPUTS)]:
+            spoilt.view(torch.uint8).fill_(NOT_A_NUMBER)
+
+    def run(self, first: int, calls: int) -> torch.Tensor:
+        """One after the other."""
+        output = self._output_like
+        for number in range(first, first + calls):
+            output = self._call(self._sets[number % len(self._sets)])
+        return output
