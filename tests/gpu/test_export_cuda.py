@@ -16,7 +16,7 @@ import evotune
 from benchmarks.export_overhead import host_times
 from evotune_workers.device import Device
 from evotune_workers.kernel import Configuration
-from tests.attention_sm80 import PLAIN
+from tests.attention_sm80 import PLAIN, TUNED
 from tests.gpt import GPT, attention_of
 from tests.integration.export_record import ABSURD_CLAIM, Measured, measure
 
@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
 compiles = pytest.mark.filterwarnings("default")
 
 Function = Callable[..., torch.Tensor]
+Capture = pytest.CaptureFixture[str]
 SPLIT: Configuration = {**PLAIN, "split_kv": 2, "split_merge": "workspace"}
 PERSISTENT: Configuration = {**PLAIN, "persistent": True}
 # What the design allows a call beyond the bare launch.
@@ -186,8 +187,8 @@ def test_the_host_spends_no_more_than_5_us_beyond_the_bare_launch(plain: Path) -
     assert times.overhead_us <= OVERHEAD_US, times
 
 
-def test_a_model_written_with_sdpa_gives_the_same_logits(plain: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    attention_fwd = evotune.load(plain)
+def test_a_model_written_with_sdpa_gives_the_same_logits(gpu: Device, tmp_path: Path, capsys: Capture) -> None:
+    attention_fwd = evotune.load(measured(gpu, TUNED).export(tmp_path / "attention"))
     torch.manual_seed(3)
     model = GPT(layers=12, heads=12, head_dim=64, vocabulary=50304, length=1024).half().cuda().eval()
     tokens = torch.randint(50304, (1, 512), device="cuda")

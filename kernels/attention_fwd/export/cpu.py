@@ -22,10 +22,14 @@ def can_run(manifest: Mapping[str, Any], kernel: str, call: Call) -> bool:
     return True
 
 
-def prepare(
-    folder: Path, manifest: Mapping[str, Any], kernel: str, call: Call
-) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
-    """A function of q, k and v, of the sizes of `call`; RuntimeError when the kernel cannot be built."""
+Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def prepare(folder: Path, manifest: Mapping[str, Any], kernel: str, call: Call) -> tuple[Run, Run]:
+    """A function of q, k and v, of the sizes of `call`, for any strides and for contiguous tensors: the same one.
+
+    Raises RuntimeError when the kernel cannot be built.
+    """
     functions = load_library(folder, manifest, kernel)
     sizes = [ctypes.c_int64(size) for size in (call.batch_heads, call.queries, call.keys)]
     functions.attention_fwd_workspace_bytes.restype = ctypes.c_int64
@@ -42,4 +46,4 @@ def prepare(
             raise RuntimeError(f"the kernel must return 0, got {status}")
         return out
 
-    return run
+    return run, run

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -28,7 +28,16 @@ MOST_PLANS = 4096
 NEXT_TO_ZERO = 2.0**-126
 
 Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-_plans: dict[tuple[object, ...], Run] = {}
+_plans: dict[tuple[object, ...], Plan] = {}
+# Looked up once: by their names they take three times as long.
+_is_compiling, _dispatch_stack = torch.compiler.is_compiling, torch._C._len_torch_dispatch_stack
+
+
+class Plan(NamedTuple):
+    """What serves calls of a shape: `run` whatever their strides are, `contiguous` those that are contiguous."""
+
+    run: Run
+    contiguous: Run
 
 
 def _tensor_guards() -> Any:
@@ -107,7 +116,7 @@ def attention_fwd(
     built, or would have to be loaded while a stream is captured. May be called from several threads and on several
     streams.
     """
-    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+    if _is_compiling() or _dispatch_stack():
         # Something traces; an operator costs the host 10 us, so only then.
         return _through_operator(q, k, v, is_causal, scale, on_grad)
     latest = _latest
@@ -119,9 +128,9 @@ def attention_fwd(
         if torch.is_grad_enabled():
             return _with_grad(q, k, v, is_causal, scale, on_grad)
         return _forward(q, k, v, is_causal, scale)
-    run = _planned(q, k, v, is_causal, scale)
-    _remember(q, k, v, is_causal, scale, run)
-    return run(q, k, v)
+    plan = _planned(q, k, v, is_causal, scale)
+    _remember(q, k, v, is_causal, scale, plan)
+    return plan.run(q, k, v)
 
 
 def kernel_function(kernel: str) -> Callable[..., torch.Tensor]:
@@ -133,7 +142,8 @@ def kernel_function(kernel: str) -> Callable[..., torch.Tensor]:
         _check(q, k, v, scale)
         q, scale = _above_zero(q, scale)
         k, v = (_expanded(tensor, q.shape[1] // k.shape[1]) for tensor in (k, v))
-        return launching.prepare(FOLDER, MANIFEST, kernel, _call(q, k, is_causal, scale))(q, k, v)
+        launch, _ = launching.prepare(FOLDER, MANIFEST, kernel, _call(q, k, is_causal, scale))
+        return launch(q, k, v)
 
     return run
 
@@ -141,46 +151,53 @@ def kernel_function(kernel: str) -> Callable[..., torch.Tensor]:
 def _forward(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool = False, scale: float | None = None
 ) -> torch.Tensor:
-    return _planned(q, k, v, is_causal, scale)(q, k, v)
+    return _planned(q, k, v, is_causal, scale).run(q, k, v)
 
 
-def _planned(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> Run:
+def _planned(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> Plan:
     """A plan was made with every check, so that the same shapes, dtypes and devices need none again."""
     key = (q.shape, k.shape, v.shape, q.dtype, k.dtype, v.dtype, q.device, k.device, v.device, is_causal, scale)
-    run = _plans.get(key)
-    if run is None:
-        run = _plan(q, k, v, is_causal, scale)
+    plan = _plans.get(key)
+    if plan is None:
+        plan = _plan(q, k, v, is_causal, scale)
         if len(_plans) >= MOST_PLANS:
             _plans.clear()
-        _plans[key] = run
-    return run
+        _plans[key] = plan
+    return plan
 
 
 def _remember(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None, run: Run
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None, plan: Plan
 ) -> None:
     global _latest
+    contiguous = q.is_contiguous() and k.is_contiguous() and v.is_contiguous()
     # Of one tensor that is given twice a guard says no every time.
     if _TensorGuards is not None and k is not v and q is not k and q is not v:
         guards = _TensorGuards(q, k, v, dynamic_dims_sizes=None, dynamic_dims_strides=None)
-        _latest = Latest(is_causal, scale, guards.check, run)
+        _latest = Latest(is_causal, scale, guards.check, plan.contiguous if contiguous else plan.run)
 
 
-def _plan(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> Run:
+def _plan(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> Plan:
     _check(q, k, v, scale)
     if q.numel() == 0:
-        return lambda q, k, v: torch.empty(q.shape, dtype=q.dtype, device=q.device)
+        return _for_all_strides(lambda q, k, v: torch.empty(q.shape, dtype=q.dtype, device=q.device))
     if scale is not None and scale <= 0:
         negated, above_zero = _above_zero(q, scale)
-        run = _plan(negated, k, v, is_causal, above_zero)
-        return lambda q, k, v: run(_above_zero(q, scale)[0], k, v)
+        run = _plan(negated, k, v, is_causal, above_zero).run
+        return _for_all_strides(lambda q, k, v: run(_above_zero(q, scale)[0], k, v))
     call = _call(q, k, is_causal, scale)
     bucket = choose(_name(q.dtype), call.head_dim, call.batch_heads, call.queries, call.keys, call.causal)
     if bucket.kernel is None or not launching.can_run(MANIFEST, bucket.kernel, call):
-        return lambda q, k, v: _sdpa(q, k, v, is_causal, scale).contiguous()
-    launch = launching.prepare(FOLDER, MANIFEST, bucket.kernel, call)
+        return _for_all_strides(lambda q, k, v: _sdpa(q, k, v, is_causal, scale).contiguous())
+    launch, launch_contiguous = launching.prepare(FOLDER, MANIFEST, bucket.kernel, call)
     times = q.shape[1] // k.shape[1]
-    return launch if times == 1 else lambda q, k, v: launch(q, _expanded(k, times), _expanded(v, times))
+    if times == 1:
+        return Plan(launch, launch_contiguous)
+    return _for_all_strides(lambda q, k, v: launch(q, _expanded(k, times), _expanded(v, times)))
+
+
+def _for_all_strides(run: Run) -> Plan:
+    return Plan(run, run)
 
 
 def _above_zero(q: torch.Tensor, scale: float | None) -> tuple[torch.Tensor, float | None]:
