@@ -111,7 +111,7 @@ def bare_launch(function: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor
 
     launching.load_program = load_program
     try:
-        out: torch.Tensor = function._plan(q, k, v, False, None)(q, k, v)
+        out: torch.Tensor = function._plan(q, k, v, False, None).run(q, k, v)
     finally:
         launching.load_program = real
     if not kept:

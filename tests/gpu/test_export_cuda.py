@@ -69,6 +69,10 @@ def test_it_agrees_with_sdpa(attention_fwd: Function, sizes: tuple[tuple[int, in
 def test_strided_and_misaligned_tensors_are_taken(attention_fwd: Function) -> None:
     strided = tuple(tensor.transpose(1, 2) for tensor in inputs((2, 40, 3), (2, 40, 3), (2, 40, 3)))
     close(attention_fwd(*strided), exact(strided[0], strided[1], strided[2]))
+    for order in ((0, 1, 2), (2, 1, 0), (0, 1, 1)):  # of a joint projection, as models have it
+        joint = inputs((2, 50, 9))[0].view(2, 50, 3, 3, 64).unbind(2)
+        q, k, v = (joint[place].transpose(1, 2) for place in order)
+        close(attention_fwd(q, k, v), exact(q, k, v))
     q, k, v = inputs((1, 2, 64), (1, 2, 64), (1, 2, 64))
     odd = torch.empty(q.numel() + 1, dtype=q.dtype, device=q.device)[1:].view(q.shape).copy_(q)
     assert odd.is_contiguous() and odd.data_ptr() % 16
