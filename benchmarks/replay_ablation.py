@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.replay_derived import with_quantities
 from evotune.samplers import SpaceSampler, make_sampler
 from evotune.samplers.evolution import EvolutionSampler
 from evotune.samplers.history import History
@@ -51,6 +52,14 @@ class NoPopulation(EvolutionSampler):
         return np.empty(0, dtype=np.int64)
 
 
+class DerivedForTimes(EvolutionSampler):
+    """What the kernel derives feeds the surrogate of the times, too, not that of the failures alone."""
+
+    def __init__(self, valid: ValidSet, seed: int = 0) -> None:
+        super().__init__(with_quantities(valid), seed)
+        self._screen._terrain = self._screen._failing
+
+
 def _with(kind: type[EvolutionSampler], settings: Settings) -> Callable[[ValidSet, int], SpaceSampler]:
     return lambda valid, seed: kind(valid, seed, settings)
 
@@ -59,6 +68,8 @@ VARIANTS: Mapping[str, Callable[[ValidSet, int], SpaceSampler]] = MappingProxyTy
     {
         "evolution, no surrogate": _with(NoSurrogate, Settings()),
         "evolution, no trend": _with(EvolutionSampler, Settings(prior=Prior(unevenness_cost=0.0))),
+        "derived": lambda valid, seed: EvolutionSampler(with_quantities(valid), seed),
+        "derived_for_times": DerivedForTimes,
         "evolution, large": _with(EvolutionSampler, _LARGE),
         "evolution, large, no population": _with(NoPopulation, _LARGE),
         "evolution, large, no insight": _with(NoInsight, _LARGE),

@@ -15,10 +15,11 @@ import numpy.typing as npt
 from evotune.samplers.aspects import aspects_of
 from evotune.samplers.settings import Prior
 from evotune.space import Parameter
+from evotune.space.quantity import Quantity
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.integer]
-# A table of shape (values, values) for each parameter that has aspects.
+# A table of shape (values, values) for each column of codes that has aspects.
 Tables = dict[int, Array]
 
 _ROOT_5 = float(np.sqrt(5.0))
@@ -40,12 +41,14 @@ class Hyperparameters:
 
 
 class Kernel:
-    """The aspects of all parameters: `owners[a]` is the parameter of aspect a, `distances[a]` its table."""
+    """The aspects of all columns of codes: `owners[a]` is the column of aspect a, `distances[a]` its table."""
 
-    def __init__(self, parameters: tuple[Parameter, ...]) -> None:
-        """A kernel for configurations of these parameters."""
+    def __init__(self, parameters: tuple[Parameter, ...], quantities: tuple[Quantity, ...] = ()) -> None:
+        """A kernel for codes of these parameters and, in the columns behind them, these quantities."""
         pairs = [(j, table) for j, parameter in enumerate(parameters) for table in aspects_of(parameter)]
-        self.sizes = tuple(len(parameter.values) for parameter in parameters)
+        behind = enumerate(quantities, start=len(parameters))
+        pairs += [(j, quantity.distances) for j, quantity in behind if len(quantity.levels) > 1]
+        self.sizes = tuple(len(each.values) for each in parameters) + tuple(len(each.levels) for each in quantities)
         self.owners = [j for j, _ in pairs]
         self.distances = [table for _, table in pairs]
 
@@ -58,7 +61,7 @@ class Kernel:
         )
 
     def tables(self, hyper: Hyperparameters) -> Tables:
-        """Each parameter's factor of the correlation."""
+        """Each column's factor of the correlation."""
         tables = {j: np.ones((self.sizes[j], self.sizes[j])) for j in self.owners}
         for a, j in enumerate(self.owners):
             tables[j] *= _factor(self.distances[a], hyper, a)
@@ -70,7 +73,7 @@ class Kernel:
 
 
 def correlation(tables: Tables, left: Codes, right: Codes) -> Array:
-    """Correlations of rows of codes, shape (m, parameters) and (n, parameters) -> (m, n)."""
+    """Correlations of rows of codes, shape (m, columns) and (n, columns) -> (m, n)."""
     product = np.ones((len(left), len(right)))
     for j, table in tables.items():
         product *= np.take(table[left[:, j]], right[:, j], axis=1)

@@ -31,6 +31,9 @@ class Screen:
         """A screen for one valid set."""
         self._settings = settings
         self._terrain = Terrain(valid, settings.prior)
+        # Whether a configuration fits and passes, what its kernel derives may tell more plainly than its parameters do;
+        # how fast it is, not (docs/sampler.md).
+        self._failing = Terrain(valid, settings.prior, valid.quantities) if valid.quantities else self._terrain
         # Nothing is known beforehand about where configurations fail.
         self._level = np.zeros(len(valid), dtype=np.float32)
         self._fits: dict[str, tuple[bytes, Hyperparameters]] = {}
@@ -87,7 +90,7 @@ class Screen:
         hyper = self._fit_failures(history, failed)
         spread = float(failed[recent].std()) or 1.0
         process = condition(
-            self._terrain,
+            self._failing,
             history.told[recent],
             standardise(failed[recent]),
             hyper,
@@ -110,20 +113,20 @@ class Screen:
         targets = standardise(warp(history.values[kept]))
         trend = self._terrain.trend[measured]
         targets = targets - trend_weight(targets, trend, self._settings.prior) * trend
-        return self._fit("values", measured, targets)
+        return self._fit("values", self._terrain, measured, targets)
 
     def _fit_failures(self, history: History, failed: Array) -> Hyperparameters:
         last = self._last_refit(len(failed))
         known = slice(max(0, last - self._settings.most_observations), last)
-        return self._fit("failures", history.told[known], standardise(failed[known]))
+        return self._fit("failures", self._failing, history.told[known], standardise(failed[known]))
 
-    def _fit(self, what: str, configurations: Numbers, targets: Array) -> Hyperparameters:
-        kernel, prior = self._terrain.kernel, self._settings.prior
+    def _fit(self, what: str, terrain: Terrain, configurations: Numbers, targets: Array) -> Hyperparameters:
+        kernel, prior = terrain.kernel, self._settings.prior
         if len(targets) < self._settings.fewest_fitted:
             return Hyperparameters.of(kernel.prior(prior)[0])
         key = configurations.tobytes() + targets.tobytes()
         if what not in self._fits or self._fits[what][0] != key:
-            codes = self._terrain.valid.codes[configurations]
+            codes = terrain.codes[configurations]
             centred = targets - targets.mean()
             hyper = fit(kernel, codes, centred, self._settings.fit_steps, prior)
             self._fits[what] = key, hyper

@@ -13,43 +13,47 @@ from evotune.samplers.fitting import JITTER
 from evotune.samplers.kernel import Hyperparameters, Kernel, Tables, correlation
 from evotune.samplers.settings import Prior
 from evotune.space import ValidSet
+from evotune.space.quantity import Quantity
 
 Array = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
 Singles = npt.NDArray[np.float32]
 
-# Parameters are joined into groups of at most so many combinations of values, whose correlations are tabulated.
+# Columns are joined into groups of at most so many combinations of values, whose correlations are tabulated.
 _MOST_COMBINATIONS = 300
 
 
 class Terrain:
-    """A valid set as a surrogate sees it. `trend`: how much slower than others each is expected to be beforehand."""
+    """A valid set as a surrogate sees it: `codes` by parameters, then by `quantities`.
 
-    def __init__(self, valid: ValidSet, prior: Prior) -> None:
+    `trend`: how much slower than others each is expected to be beforehand.
+    """
+
+    def __init__(self, valid: ValidSet, prior: Prior, quantities: tuple[Quantity, ...] = ()) -> None:
         """The terrain of one valid set."""
-        self.valid = valid
-        self.kernel = Kernel(valid.parameters)
+        self.codes = np.column_stack([valid.codes, *(quantity.codes for quantity in quantities)])
+        self.kernel = Kernel(valid.parameters, quantities)
         self.trend = np.zeros(len(valid), dtype=np.float32)
         for j, parameter in enumerate(valid.parameters):
             self.trend += (prior.unevenness_cost * unevenness(parameter)).astype(np.float32)[valid.codes[:, j]]
-        self.groups = [_Group.of(members, valid) for members in _grouped(self.kernel)]
+        self.groups = [_Group.of(members, self) for members in _grouped(self.kernel)]
 
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """Some parameters. `combinations`: shape (combinations, members); `places[i]`: that of configuration i."""
+    """Some columns. `combinations`: shape (combinations, members); `places[i]`: that of configuration i."""
 
     members: list[int]
     combinations: npt.NDArray[np.int64]
     places: npt.NDArray[np.uint16]
 
     @classmethod
-    def of(cls, members: list[int], valid: ValidSet) -> _Group:
-        shape = [len(valid.parameters[j].values) for j in members]
+    def of(cls, members: list[int], terrain: Terrain) -> _Group:
+        shape = [terrain.kernel.sizes[j] for j in members]
         combinations = np.stack(np.unravel_index(np.arange(np.prod(shape)), shape), axis=1)
-        places = np.zeros(len(valid), dtype=np.uint16)
+        places = np.zeros(len(terrain.codes), dtype=np.uint16)
         for j, size in zip(members, shape, strict=True):
-            places = places * np.uint16(size) + valid.codes[:, j].astype(np.uint16)
+            places = places * np.uint16(size) + terrain.codes[:, j].astype(np.uint16)
         return cls(members, combinations, places)
 
     def tabulate(self, tables: Tables, codes: npt.NDArray[np.integer]) -> Singles:
@@ -105,7 +109,7 @@ def condition(
     terrain: Terrain, configurations: Numbers, values: Array, hyper: Hyperparameters, prior: Prior, trend: Singles
 ) -> GaussianProcess:
     """The process given the values of these configurations, about a weighted `trend` over the whole set."""
-    codes = terrain.valid.codes[configurations]
+    codes = terrain.codes[configurations]
     tables = terrain.kernel.tables(hyper)
     trend = trend * np.float32(trend_weight(values, trend[configurations], prior))
     residuals = values - trend[configurations]

@@ -16,6 +16,7 @@ import numpy as np
 from evotune.space.errors import SpaceError
 from evotune.space.evaluation import Column, Mask
 from evotune.space.parameter import Parameter
+from evotune.space.quantity import Quantity
 from evotune.space.rules import Constraint, Rules
 from evotune.space.valid_set import Codes, code_type, radices
 from evotune.suggestions import did_you_mean
@@ -26,8 +27,8 @@ BLOCK_ROWS = 2**17
 LARGEST_VALID_SET = 8_000_000
 
 
-def enumerate_codes(parameters: Sequence[Parameter], rules: Rules, place: str) -> Codes:
-    """Codes of all valid configurations, rows ascending.
+def enumerate_valid(parameters: Sequence[Parameter], rules: Rules, place: str) -> tuple[Codes, tuple[Quantity, ...]]:
+    """Codes of all valid configurations, rows ascending, and the derived quantities that constraints use.
 
     Raises SpaceError for a constraint with an unknown name, for a set that is empty or too large to hold; `place` is
     the file that the error names.
@@ -37,10 +38,13 @@ def enumerate_codes(parameters: Sequence[Parameter], rules: Rules, place: str) -
         raise SpaceError(f"{place}: the parameters must combine to fewer than 2**62 configurations, got {total}")
     _check_names(rules, parameters, place)
     walk = _Walk(tuple(parameters), rules, place, {})
-    codes = np.concatenate([np.zeros((0, len(parameters)), code_type(parameters)), *walk.valid_blocks()])
+    blocks = list(walk.valid_blocks())
+    codes = np.concatenate([np.zeros((0, len(parameters)), code_type(parameters)), *(block.codes for block in blocks)])
     if len(codes) == 0:
         raise SpaceError(f"{place}: a space must have a valid configuration, got none of {total}: {walk.removals()}")
-    return codes[np.argsort(codes.astype(np.int64) @ radices(parameters), kind="stable")]
+    order = np.argsort(codes.astype(np.int64) @ radices(parameters), kind="stable")
+    columns = {name: np.concatenate([block.derived[name] for block in blocks]) for name in sorted(blocks[0].derived)}
+    return codes[order], tuple(Quantity.of(name, column[order]) for name, column in columns.items())
 
 
 def _check_names(rules: Rules, parameters: Sequence[Parameter], place: str) -> None:
@@ -63,6 +67,14 @@ def _check_known(constraint: Constraint, known: set[str]) -> None:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Some valid configurations, with the derived quantities of each that constraints use."""
+
+    codes: Codes
+    derived: Mapping[str, Column]
+
+
 @dataclass(frozen=True)
 class _Walk:
     """One enumeration; `removed` counts the configurations that each constraint took out of what was left to it."""
@@ -72,15 +84,15 @@ class _Walk:
     place: str
     removed: dict[Constraint, int]
 
-    def valid_blocks(self) -> Iterator[Codes]:
-        """Blocks of valid codes in no particular order; columns in the order of the space."""
+    def valid_blocks(self) -> Iterator[_Block]:
+        """Blocks in no particular order; columns in the order of the space."""
         order = _order(self.parameters, [c.expression.names for c in self._early])
         restore = np.argsort(order)
         start: Codes = np.zeros((1, 0), dtype=code_type(self.parameters))
         found = 0
         for block in self._extend(start, order):
             valid = self._keep_derived(block[:, restore])
-            found += len(valid)
+            found += len(valid.codes)
             if found > LARGEST_VALID_SET:
                 raise SpaceError(
                     f"{self.place}: a space must have at most {LARGEST_VALID_SET} valid configurations, got more; "
@@ -123,17 +135,18 @@ class _Walk:
                 codes = self._keep(codes, constraint, self.rules.holds(constraint, columns), weight)
         return codes
 
-    def _keep_derived(self, codes: Codes) -> Codes:
+    def _keep_derived(self, codes: Codes) -> _Block:
         late = [constraint for constraint in self.rules.constraints if self.rules.needs_derived(constraint)]
-        if not late or not len(codes):
-            return codes
+        if not late:
+            return _Block(codes, {})
         names = frozenset().union(*(constraint.expression.names for constraint in late))
-        columns = {**_columns(self.parameters, codes, names), **self._derived_columns(codes, late)}
+        derived = self._derived_columns(codes, late)
+        columns = {**_columns(self.parameters, codes, names), **derived}
         for constraint in late:
             holds = np.broadcast_to(self.rules.holds(constraint, columns), len(codes))
             codes = self._keep(codes, constraint, holds, 1)
             columns = {name: column[holds] for name, column in columns.items()}
-        return codes
+        return _Block(codes, {name: columns[name] for name in derived})
 
     def _derived_columns(self, codes: Codes, late: Sequence[Constraint]) -> dict[str, Column]:
         parameter_names = [parameter.name for parameter in self.parameters]

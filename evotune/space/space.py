@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from evotune.space.enumeration import enumerate_codes
+from evotune.space.enumeration import enumerate_valid
 from evotune.space.errors import SpaceError
 from evotune.space.parameter import Parameter
 from evotune.space.rules import Constraint, Derived, Rules
@@ -71,7 +71,8 @@ class Space:
         rules = Rules(
             frozenset(parameter.name for parameter in self.parameters), self.constraints, dict(device), derived
         )
-        valid = ValidSet(self.parameters, enumerate_codes(self.parameters, rules, self.path), rules=rules)
+        codes, quantities = enumerate_valid(self.parameters, rules, self.path)
+        valid = ValidSet(self.parameters, codes, rules=rules, quantities=quantities)
         return replace(valid, default=self._first_valid_default(valid))
 
     def _first_valid_default(self, valid: ValidSet) -> int | None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from evotune.space.configuration import configuration_key, misfit
 from evotune.space.parameter import Parameter
+from evotune.space.quantity import Quantity
 from evotune.space.rules import Rules
 from evotune_workers.kernel import Configuration, Value
 
@@ -30,13 +31,15 @@ Indices = npt.NDArray[np.int64]
 class ValidSet:
     """Configurations 0 to len - 1. `codes`: shape (n, parameters), rows ascending; `default`: the space's own start.
 
-    `rules` explain why another configuration is not here; a set read from a recording has none.
+    `rules` explain why another configuration is not here; a set read from a recording has none. `quantities`: what the
+    kernel derives and the space's constraints use.
     """
 
     parameters: tuple[Parameter, ...]
     codes: Codes
     default: int | None = None
     rules: Rules | None = None
+    quantities: tuple[Quantity, ...] = ()
 
     @classmethod
     def of(cls, parameters: Sequence[Parameter], configurations: Iterable[Configuration]) -> ValidSet:

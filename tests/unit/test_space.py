@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evotune.space import Parameter, Space, SpaceError, ValidSet, configuration_key, infer_kind, load_space
+from evotune.space.quantity import MOST_LEVELS, Quantity
 from evotune.space.reading import parse_space
 from evotune_workers.kernel import Configuration
 
@@ -373,3 +374,20 @@ def test_a_set_of_recorded_configurations_needs_no_constraints() -> None:
 def test_importing_spaces_does_not_import_optuna() -> None:
     check = "import sys, evotune.space; sys.exit('optuna' in sys.modules or 'torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+
+
+def test_a_valid_set_has_the_derived_quantities_that_constraints_use(write: Callable[[str], Path]) -> None:
+    valid = load_space(write(TEXT)).enumerate(DEVICE, derived)
+    [quantity] = valid.quantities
+    expected = [derived(valid.configuration(i))[quantity.name] for i in range(len(valid))]
+    assert quantity.levels[quantity.codes].tolist() == expected
+
+
+def test_of_many_values_of_a_quantity_each_level_stands_for_as_many_configurations() -> None:
+    column = np.random.default_rng(0).permutation(10_000).astype(float)
+    quantity = Quantity.of("bytes", column)
+    counts = np.bincount(quantity.codes)
+    assert len(counts) == len(quantity.levels) == MOST_LEVELS
+    assert counts.min() > 0.9 * counts.max()
+    assert (np.diff(quantity.levels) > 0).all()
+    assert quantity.distances.max() == 1 and (np.diag(quantity.distances) == 0).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from evotune.samplers.kernel import Hyperparameters, Kernel, correlation
 from evotune.samplers.settings import Prior
 from evotune.samplers.surrogate import Terrain, condition
 from evotune.space import Parameter, ValidSet
+from evotune.space.quantity import Quantity
 from evotune.space.reading import parse_space
 
 BLOCK = Parameter("block", (16, 32, 48, 64, 80), "ordered")
@@ -118,3 +121,23 @@ def test_before_anything_is_known_an_uneven_block_is_expected_to_be_slower(valid
     terrain = Terrain(valid, Prior())
     even, uneven = (valid.index({"block": block, "tile": 4, "order": "row", "padding": True}) for block in (64, 80))
     assert terrain.trend[even] == 0.0 < terrain.trend[uneven]
+
+
+def test_what_a_kernel_derives_tells_the_surrogate_of_failures_where_a_limit_lies() -> None:
+    """A block of more than 256 threads fails: the product of three parameters, none of which says so alone."""
+    sizes = (1, 2, 4, 8, 16, 32, 64)
+    parameters = [Parameter(name, sizes, "power_of_two") for name in ("x", "y", "z")]
+    everything = [{"x": x, "y": y, "z": z} for x in sizes for y in sizes for z in sizes]
+    valid, prior = ValidSet.of(parameters, everything), Prior()
+    threads = np.array([math.prod(valid.configuration(i).values()) for i in range(len(valid))], dtype=float)
+    failed = np.where(threads > 256, 1.0, -1.0)
+    told = np.random.default_rng(0).choice(len(valid), size=40, replace=False)
+    level = np.zeros(len(valid), dtype=np.float32)
+
+    def error(*quantities: Quantity) -> float:
+        terrain = Terrain(valid, prior, quantities)
+        hyper = fit(terrain.kernel, terrain.codes[told], failed[told] - failed[told].mean(), 25, prior)
+        mean, _ = condition(terrain, told, failed[told], hyper, prior, level).predict(np.arange(len(valid)))
+        return float(np.mean(np.sign(mean) != failed))
+
+    assert error(Quantity.of("threads", threads)) < 0.5 * error()
