@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from evotune.nearness import WorkloadDistance, device_distance, workload_distance
@@ -28,6 +29,8 @@ OPTION = "warm_start"
 MOST, BUDGET_FOR_ONE = 10, 10
 # So many of each source in turn: which of the near ones is most alike shows only when they are measured.
 IN_TURN = 3
+# Of a configuration that is not valid here, so many parameters may take another value.
+MOST_CHANGED = 2
 # Of each source, a quarter of the default budget: where limits are tighter than there, the first are not valid.
 DEPTH = 50
 
@@ -52,13 +55,21 @@ def precedents_of(
 
 
 def choose_precedents(found: Sequence[Precedent], plan: Plan, device: Device, valid: ValidSet) -> tuple[Precedent, ...]:
-    """The nearest and best of these: distinct, valid, at most 10, and a tenth of the budget rounded up."""
+    """The nearest and best of these: distinct, at most 10, and a tenth of the budget rounded up.
+
+    One that is not valid here gives way to the valid one most like it, if that is very like it: where a head is twice
+    as large, the best tile has half the keys.
+    """
     most = min(MOST, math.ceil(plan.budget / BUDGET_FOR_ONE))
     chosen: dict[int, Precedent] = {}
     for precedent in _by_distance(found, plan, device):
-        number = valid.number(precedent.configuration)
-        if number is not None:
-            chosen.setdefault(number, precedent)
+        number = valid.nearest(precedent.configuration)
+        if number is None:
+            continue
+        configuration = valid.configuration(number)
+        changed = sum(configuration[name] != value for name, value in precedent.configuration.items())
+        if changed <= MOST_CHANGED:
+            chosen.setdefault(number, replace(precedent, configuration=configuration))
         if len(chosen) == most:
             break
     return tuple(chosen.values())

@@ -79,6 +79,17 @@ class ValidSet:
         found = int(self.find(self._row(configuration))[0])
         return found if found >= 0 else None
 
+    def nearest(self, configuration: Configuration) -> int | None:
+        """The number of the one most like it, itself if it is valid; None where a value is none of its parameter's."""
+        number = self.number(configuration)
+        if number is not None or misfit(self.parameters, configuration) is not None:
+            return number
+        distances = np.zeros(len(self), dtype=np.float32)
+        for j, parameter in enumerate(self.parameters):
+            apart = parameter.encoding - parameter.encoding[parameter.code(configuration[parameter.name])]
+            distances += np.square(apart).sum(axis=1)[self.codes[:, j]]
+        return int(distances.argmin())
+
     def find(self, codes: npt.NDArray[Any]) -> Indices:
         """The numbers of rows of codes, shape (m, parameters); -1 for a row that is not valid."""
         packed = codes.astype(np.int64) @ self._radices

@@ -125,11 +125,14 @@ def test_what_is_not_valid_here_or_not_comparable_is_passed_over(
     assert chosen([known(1, 8, **unusable), known(2, 4, workload="small")], LAVISH, device, valid) == [2]
 
 
-def test_a_limit_of_the_device_rules_out_what_another_one_allows(device: Device) -> None:
+def test_what_a_limit_of_the_device_rules_out_gives_way_to_the_nearest_that_it_allows(device: Device) -> None:
     narrow = replace(device, limits={**device.limits, "l1_bytes": 32})
     plan = replace(PLAN, budget=8)
     valid = enumerate_valid(plan, narrow)
-    assert chosen([known(1, 32, device="A CPU with more"), known(2, 8)], plan, narrow, valid) == [2]
+    largest = max(int(valid.configuration(i)["unroll"]) for i in range(len(valid)))
+    assert largest < 32
+    [precedent] = choose_precedents([known(1, 32, device="A CPU with more")], plan, narrow, valid)
+    assert (precedent.trial, precedent.configuration) == (1, configuration(largest))
 
 
 @pytest.mark.parametrize(("budget", "most"), [(1, 1), (10, 1), (11, 2), (60, 6), (100, 10), (1000, 10)])
