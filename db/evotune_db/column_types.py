@@ -67,9 +67,9 @@ def storable(text: str) -> str:
 
 def to_json(value: object) -> str:
     """Compact JSON. Raises ValueError for NaN and infinities, TypeError for what is neither JSON nor a mapping."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"), default=_as_dict)
+    text = _encode(value)
     if "\\u0000" in text or "\\ud" in text:
-        text = json.dumps(_storable_tree(json.loads(text)), allow_nan=False, separators=(",", ":"))
+        text = _encode(_storable_tree(json.loads(text)))
     return text
 
 
@@ -77,6 +77,10 @@ def _as_dict(value: object) -> dict[Any, Any]:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"a JSON field must hold str, int, float, bool, None, lists and mappings, got {value!r}")
+
+
+# json.dumps would make an encoder for each value, which takes longer than encoding a small one.
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=_as_dict).encode
 
 
 def _storable_tree(value: Any) -> Any:

@@ -19,6 +19,7 @@ from evotune_db.records import (
     GateRecord,
     LeaderboardEntry,
     LeaderboardFilter,
+    NewTrial,
     OutcomeRecord,
     OwnBinary,
     Precedent,
@@ -116,11 +117,28 @@ class Database:
         state: Literal["proposed", "building"] = "proposed",
     ) -> int:
         """Records a proposed trial; returns its id. A search takes each number and each configuration once."""
-        return self._write(progress.add_trial, search_id, number, configuration, configuration_key, state)
+        return self.add_trials(search_id, (NewTrial(number, configuration, configuration_key),), state)[0]
+
+    def add_trials(
+        self, search_id: int, trials: Sequence[NewTrial], state: Literal["proposed", "building"] = "proposed"
+    ) -> tuple[int, ...]:
+        """Records proposed trials, all or none; returns their ids in the order given."""
+
+        def add(connection: Connection) -> tuple[int, ...]:
+            return progress.add_trials(connection, search_id, trials, state)
+
+        def recall(connection: Connection) -> tuple[int, ...]:
+            return progress.numbered(connection, search_id, [proposed.number for proposed in trials])
+
+        return self._at_once(add) if self._holding is None else self._holding.write(add, recall)
 
     def mark(self, trial_id: int, state: Literal["building", "measuring"]) -> None:
         """Records how far a trial without an outcome is."""
-        self._write(progress.mark, trial_id, state)
+        self.mark_all((trial_id,), state)
+
+    def mark_all(self, trial_ids: Sequence[int], state: Literal["building", "measuring"]) -> None:
+        """Records how far trials without outcomes are, of all or, when one of them has its outcome, of none."""
+        self._write(progress.mark_all, trial_ids, state)
 
     def record_outcome(self, trial_id: int, outcome: OutcomeRecord) -> None:
         """Records a trial's outcome: builds, gates, timings and, where it qualifies, its leaderboard entries.
@@ -128,7 +146,15 @@ class Database:
         A passed trial is listed once for each workload with a cold timing that was not censored, unless it shares
         another trial's binary. Raises DatabaseError when the trial has its outcome already.
         """
-        self._write(outcomes.record_outcome, trial_id, outcome)
+        self.record_outcomes(((trial_id, outcome),))
+
+    def record_outcomes(self, ended: Sequence[tuple[int, OutcomeRecord]]) -> None:
+        """Records the outcomes of trials with these ids, as `record_outcome` would each of them; all or none."""
+        self._write(outcomes.record_outcomes, ended)
+
+    def known_keys(self, keys: Sequence[str]) -> frozenset[str]:
+        """Which of these reuse keys some trial has."""
+        return self._read(reuse.known, keys)
 
     def reusable(self, keys: Sequence[str]) -> Reusable | None:
         """A trial of any search with one of these reuse keys, one that was timed to the end before any other."""

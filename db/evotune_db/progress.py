@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from evotune_db.errors import DatabaseError
-from evotune_db.records import SearchRecord, SearchState
-from evotune_db.rows import search_values
+from evotune_db.records import NewTrial, SearchRecord, SearchState
+from evotune_db.rows import NEW_TRIAL_FIELDS, AnyRow, search_values, values
 from evotune_db.schema import kernel, search, space, trial
-from evotune_db.statements import insert_if_new, insert_row, now, only, update_row
+from evotune_db.statements import in_chunks, insert_if_new, insert_row, insert_rows, not_found, now, only, update_row
 
 FINISHED = ("passed", "failed", "built")
 _SEARCH = select(search.c.id).where(search.c.id == bindparam("row_id"))
-_PROGRESS = select(trial.c.search_id, trial.c.state).where(trial.c.id == bindparam("row_id")).with_for_update()
-_UNFINISHED = (trial.c.id == bindparam("row_id")) & trial.c.state.not_in(FINISHED)
+_NUMBERED = (trial.c.search_id == bindparam("of_search")) & trial.c.number.in_(bindparam("numbers", expanding=True))
+_IDS = select(trial.c.number, trial.c.id).where(_NUMBERED)
+_PROGRESS = (
+    select(trial.c.id, trial.c.search_id, trial.c.state)
+    .where(trial.c.id.in_(bindparam("trial_ids", expanding=True)))
+    .order_by(trial.c.id)
+    .with_for_update()
+)
+# A trial has the moment at which it finished exactly when its state is one of FINISHED, see schema.py.
+_UNFINISHED = (trial.c.id == bindparam("row_id")) & trial.c.finished.is_(None)
 _MARK = update(trial).where(_UNFINISHED).values(state=bindparam("reached"))
 
 
@@ -26,8 +34,8 @@ def start_search(connection: Connection, record: SearchRecord) -> int:
     space_values = {"name": record.space.name, "hash": record.space.hash, "text": record.space.text}
     insert_if_new(connection, kernel, kernel_values)
     insert_if_new(connection, space, space_values)
-    values = {**search_values(record), "state": "running", "started": now(), "finished": None}
-    return insert_row(connection, search, values)
+    running = {**search_values(record), "state": "running", "started": now(), "finished": None}
+    return insert_row(connection, search, running)
 
 
 def resume_search(connection: Connection, search_id: int, budget: int) -> None:
@@ -42,46 +50,52 @@ def finish_search(connection: Connection, search_id: int, state: SearchState) ->
     update_row(connection, search, search_id, {"state": state, "finished": now()})
 
 
-def add_trial(
-    connection: Connection,
-    search_id: int,
-    number: int,
-    configuration: Mapping[str, Any],
-    configuration_key: str,
-    state: Literal["proposed", "building"],
-) -> int:
-    """A new trial; returns its id."""
+def add_trials(
+    connection: Connection, search_id: int, trials: Sequence[NewTrial], state: Literal["proposed", "building"]
+) -> tuple[int, ...]:
+    """New trials; returns their ids in the order given."""
     _require_search(connection, search_id)
-    values = {
-        "search_id": search_id,
-        "number": number,
-        "configuration": configuration,
-        "configuration_key": configuration_key,
-        "state": state,
-        "own_binary": True,
-        "proposed": now(),
-    }
-    return insert_row(connection, trial, values)
+    common = {"search_id": search_id, "state": state, "own_binary": True, "proposed": now()}
+    insert_rows(connection, trial, [{**values(proposed, NEW_TRIAL_FIELDS), **common} for proposed in trials])
+    return numbered(connection, search_id, [proposed.number for proposed in trials])
 
 
-def mark(connection: Connection, trial_id: int, state: Literal["building", "measuring"]) -> None:
-    """Moves a trial without an outcome to that state."""
-    if connection.execute(_MARK, {"row_id": trial_id, "reached": state}).rowcount == 0:
-        require_unfinished(connection, trial_id)
+def numbered(connection: Connection, search_id: int, numbers: Sequence[int]) -> tuple[int, ...]:
+    """The ids of a search's trials with these numbers, in the order given."""
+    found = (connection.execute(_IDS, {"of_search": search_id, "numbers": some}) for some in in_chunks(numbers))
+    ids = {row.number: row.id for rows in found for row in rows}
+    return tuple(ids[number] for number in numbers)
 
 
-def require_unfinished(connection: Connection, trial_id: int) -> int:
-    """The search of a trial that has no outcome yet.
+def mark_all(connection: Connection, trial_ids: Sequence[int], state: Literal["building", "measuring"]) -> None:
+    """Moves trials without an outcome to that state; raises as `require_unfinished` does when one of them has its."""
+    wanted = sorted(set(trial_ids))
+    if not wanted:
+        return
+    moved = connection.execute(_MARK, [{"row_id": trial_id, "reached": state} for trial_id in wanted]).rowcount
+    if moved != len(wanted):
+        require_unfinished(connection, wanted)
 
-    Raises NotFoundError when there is no such trial, DatabaseError when it has its outcome.
+
+def require_unfinished(connection: Connection, trial_ids: Sequence[int]) -> None:
+    """Locks trials that have no outcome yet, in the order of their ids, so that no two processes wait for each other.
+
+    Raises NotFoundError when one of them is not there, DatabaseError when it has its outcome.
     """
-    row = only(connection, _PROGRESS, "trial", trial_id)
+    for some in in_chunks(sorted(trial_ids)):
+        found = {row.id: row for row in connection.execute(_PROGRESS, {"trial_ids": some})}
+        for trial_id in some:
+            _require_open(trial_id, found.get(trial_id))
+
+
+def _require_open(trial_id: int, row: AnyRow | None) -> None:
+    if row is None:
+        raise not_found("trial", trial_id)
     if row.state in FINISHED:
         raise DatabaseError(
             f"a trial has one outcome, trial {trial_id} has one already ({row.state}); is search {row.search_id} "
             "running in another process?"
         )
-    return int(row.search_id)
 
 
 def _require_search(connection: Connection, search_id: int) -> None:

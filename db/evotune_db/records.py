@@ -62,6 +62,15 @@ class SearchRecord:
 
 
 @dataclass(frozen=True)
+class NewTrial:
+    """A trial as it is proposed: each number and each configuration, by its key, is there once in a search."""
+
+    number: int
+    configuration: Json
+    configuration_key: str
+
+
+@dataclass(frozen=True)
 class BuildRecord:
     """Compiler output for one configuration. `key` is the content address; a failed build has no resources."""
 

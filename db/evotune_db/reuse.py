@@ -14,7 +14,7 @@ from evotune_db.progress import require_unfinished
 from evotune_db.records import OutcomeRecord, Reusable, TimingRecord
 from evotune_db.rows import TIMING_FIELDS, AnyRow, device_record
 from evotune_db.schema import build, device, timing, trial, trial_build
-from evotune_db.statements import now, update_row
+from evotune_db.statements import in_chunks, now, update_row
 
 CENSORED = (
     exists().where(timing.c.trial_id == trial.c.id, timing.c.censored, timing.c.phase == "search").label("censored")
@@ -24,9 +24,16 @@ FOUND = (
     .where(trial.c.reuse_key.in_(bindparam("keys", expanding=True)))
     .order_by(CENSORED, trial.c.id)
 )
+KNOWN = select(trial.c.reuse_key).where(trial.c.reuse_key.in_(bindparam("keys", expanding=True))).distinct()
 # Samples are large, and are looked up where they are.
 FIGURES = tuple(name for name in TIMING_FIELDS if name not in ("samples", "conditions"))
 SHARED = ("state", "failed_gate", "objective", "device_id", "build_id")
+
+
+def known(connection: Connection, keys: Sequence[str]) -> frozenset[str]:
+    """Those of the keys that a trial has."""
+    found = (connection.execute(KNOWN, {"keys": list(some)}).scalars() for some in in_chunks(keys))
+    return frozenset(key for some in found for key in some)
 
 
 def find(connection: Connection, keys: Sequence[str]) -> Reusable | None:
@@ -52,7 +59,7 @@ def take(connection: Connection, trial_id: int, origin: int, reason: str) -> int
 
     The other's row is locked, so that whoever withdraws its outcome finds this trial with it.
     """
-    require_unfinished(connection, trial_id)
+    require_unfinished(connection, (trial_id,))
     query = select(trial).where(trial.c.id == origin, trial.c.reuse_key.is_not(None)).with_for_update()
     row = connection.execute(query).one_or_none()
     if row is None:

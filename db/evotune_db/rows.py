@@ -16,6 +16,7 @@ from evotune_db.records import (
     DeviceRecord,
     GateRecord,
     KernelRecord,
+    NewTrial,
     SearchRecord,
     SpaceRecord,
     StoredTrial,
@@ -25,11 +26,13 @@ from evotune_db.records import (
 Values = dict[str, Any]
 AnyRow = Row[*tuple[Any, ...]]
 SEARCH_FIELDS = ("target", "workloads", "sampler", "seed", "budget", "options", "versions")
+NEW_TRIAL_FIELDS = tuple(field.name for field in fields(NewTrial))
 DEVICE_FIELDS = tuple(field.name for field in fields(DeviceRecord))
 BUILD_FIELDS = tuple(field.name for field in fields(BuildRecord))
 GATE_FIELDS = tuple(field.name for field in fields(GateRecord))
 TIMING_FIELDS = tuple(field.name for field in fields(TimingRecord) if field.name != "build_key")
 TRIAL_FIELDS = tuple(field.name for field in fields(StoredTrial) if field.name != "censored")
+OUTCOME_FIELDS = ("state", "failed_gate", "reason", "objective", "same_binary_as", "reuse_key")
 CERTIFICATION_FIELDS = ("made", "passed", "runs", "different_runs")
 CHECK_FIELDS = tuple(field.name for field in fields(CheckRecord))
 PROFILE_FIELDS = tuple(field.name for field in fields(ProfileRecord) if field.name not in ("build_key", "device"))

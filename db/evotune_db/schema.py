@@ -279,4 +279,5 @@ Index(
     leaderboard.c.speedup.desc(),
     leaderboard.c.trial_id,
 )
-Index("ix_leaderboard_search_id", leaderboard.c.search_id)
+# trial_id besides, since SQLite looks for a changed trial's entries here and would read all those of its search.
+Index("ix_leaderboard_search_id", leaderboard.c.search_id, leaderboard.c.trial_id)

@@ -1,21 +1,26 @@
-"""What several writes share: one row by its id, a row by its content, the time.
+"""What several writes share: one row by its id, a row by its content, many rows, the time.
 
 A statement is built once and then executed with parameters; building it again costs more than executing it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, Update, bindparam, select
+from sqlalchemy import Connection, Insert, Select, Table, Update, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.dml import ReturningInsert
 
 from evotune_db.errors import NotFoundError, NotPassed
-from evotune_db.rows import AnyRow
+from evotune_db.rows import AnyRow, Values
 from evotune_db.schema import trial
+
+# A statement may have 32,766 parameters on SQLite and 65,535 on PostgreSQL. This many rows at once are about as fast.
+CHUNK = 500
+
+Item = TypeVar("Item")
 
 
 def now() -> datetime:
@@ -30,8 +35,13 @@ def only(connection: Connection, query: Select[*tuple[Any, ...]], what: str, row
     """
     row = connection.execute(query, {"row_id": row_id}).one_or_none()
     if row is None:
-        raise NotFoundError(f"a {what} must be in the database, got {row_id}; `evotune searches` lists what is there")
+        raise not_found(what, row_id)
     return row
+
+
+def not_found(what: str, row_id: int) -> NotFoundError:
+    """What to raise where there is no row of that id, which was to be a `what`."""
+    return NotFoundError(f"a {what} must be in the database, got {row_id}; `evotune searches` lists what is there")
 
 
 def require_passed(connection: Connection, trial_id: int, purpose: str) -> None:
@@ -51,24 +61,41 @@ def insert_row(connection: Connection, table: Table, values: dict[str, Any]) -> 
 
 def update_row(connection: Connection, table: Table, row_id: int, values: dict[str, Any]) -> None:
     """Sets columns of one row."""
-    connection.execute(_update(table), {**values, "row_id": row_id})
+    update_rows(connection, table, {row_id: values})
+
+
+def update_rows(connection: Connection, table: Table, rows: Mapping[int, Values]) -> None:
+    """Sets columns of rows by their ids, of all the same ones, in the order given."""
+    if rows:
+        connection.execute(_update(table), [{**values, "row_id": row_id} for row_id, values in rows.items()])
+
+
+def in_chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """In their order, as many at once as may be parameters of one statement."""
+    return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+    """Inserts any number of rows, all with the same columns."""
+    if rows:
+        connection.execute(table.insert(), rows)
+
+
+def insert_new_rows(connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+    """Inserts those of the rows that have a key that no other has; in their order."""
+    if rows:
+        connection.execute(_insert_if_new(connection.dialect.name, table), rows)
 
 
 def insert_if_new(connection: Connection, table: Table, values: dict[str, Any]) -> None:
     """Inserts one row unless another with one of its keys is there."""
-    connection.execute(dialect_insert(connection.dialect.name, table).on_conflict_do_nothing(), values)
+    insert_new_rows(connection, table, (values,))
 
 
 def find_by_content(connection: Connection, table: Table, column: str, content: str) -> int | None:
     """The id of the row with that content hash, None when there is none."""
     found: int | None = connection.execute(_find(table, column), {"content": content}).scalar()
     return found
-
-
-def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> int | None:
-    """The id of the row that this inserts, None when another with one of its keys is there."""
-    new: int | None = connection.execute(_insert_new(connection.dialect.name, table), values).scalar()
-    return new
 
 
 def id_by_content(connection: Connection, table: Table, column: str, values: dict[str, Any]) -> int:
@@ -91,8 +118,8 @@ def _update(table: Table) -> Update:
 
 
 @cache
-def _insert_new(dialect: str, table: Table) -> ReturningInsert[int]:
-    return dialect_insert(dialect, table).on_conflict_do_nothing().returning(table.c.id)
+def _insert_if_new(dialect: str, table: Table) -> Insert:
+    return dialect_insert(dialect, table).on_conflict_do_nothing()
 
 
 @cache

@@ -34,9 +34,14 @@ class Holding:
         """What the query returns."""
         return self._patiently(self._engines.read, query)
 
-    def write(self, work: Callable[[Connection], Result]) -> Result:
-        """What `work` returns, an id or None, done once: where the answer to a commit was lost, that is looked up."""
-        return self._patiently(self._engines.write, _Write(self.lease, work))
+    def write(
+        self, work: Callable[[Connection], Result], recall: Callable[[Connection], Result] | None = None
+    ) -> Result:
+        """What `work` returns, done once: where the answer to a commit was lost, that is looked up.
+
+        What is neither an id nor None is not kept with the write: `recall` finds it again, once the work is done.
+        """
+        return self._patiently(self._engines.write, _Write(self.lease, work, recall))
 
     def _patiently(self, engine: Engine, work: Callable[[Connection], Result]) -> Result:
         patience = Patience(self._tell)
@@ -54,16 +59,23 @@ class Holding:
 class _Write(Generic[Result]):
     """A write that may be attempted several times."""
 
-    def __init__(self, held: lease.Lease, work: Callable[[Connection], Result]) -> None:
-        self._held, self._work, self._id = held, work, uuid4().hex
+    def __init__(
+        self, held: lease.Lease, work: Callable[[Connection], Result], recall: Callable[[Connection], Result] | None
+    ) -> None:
+        self._held, self._work, self._recall, self._id = held, work, recall, uuid4().hex
         self._attempted = False
 
     def __call__(self, connection: Connection) -> Result:
         done = lease.find_write(connection, self._held, self._id) if self._attempted else None
         if done is not None:
-            return cast("Result", done.result)
+            return cast("Result", done.result) if self._recall is None else self._recall(connection)
         self._attempted = True
         result = self._work(connection)
+        lease.note_write(connection, self._held, self._id, self._kept(result))
+        return result
+
+    def _kept(self, result: Result) -> int | None:
+        if self._recall is not None:
+            return None
         assert result is None or isinstance(result, int), "of a search's writes no more than an id is kept"
-        lease.note_write(connection, self._held, self._id, result)
         return result

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from evotune_db import ConnectionLost, Database
-from evotune_db.records import LeaderboardFilter
+from evotune_db.records import LeaderboardFilter, NewTrial
 from tests.db_examples import SEARCH, passed, propose, record
 from tests.integration.db_proxy import Proxy, proxy_to
 from tests.integration.db_server import Server
@@ -69,6 +69,24 @@ def test_a_write_whose_answer_was_lost_is_made_once(proxy: Proxy, held: Held) ->
     held.database.record_outcome(trial, passed())
     details = held.database.trial(trial)
     assert (details.trial.state, len(details.gates), len(details.timings)) == ("passed", 2, 2)
+
+
+def test_a_batch_whose_answer_was_lost_is_made_once(proxy: Proxy, held: Held) -> None:
+    database, search = held.database, held.search
+    proxy.lose_next_commit()
+    ids = database.add_trials(search, [NewTrial(number, {}, str(number)) for number in (2, 0, 1)])
+    assert len(held.told) == 2
+    assert [database.trial(trial).trial.number for trial in ids] == [2, 0, 1]
+    proxy.lose_next_commit()
+    database.mark_all(ids, "measuring")
+    assert [trial.state for trial in database.load_search(search).trials] == ["measuring"] * 3
+    proxy.lose_next_commit()
+    database.record_outcomes([(trial, passed()) for trial in ids])
+    assert len(held.told) == 6
+    for trial in ids:
+        details = database.trial(trial)
+        assert (details.trial.state, len(details.gates), len(details.timings)) == ("passed", 2, 2)
+    assert len(database.leaderboard(LeaderboardFilter())) == 3
 
 
 def test_a_server_that_stays_away_is_one_line(proxy: Proxy, held: Held, monkeypatch: pytest.MonkeyPatch) -> None:

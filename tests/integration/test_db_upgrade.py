@@ -88,7 +88,7 @@ def make_old(url: str, revision: str, rows: Rows) -> None:
                 connection.execute(select(func.setval(sequence, max(row["id"] for row in old))))
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0005", "0006"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0005", "0006", "0007"])
 def test_an_older_database_keeps_every_row_and_goes_on(url: str, revision: str, rows: Rows) -> None:
     make_old(url, revision, rows)
     with connected(url) as connection:

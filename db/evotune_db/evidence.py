@@ -1,0 +1,54 @@
+"""Writes of what was checked and timed of trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+from sqlalchemy import Connection
+
+from evotune_db.errors import DatabaseError
+from evotune_db.records import GateRecord, TimingRecord
+from evotune_db.rows import TIMING_FIELDS, Values, values
+from evotune_db.schema import gate_result, timing
+from evotune_db.statements import insert_rows
+
+Phase = Literal["search", "confirm"]
+
+
+class Timed(NamedTuple):
+    """A timing, the trial that it is of, and the device that it was taken on."""
+
+    trial_id: int
+    device_id: int | None
+    record: TimingRecord
+
+
+def add_gates(connection: Connection, gates: Iterable[tuple[int, GateRecord]], phase: Phase) -> None:
+    """The verdicts on trials, each with its trial's id."""
+    # Most rows of an outcome are these: every field is a column, and naming them one by one would take twice as long.
+    rows = [{**vars(record), "trial_id": trial_id, "phase": phase} for trial_id, record in gates]
+    insert_rows(connection, gate_result, rows)
+
+
+def require_phase(timings: Iterable[TimingRecord], phase: Phase) -> None:
+    """The phase is what makes an entry count as confirmed; DatabaseError for any other than is recorded now."""
+    for record in timings:
+        if record.phase != phase:
+            raise DatabaseError(f"a timing recorded here must be of the phase {phase}, got {record.phase}")
+
+
+def add_timings(connection: Connection, timings: Iterable[Timed], builds: Mapping[str, int]) -> None:
+    """The timings, of builds by their keys."""
+    insert_rows(connection, timing, [timing_row(timed, builds) for timed in timings])
+
+
+def timing_row(timed: Timed, builds: Mapping[str, int]) -> Values:
+    """As it is stored."""
+    return {
+        **values(timed.record, TIMING_FIELDS),
+        "trial_id": timed.trial_id,
+        "device_id": timed.device_id,
+        "build_id": builds[timed.record.build_key],
+        "complete": timed.record.mode == "cold" and not timed.record.censored,
+    }
