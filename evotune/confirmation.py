@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ WAIT_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What confirming needs; `worker` is the one that measures, in `lab`."""
+    """What confirming needs; `worker` is the one that measures, in `lab`. `look` is called now and then meanwhile."""
 
     plan: Plan
     lab: Cluster | Alone
@@ -38,6 +39,7 @@ class Confirmation:
     database: Database
     reporter: Reporter
     interrupt: Interrupt
+    look: Callable[[], None] | None = None
 
     def run(self, search_id: int) -> None:
         """Confirms the best trials that stand on the leaderboard; each verdict is recorded as it comes.
@@ -128,6 +130,8 @@ class Confirmation:
         while (results := self.lab.results(futures, WAIT_SECONDS)) is None:
             if self.interrupt.pressed:
                 return None
+            if self.look is not None:
+                self.look()
         return results
 
 

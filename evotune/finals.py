@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ray.exceptions import RayActorError, RayError
@@ -47,14 +47,18 @@ class Finals:
                 if worker is None:
                     return
                 with self._lab(worker, alone) as lab:
-                    confirmation = Confirmation(self.plan, lab, worker, self.database, self.reporter, self.interrupt)
-                    confirmation.run(search_id)
+                    # A search that does not ask for its share for long counts as ended.
+                    look = self.roster.look if isinstance(lab, Cluster) else None
+                    self._confirmation(lab, worker, look).run(search_id)
                 return
             except (RayError, ClusterError, ToolchainError) as error:
                 if worker is None or not isinstance(error, RayActorError) or attempt == ATTEMPTS:
                     self.reporter.note(f"the best could not be confirmed: {last_line(error)}")
                     return
                 self.roster.lost(worker)
+
+    def _confirmation(self, lab: Cluster | Alone, worker: Worker, look: Callable[[], None] | None) -> Confirmation:
+        return Confirmation(self.plan, lab, worker, self.database, self.reporter, self.interrupt, look)
 
     def _worker(self) -> Worker | None:
         """One that is there, the only one that is kept; None when the search is interrupted before there is one."""

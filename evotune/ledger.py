@@ -15,7 +15,7 @@ from evotune.space import configuration_key
 from evotune.study import Proposal, Study
 from evotune_db import Database
 from evotune_db.progress import FINISHED
-from evotune_db.records import OutcomeRecord, StoredTrial, TimingRecord
+from evotune_db.records import NewTrial, OutcomeRecord, StoredTrial, TimingRecord
 from evotune_workers.device import Device
 from evotune_workers.diagnosis.finding import Diagnosis
 from evotune_workers.jobs import Candidate, Measurement
@@ -23,6 +23,8 @@ from evotune_workers.kernel import Configuration
 
 # Width of an interval relative to its median.
 NARROW = 0.05
+# A GPU has one more job waiting while it measures, which takes longer than this.
+PROPOSING_SECONDS = 0.05
 
 Binary = tuple[str | None, ...]
 
@@ -43,8 +45,20 @@ class Value:
     censored: bool
 
 
+@dataclass(frozen=True)
+class Booked:
+    """An outcome that is yet to be written."""
+
+    entry: Entry
+    outcome: OutcomeRecord
+    censored: bool
+
+
 class Ledger:
-    """Writes outcomes to the database and the study, and knows the best so far."""
+    """Writes outcomes to the database and the study, and knows the best so far.
+
+    Builds and measurements are booked as they come, and written by `close_books`.
+    """
 
     def __init__(
         self,
@@ -66,6 +80,7 @@ class Ledger:
         self.lines: dict[int, TrialLine] = {}
         self._trials: dict[int, int] = {}
         self._open: dict[int, Entry] = {}
+        self._booked: list[Booked] = []
         self._untold: dict[int, Value] = {}
         self._owners: dict[Binary, int] = {}
         self._waiting: dict[int, tuple[int, Candidate]] = {}
@@ -74,19 +89,36 @@ class Ledger:
         self.incumbents: dict[str, float] = {}
         self.told = 0
 
-    def propose(self) -> Proposal:
-        """Asks the sampler and records the proposal, which is built at once."""
-        proposal = self._study.ask()
-        key = configuration_key(proposal.configuration)
-        trial = self._database.add_trial(self._search_id, proposal.number, proposal.configuration, key, "building")
-        self._open[proposal.number] = Entry(trial, proposal)
-        self._trials[proposal.number] = trial
-        return proposal
+    def propose(self, most: int) -> list[Proposal]:
+        """Asks the sampler for at most so many proposals, which are built at once; records them together.
 
-    def reused(self, proposal: Proposal) -> bool:
-        """Books a proposal by what another search has measured; False where there is nothing that says enough."""
-        keys = self._reuse.wanted(proposal.configuration) if self._reuse else ()
-        found = self._database.reusable(keys) if keys else None
+        For a moment only: meanwhile nobody gets a job, and a sampler may take long for each.
+        """
+        until = time.monotonic() + PROPOSING_SECONDS
+        proposals = [self._study.ask()]
+        while len(proposals) < most and time.monotonic() < until:
+            proposals.append(self._study.ask())
+        new = [NewTrial(each.number, each.configuration, configuration_key(each.configuration)) for each in proposals]
+        for proposal, trial in zip(proposals, self._database.add_trials(self._search_id, new, "building"), strict=True):
+            self._open[proposal.number] = Entry(trial, proposal)
+            self._trials[proposal.number] = trial
+        return proposals
+
+    def take_over(self, proposals: Sequence[Proposal]) -> list[Proposal]:
+        """Books proposals by what other searches have measured; returns those of which nothing says enough."""
+        if self._reuse is None:
+            return list(proposals)
+        wanted = {each.number: self._reuse.wanted(each.configuration) for each in proposals}
+        known = self._database.known_keys([key for keys in wanted.values() for key in keys])
+        left = []
+        for each in proposals:
+            keys = wanted[each.number]
+            if known.isdisjoint(keys) or not self._taken(each, keys):
+                left.append(each)
+        return left
+
+    def _taken(self, proposal: Proposal, keys: Sequence[str]) -> bool:
+        found = self._database.reusable(keys)
         if found is None or not is_enough(found, self.incumbents):
             return False
         entry = self._open[proposal.number]
@@ -113,26 +145,24 @@ class Ledger:
         owner = self._owners.setdefault(_binary(candidate), number)
         if owner != number:
             self._waiting[number] = (owner, candidate)
-            self._share()
             return False
         return True
 
     def left_at_that(self, candidate: Candidate) -> None:
-        """Books a candidate that is not to be measured, and whatever waited for it."""
+        """Books a candidate that is not to be measured."""
         self._record(candidate.number, built_outcome(candidate, self._limits), censored=False)
-        self._share()
 
-    def measuring(self, candidate: Candidate) -> None:
-        """Books that a worker has taken the candidate."""
-        self._database.mark(self._open[candidate.number].trial, "measuring")
+    def measuring(self, candidates: Sequence[Candidate]) -> None:
+        """Books that workers have taken these candidates."""
+        if candidates:
+            self._database.mark_all([self._open[each.number].trial for each in candidates], "measuring")
 
     def measured(self, candidate: Candidate, measurement: Measurement, device: Device) -> None:
-        """Books a measurement and whatever waited for it."""
+        """Books a measurement."""
         outcome = measured(candidate, measurement, device, self._limits)
         if lasts(measurement):
             outcome = self._offered(candidate.number, outcome, device)
         self._record(candidate.number, outcome, censored=any(timing.censored for timing in outcome.timings))
-        self._share()
 
     def looked_up(self, number: int, outcome: OutcomeRecord) -> int:
         """Books what a recording says of a trial; returns the trial's id."""
@@ -186,10 +216,21 @@ class Ledger:
         configuration = self._open[number].proposal.configuration
         return replace(outcome, reuse_key=self._reuse.offered(configuration, outcome, device))
 
+    def close_books(self) -> None:
+        """Writes what has been booked since the last time, and whatever waited for it: together, for that is cheaper.
+
+        Until then no outcome is told, shared or shown.
+        """
+        self._share()
+        while self._booked:
+            booked, self._booked = self._booked, []
+            self._database.record_outcomes([(each.entry.trial, each.outcome) for each in booked])
+            for each in booked:
+                self._book(each.entry, each.entry.trial, each.outcome, each.censored)
+            self._share()
+
     def _record(self, number: int, outcome: OutcomeRecord, censored: bool) -> None:
-        entry = self._open.pop(number)
-        self._database.record_outcome(entry.trial, outcome)
-        self._book(entry, entry.trial, outcome, censored)
+        self._booked.append(Booked(self._open.pop(number), outcome, censored))
 
     def _book(self, entry: Entry, measured_as: int, outcome: OutcomeRecord, censored: bool) -> None:
         """Of what the database has: what the sampler is to be told, and what twins share."""

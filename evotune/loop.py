@@ -34,8 +34,8 @@ class Work(Protocol):
     def unfinished(self) -> bool:
         """Whether something is to come that is no trial's outcome."""
 
-    def start(self, proposal: Proposal) -> None:
-        """Takes on a trial."""
+    def start(self, proposals: Sequence[Proposal]) -> None:
+        """Takes on trials."""
 
     def go_on(self, seconds: float) -> None:
         """Does what can be done now, waiting at most so long where nothing can."""
@@ -54,13 +54,12 @@ class SearchLoop:
 
     def run(self, earlier: Sequence[StoredTrial]) -> SearchState:
         """Goes on from earlier trials; "finished" when every trial of the budget has its outcome."""
-        for proposal in self._ledger.restore(earlier):
-            self._work.start(proposal)
+        self._work.start(self._ledger.restore(earlier))
         self._next = len(earlier)
         while self._ledger.told < self._budget:
             if self._stopping:
                 return "interrupted"
-            # A batch can take the sampler a second or two: between two proposals nobody waits for a job.
+            # A batch can take the sampler a second or two: between parts of it nobody waits for a job.
             proposed = self._propose()
             self._work.go_on(0 if proposed else WAIT_SECONDS)
         while self._work.unfinished and not self._stopping:
@@ -72,15 +71,16 @@ class SearchLoop:
         return self._interrupt.pressed or self._interrupt.out_of_time
 
     def _propose(self) -> bool:
-        """The next trial, when its batch may be asked for; whether there was one."""
+        """The next trials, when their batch may be asked for; whether there were any."""
         last = self._next == self._budget
         batch = self._next // self._batch
         told = self._budget if last else max(0, (batch + 1) * self._batch - self._window)
         self._ledger.settle(told)
         if last or self._ledger.told < told:
             return False
-        self._work.start(self._ledger.propose())
-        self._next += 1
+        proposals = self._ledger.propose(min(self._budget, (batch + 1) * self._batch) - self._next)
+        self._work.start(proposals)
+        self._next += len(proposals)
         return True
 
 
@@ -106,25 +106,29 @@ class ClusterWork:
         """Whether a diagnosis, or word of a doubted worker, is yet to come."""
         return self._pipeline.diagnosing or self._canaries.doubting
 
-    def start(self, proposal: Proposal) -> None:
-        """Gives out the build, unless another search has measured it."""
-        if self._ledger.reused(proposal):
-            return
+    def start(self, proposals: Sequence[Proposal]) -> None:
+        """Gives out the builds of those that no other search has measured."""
         plan = self._plan
-        job = BuildJob(proposal.number, proposal.configuration, plan.variant.name, plan.target, plan.workloads)
-        self._pipeline.build(job)
+        for each in self._ledger.take_over(proposals):
+            self._pipeline.build(
+                BuildJob(each.number, each.configuration, plan.variant.name, plan.target, plan.workloads)
+            )
 
     def go_on(self, seconds: float) -> None:
         """Gives out what can be measured or diagnosed, and books what came back; Doubted when that is not believed."""
         for worker in self._pipeline.dispatch_canaries():
             self._reporter.worker(worker.name, "measuring the canary")
-        for worker, candidate in self._pipeline.dispatch(self._ledger.incumbents):
-            self._ledger.measuring(candidate)
+        given = self._pipeline.dispatch(self._ledger.incumbents)
+        self._ledger.measuring([candidate for _, candidate in given])
+        for worker, candidate in given:
             self._reporter.worker(worker.name, f"measuring trial {candidate.number}")
         for worker, candidate in self._pipeline.dispatch_diagnoses():
             self._reporter.worker(worker.name, f"diagnosing trial {candidate.number}")
-        for event in self._pipeline.wait(seconds):
-            self._handle(event)
+        try:
+            for event in self._pipeline.wait(seconds):
+                self._handle(event)
+        finally:
+            self._ledger.close_books()
 
     def _handle(self, event: Event) -> None:
         match event:

@@ -139,9 +139,12 @@ class Pipeline:
         if not futures:
             time.sleep(seconds)  # nobody measures for now
             return given_up
-        done, _ = ray.wait(futures, num_returns=1, timeout=seconds)
+        done, others = ray.wait(futures, num_returns=1, timeout=seconds)
         if not done:
             self._cluster.require_alive()
+        elif others:
+            # What else is there is booked with it.
+            done += ray.wait(others, num_returns=len(others), timeout=0)[0]
         return [*given_up, *(event for future in done for event in self._take(future))]
 
     def _keep_house(self) -> list[Event]:

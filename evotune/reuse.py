@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from evotune.facts import versions
 from evotune.plan import Plan
@@ -33,23 +33,31 @@ LASTING_GATES = ("resources", "identity", "memory", "structure", "numerics", "ta
 class Reuse:
     """What a search may take over from others, and offers to them."""
 
-    def __init__(self, plan: Plan, devices: Sequence[Device]) -> None:
-        """`devices` are those that measure for the search."""
-        self._asked = plan.reuse
+    def __init__(self, plan: Plan, devices: Callable[[], Sequence[Device]]) -> None:
+        """`devices` tells which measure for the search now: they come and go."""
+        self._asked, self._devices = plan.reuse, devices
         self._conditions = json.dumps(_conditions(plan), sort_keys=True)
-        self._devices = {_model(device): device for device in devices}
+        self._models: dict[str, str] = {}
 
     def wanted(self, configuration: Configuration) -> tuple[str, ...]:
         """The keys of outcomes that would be this search's own; none where the user refused them."""
         if not self._asked:
             return ()
-        return tuple(self._key(configuration, model) for model in ("", *self._devices))
+        models = dict.fromkeys(map(self._model, self._devices()))
+        return tuple(self._key(configuration, model) for model in ("", *models))
 
     def offered(self, configuration: Configuration, outcome: OutcomeRecord, device: Device | None) -> str | None:
         """The key of an outcome that was found on a device, or on none: not for one that may be chance."""
         if outcome.state == "failed" and outcome.failed_gate not in LASTING_GATES:
             return None
-        return self._key(configuration, "" if device is None else _model(device))
+        return self._key(configuration, "" if device is None else self._model(device))
+
+    def _model(self, device: Device) -> str:
+        """A device but for which piece of hardware it is; written once for each."""
+        if device.uuid not in self._models:
+            facts = [device.name, device.kind, dict(device.facts), dict(device.limits)]
+            self._models[device.uuid] = json.dumps(facts, sort_keys=True)
+        return self._models[device.uuid]
 
     def _key(self, configuration: Configuration, model: str) -> str:
         parts = (self._conditions, model, configuration_key(configuration))
@@ -89,8 +97,3 @@ def _compiler(target: str) -> str | None:
         return compiler_for(target).version()
     except ToolchainError:
         return None
-
-
-def _model(device: Device) -> str:
-    """A device but for which piece of hardware it is."""
-    return json.dumps([device.name, device.kind, dict(device.facts), dict(device.limits)], sort_keys=True)

@@ -62,8 +62,8 @@ class Rounds:
 
     def _ledger(self) -> Ledger:
         study = Study(self.valid, self.plan.sampler, self.plan.seed, self.first)
-        workers = self.roster.workers if self.roster is not None else ()
-        reuse = Reuse(self.plan, [worker.device for worker in workers]) if workers else None
+        roster = self.roster
+        reuse = None if roster is None else Reuse(self.plan, lambda: [worker.device for worker in roster.workers])
         return Ledger(self.database, self.search_id, study, self.reporter, self.plan.space.limits, reuse)
 
     def _round(self, ledger: Ledger, trials: Sequence[StoredTrial], canaries: Canaries) -> SearchState:

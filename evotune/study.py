@@ -1,4 +1,4 @@
-"""The sampler's view of a search: an Optuna study in memory, rebuilt from the database on resume."""
+"""The sampler's view of a search: what was proposed and what came of it, rebuilt from the database on resume."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.trial import TrialState, create_trial
 
 from evotune.samplers import make_sampler
+from evotune.samplers.history import FAILED, History, Told
 from evotune.space import ValidSet
 from evotune_db.records import StoredTrial
 from evotune_workers.kernel import Configuration
@@ -26,40 +25,56 @@ class Proposal:
 
 
 class Study:
-    """Ask and tell. Values are minimised; a failed trial is told as failed, not as a value."""
+    """Ask and tell. Values are minimised; a failed trial is told as failed, not as a value.
+
+    The samplers are asked without an Optuna study between, which would look at every trial again for every parameter of
+    every proposal; what they propose is what they would propose in one.
+    """
 
     def __init__(self, valid: ValidSet, sampler: str, seed: int, first: Sequence[Configuration] = ()) -> None:
         """An empty study. `first` are proposed before any that the sampler chooses: distinct, and valid."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._first = first
-        self._distributions: dict[str, BaseDistribution] = {**valid.distributions()}
-        self._study = optuna.create_study(sampler=make_sampler(sampler, valid, seed), direction="minimize")
+        self._valid, self._first = valid, first
+        self._sampler = make_sampler(sampler, valid, seed)
+        self._tried: list[int | None] = []
+        self._pending: dict[int, int] = {}
+        self._told: dict[int, Told] = {}
+        self._past: History | None = None
 
     def ask(self) -> Proposal:
         """The next configuration: valid, and never proposed before in this study."""
         started = time.perf_counter()
-        number = len(self._study.get_trials(deepcopy=False))
+        number = len(self._tried)
         if number < len(self._first):
-            self._begin(self._first[number])
-            return Proposal(number, dict(self._first[number]), time.perf_counter() - started)
-        trial = self._study.ask(self._distributions)
-        return Proposal(trial.number, dict(trial.params), time.perf_counter() - started)
+            configuration = dict(self._first[number])
+            self._try(configuration)
+        else:
+            i = self._sampler.choose(self._history(), number)
+            configuration = self._valid.configuration(i)
+            self._note(i)
+        return Proposal(number, configuration, time.perf_counter() - started)
 
     def tell(self, number: int, objective: float | None, censored: bool = False) -> None:
         """The outcome of a proposal; None when it failed."""
-        if objective is None:
-            self._study.tell(number, state=TrialState.FAIL)
-            return
-        if censored:
-            trial = self._study.get_trials(deepcopy=False)[number]
-            self._study._storage.set_trial_user_attr(trial._trial_id, "censored", True)
-        self._study.tell(number, objective)
+        i = self._pending.pop(number, None)
+        if i is not None:
+            self._told[number] = Told(i, FAILED if objective is None else objective, censored)
+            self._past = None
 
     def restore(self, trial: StoredTrial) -> None:
-        """Adds a stored trial as one that is running; what it came to is told in its turn."""
-        self._begin(trial.configuration)
+        """Adds a stored trial as one that is under way; what it came to is told in its turn."""
+        self._try(trial.configuration)
 
-    def _begin(self, configuration: Configuration) -> None:
-        self._study.add_trial(
-            create_trial(state=TrialState.RUNNING, params=dict(configuration), distributions=self._distributions)
-        )
+    def _try(self, configuration: Configuration) -> None:
+        """Of one that is not valid here nothing can be learnt."""
+        self._note(self._valid.number(configuration))
+
+    def _note(self, i: int | None) -> None:
+        if i is not None:
+            self._pending[len(self._tried)] = i
+        self._tried.append(i)
+
+    def _history(self) -> History:
+        if self._past is None:
+            self._past = History.of([told for _, told in sorted(self._told.items())], ())
+        return self._past.with_pending(list(self._pending.values()))

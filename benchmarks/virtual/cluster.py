@@ -91,12 +91,17 @@ class VirtualCluster:
         """It always is."""
 
     def wait(self, futures: Sequence[Future], *, num_returns: int, timeout: float) -> tuple[list[Future], list[Future]]:
-        """As Ray's, of futures that are all of this cluster's: the first that is due, if it is in time."""
-        assert num_returns == 1
+        """As Ray's, of futures that are all of this cluster's: so many of those that are due in time."""
         with self._clock.apart():
-            waiting = self._due[0][0] - self._clock.now if self._due else timeout
-            self._clock.jump(max(0.0, min(waiting, timeout)))
-            return ([heapq.heappop(self._due)[2]] if waiting <= timeout and self._due else []), []
+            done: list[Future] = []
+            until = self._clock.now + timeout
+            while self._due and len(done) < num_returns and self._due[0][0] <= until:
+                due, _, future = heapq.heappop(self._due)
+                self._clock.jump(max(0.0, due - self._clock.now))
+                done.append(future)
+            if len(done) < num_returns:
+                self._clock.jump(max(0.0, until - self._clock.now))
+            return done, [future for _, _, future in self._due]
 
     def get(self, future: Future) -> Any:
         """As Ray's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
 from evotune.ledger import Ledger
 from evotune.progress import Reporter
@@ -27,9 +28,9 @@ class Lookup:
         self._best_ms = best_ms
         self._given: deque[Proposal] = deque()
 
-    def start(self, proposal: Proposal) -> None:
-        """Takes on a trial."""
-        self._given.append(proposal)
+    def start(self, proposals: Sequence[Proposal]) -> None:
+        """Takes on trials."""
+        self._given.extend(proposals)
 
     def go_on(self, seconds: float) -> None:
         """Books the next outcome, if a trial waits for its own; there is nothing to wait for."""
@@ -39,6 +40,7 @@ class Lookup:
         milliseconds = float(self._recording.times[self._recording.valid.index(proposal.configuration)])
         self._reporter.worker(WORKER, f"looking up trial {proposal.number + 1}")
         trial = self._ledger.looked_up(proposal.number, outcome(self._recording.name, milliseconds))
+        self._ledger.close_books()
         if milliseconds < self._best_ms:
             self._best_ms = milliseconds
             best = RecordedBest(trial, milliseconds, self._recording.optimum, proposal.configuration)

@@ -55,6 +55,15 @@ class SpaceSampler(BaseSampler, abc.ABC):
     def propose(self, history: History, rng: np.random.Generator) -> int:
         """The number of a valid configuration that `history` does not exclude; there is at least one."""
 
+    def choose(self, history: History, number: int) -> int:
+        """The configuration to try as the trial of that number; SpaceExhausted when all have been proposed."""
+        if len(history.excluded) >= len(self.valid):
+            raise SpaceExhausted(f"all {len(self.valid)} valid configurations have been proposed; widen the space")
+        i = self.propose(history, np.random.default_rng([self.seed, number]))
+        if i in history.excluded:
+            raise AssertionError(f"{type(self).__name__} proposed configuration {i} twice")
+        return i
+
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All parameters of the space."""
         return self._distributions
@@ -65,12 +74,7 @@ class SpaceSampler(BaseSampler, abc.ABC):
         """The next configuration; SpaceExhausted when all have been proposed."""
         self._raise_error_if_multi_objective(study)
         with self._lock:
-            history = self._history(study, trial.number)
-            if len(history.excluded) >= len(self.valid):
-                raise SpaceExhausted(f"all {len(self.valid)} valid configurations have been proposed; widen the space")
-            i = self.propose(history, np.random.default_rng([self.seed, trial.number]))
-            if i in history.excluded:
-                raise AssertionError(f"{type(self).__name__} proposed configuration {i} twice")
+            i = self.choose(self._history(study, trial.number), trial.number)
             self._pending[trial.number] = i
         return self.valid.configuration(i)
 

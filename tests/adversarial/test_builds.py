@@ -81,12 +81,14 @@ def test_a_build_that_ignores_its_configuration_is_one_binary_and_the_parameter_
         assert ledger.built(first)
         ledger.left_at_that(first)
         assert not ledger.built(second)
+        ledger.close_books()
         assert "same binary as trial 1: tile_n changed nothing" in told.getvalue()
         assert database.trial(2).same_binary_as == 1
 
 
 def proposed(ledger: Ledger, number: int) -> Candidate:
-    tile_n = ledger.propose().configuration["tile_n"]
+    [proposal] = ledger.propose(1)
+    tile_n = proposal.configuration["tile_n"]
     return replace(small("ignores_its_configuration", tile_n=int(tile_n)), number=number)
 
 

@@ -42,11 +42,13 @@ def test_a_binary_that_was_recorded_before_a_resume_is_shared_after_it(bench: Be
         earlier.restore([add(database, search, 0, threads=1)])
         assert earlier.built(first)
         earlier.left_at_that(first)
+        earlier.close_books()
 
         add(database, search, 1, threads=2)
         resumed = ledger(database, search)
         assert [each.number for each in resumed.restore(database.load_search(search).trials)] == [1]
         assert not resumed.built(second), "it is not to be measured"
+        resumed.close_books()
         twin = database.load_search(search).trials[1]
         assert database.trial(twin.id).same_binary_as == database.load_search(search).trials[0].id
         assert (twin.state, twin.reason) == ("built", "same binary as trial 1: threads changed nothing")

@@ -42,7 +42,7 @@ def plan(no_reuse: bool = False) -> Plan:
 
 
 def reuse(no_reuse: bool = False) -> Reuse:
-    return Reuse(plan(no_reuse), [HERE])
+    return Reuse(plan(no_reuse), lambda: [HERE])
 
 
 def valid() -> ValidSet:
@@ -76,8 +76,9 @@ def test_what_another_search_measured_is_booked_at_once_and_its_twin_is_not_meas
     builds = (replace(passed().builds[0], binary_hash=candidate.builds[0].build.binary_hash),)
     origin = measured_before(database, replace(passed(timing(2.0)), builds=builds))
     ledger, (proposal, second) = begin(database, CONFIGURATION, twin)
-    assert ledger.reused(proposal) and not ledger.reused(second)
+    assert ledger.take_over([proposal, second]) == [second]
     assert not ledger.built(replace(bench.build(**twin), number=1))
+    ledger.close_books()
     ledger.settle(2)
     assert ledger.told == 2
     shared = [database.trial(trial.id).same_binary_as for trial in database.load_search(2).trials]
@@ -89,17 +90,17 @@ def test_what_another_search_measured_is_booked_at_once_and_its_twin_is_not_meas
 def test_a_timing_that_stopped_early_is_enough_only_beside_a_best_that_is_as_fast(database: Database) -> None:
     measured_before(database, passed(timing(1.5, censored=True)))
     ledger, (proposal,) = begin(database, CONFIGURATION)
-    assert not ledger.reused(proposal)
+    assert ledger.take_over([proposal]) == [proposal]
     ledger.incumbents = {"mission": 1.52}
-    assert not ledger.reused(proposal)
+    assert ledger.take_over([proposal]) == [proposal]
     ledger.incumbents = {"mission": 1.6}
-    assert ledger.reused(proposal)
+    assert ledger.take_over([proposal]) == []
 
 
 def test_reuse_can_be_refused(database: Database) -> None:
     measured_before(database, passed())
     ledger, (proposal,) = begin(database, CONFIGURATION, no_reuse=True)
-    assert not ledger.reused(proposal)
+    assert ledger.take_over([proposal]) == [proposal]
 
 
 def test_other_conditions_are_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,9 +115,9 @@ def test_other_conditions_are_another_key(monkeypatch: pytest.MonkeyPatch) -> No
         replace(made, workloads=("larger",)),
         replace(made, target="sm_89"),
     ):
-        assert not mine & set(Reuse(changed, [HERE]).wanted(CONFIGURATION))
+        assert not mine & set(Reuse(changed, lambda: [HERE]).wanted(CONFIGURATION))
     same = replace(made, space=replace(made.space, name="narrower", text="parameters: {}"), seed=7, sampler="tpe")
-    assert set(Reuse(same, [HERE]).wanted(CONFIGURATION)) == mine
+    assert set(Reuse(same, lambda: [HERE]).wanted(CONFIGURATION)) == mine
     monkeypatch.setattr("evotune.reuse.PROTOCOL", PROTOCOL + 1)
     assert not mine & set(reuse().wanted(CONFIGURATION))
 
