@@ -40,6 +40,7 @@ from evotune.pipeline import Pipeline
 from evotune.plan import Plan, enumerate_valid, make_plan, search_record
 from evotune.progress import PlainReporter
 from evotune.request import SearchRequest
+from evotune.reuse import Reuse
 from evotune.samplers import SAMPLERS
 from evotune.space import ValidSet
 from evotune.study import Proposal, Study
@@ -51,7 +52,8 @@ from evotune_workers.roster import Roster
 ROOT = Path(__file__).resolve().parent.parent
 # Of a worker's own node, such as the eight of Google's g2-standard-8 beside its L4.
 CORES_PER_WORKER = 8
-TRIALS_PER_WORKER, LEAST_TRIALS, MOST_TRIALS = 30, 300, 4_000
+# Enough for the end, where a job may wait behind a long one while other workers have none, to be a small part.
+TRIALS_PER_WORKER, LEAST_TRIALS, MOST_TRIALS = 100, 300, 10_000
 BUSY_LEAST, COST_MOST_MS = 0.90, 5.0
 REQUEST = SearchRequest(db="", kernel="attention_fwd", target="sm_90", build_only=True)
 
@@ -124,7 +126,8 @@ def search(plan: Plan, valid: ValidSet, home: Home, workers: int, durations: Dur
         search_id = database.start_search(search_record(plan, valid, REQUEST))
         hold.take(search_id)
         study = TimedStudy(valid, plan.sampler, plan.seed)
-        ledger = Ledger(database, search_id, study, reporter, plan.space.limits)
+        device = plan.device
+        ledger = Ledger(database, search_id, study, reporter, plan.space.limits, Reuse(plan, lambda: [device]))
         cluster = VirtualCluster(clock, workers, cores, plan.device, durations)
         pipeline = Pipeline(cast("Cluster", cluster), cast("Roster", cluster), plan.variant, (1, 2, 3))
         work = ClusterWork(plan, pipeline, ledger, reporter)

@@ -11,6 +11,7 @@ from evotune.errors import UserError
 from evotune.interrupt import Interrupt
 from evotune.plan import Plan
 from evotune.progress import Reporter
+from evotune_db.records import DeviceRecord
 from evotune_workers.cluster import Cluster, ClusterError
 from evotune_workers.roster import Roster
 
@@ -21,10 +22,21 @@ TELL_SECONDS = 10.0
 STEP_SECONDS = 0.5
 
 
-def gathered(cluster: Cluster, plan: Plan, gpus: int | None, reporter: Reporter, interrupt: Interrupt) -> Roster:
-    """With one worker at least, and all that come soon after. UserError when there can be none."""
+def gathered(
+    cluster: Cluster,
+    plan: Plan,
+    gpus: int | None,
+    before: DeviceRecord | None,
+    reporter: Reporter,
+    interrupt: Interrupt,
+) -> Roster:
+    """With one worker at least, and all that come soon after. UserError when there can be none.
+
+    Figures of two devices do not compare: a search that goes on measures on what it was measured on `before`.
+    """
+    model = None if before is None else (before.name, before.facts.get("limits", {}))
     try:
-        roster = cluster.roster(plan.target, gpus)
+        roster = cluster.roster(plan.target, gpus, model)
         _wait(roster, plan.target, reporter, interrupt)
     except ClusterError as error:
         raise UserError(str(error)) from error

@@ -81,6 +81,7 @@ class Ledger:
         self._trials: dict[int, int] = {}
         self._open: dict[int, Entry] = {}
         self._booked: list[Booked] = []
+        self._taken: list[int] = []
         self._untold: dict[int, Value] = {}
         self._owners: dict[Binary, int] = {}
         self._waiting: dict[int, tuple[int, Candidate]] = {}
@@ -113,11 +114,11 @@ class Ledger:
         left = []
         for each in proposals:
             keys = wanted[each.number]
-            if known.isdisjoint(keys) or not self._taken(each, keys):
+            if known.isdisjoint(keys) or not self._takes_over(each, keys):
                 left.append(each)
         return left
 
-    def _taken(self, proposal: Proposal, keys: Sequence[str]) -> bool:
+    def _takes_over(self, proposal: Proposal, keys: Sequence[str]) -> bool:
         found = self._database.reusable(keys)
         if found is None or not is_enough(found, self.incumbents):
             return False
@@ -154,8 +155,7 @@ class Ledger:
 
     def measuring(self, candidates: Sequence[Candidate]) -> None:
         """Books that workers have taken these candidates."""
-        if candidates:
-            self._database.mark_all([self._open[each.number].trial for each in candidates], "measuring")
+        self._taken += (self._open[each.number].trial for each in candidates)
 
     def measured(self, candidate: Candidate, measurement: Measurement, device: Device) -> None:
         """Books a measurement."""
@@ -222,9 +222,10 @@ class Ledger:
         Until then no outcome is told, shared or shown.
         """
         self._share()
-        while self._booked:
+        while self._booked or self._taken:
             booked, self._booked = self._booked, []
-            self._database.record_outcomes([(each.entry.trial, each.outcome) for each in booked])
+            taken, self._taken = self._taken, []
+            self._database.record_outcomes([(each.entry.trial, each.outcome) for each in booked], measuring=taken)
             for each in booked:
                 self._book(each.entry, each.entry.trial, each.outcome, each.censored)
             self._share()

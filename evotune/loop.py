@@ -7,7 +7,9 @@ the same proposals, however the work is spread.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import gc
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from evotune.events import Built, CanaryRead, Event, Gone, Measured, Told
@@ -54,6 +56,10 @@ class SearchLoop:
 
     def run(self, earlier: Sequence[StoredTrial]) -> SearchState:
         """Goes on from earlier trials; "finished" when every trial of the budget has its outcome."""
+        with _settled_memory():
+            return self._run(earlier)
+
+    def _run(self, earlier: Sequence[StoredTrial]) -> SearchState:
         self._work.start(self._ledger.restore(earlier))
         self._next = len(earlier)
         while self._ledger.told < self._budget:
@@ -82,6 +88,20 @@ class SearchLoop:
         self._work.start(proposals)
         self._next += len(proposals)
         return True
+
+
+@contextlib.contextmanager
+def _settled_memory() -> Iterator[None]:
+    """What is there already stays: full collections of garbage, which a search causes often, need not look at it again.
+
+    They were a tenth of the loop's time.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 class Doubted(Exception):
@@ -115,7 +135,18 @@ class ClusterWork:
             )
 
     def go_on(self, seconds: float) -> None:
-        """Gives out what can be measured or diagnosed, and books what came back; Doubted when that is not believed."""
+        """Takes what comes back, gives out what can be measured then, and books both when workers have their jobs.
+
+        Doubted when what came back is not believed.
+        """
+        try:
+            for event in self._pipeline.wait(seconds):
+                self._handle(event)
+            self._give_out()
+        finally:
+            self._ledger.close_books()
+
+    def _give_out(self) -> None:
         for worker in self._pipeline.dispatch_canaries():
             self._reporter.worker(worker.name, "measuring the canary")
         given = self._pipeline.dispatch(self._ledger.incumbents)
@@ -124,11 +155,6 @@ class ClusterWork:
             self._reporter.worker(worker.name, f"measuring trial {candidate.number}")
         for worker, candidate in self._pipeline.dispatch_diagnoses():
             self._reporter.worker(worker.name, f"diagnosing trial {candidate.number}")
-        try:
-            for event in self._pipeline.wait(seconds):
-                self._handle(event)
-        finally:
-            self._ledger.close_books()
 
     def _handle(self, event: Event) -> None:
         match event:

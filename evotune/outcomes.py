@@ -170,12 +170,16 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+# Most of what is recorded is of these types, of which JSON has all values.
+AS_IT_IS = frozenset((int, str, bool, type(None)))
+
+
 def _json(value: Any) -> Any:
     """The same figures with NaN and infinities as text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
-        return {key: _json(item) for key, item in value.items()}
+        return {key: item if type(item) in AS_IT_IS else _json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_json(item) for item in value]
+        return [item if type(item) in AS_IT_IS else _json(item) for item in value]
     return value

@@ -65,7 +65,8 @@ def _search(
     cluster = _connect(plan, request)
     try:
         with Interrupt(request.time_limit) as interrupt:
-            roster = None if plan.build_only else gathered(cluster, plan, request.gpus, reporter, interrupt)
+            before = database.measured_on(stored.id) if stored is not None else None
+            roster = None if plan.build_only else gathered(cluster, plan, request.gpus, before, reporter, interrupt)
             workers = roster.workers if roster is not None else ()
             device = _device(plan, workers)
             valid = _valid(plan, device, checked)

@@ -40,6 +40,7 @@ class Study:
         self._pending: dict[int, int] = {}
         self._told: dict[int, Told] = {}
         self._past: History | None = None
+        self._now: History | None = None
 
     def ask(self) -> Proposal:
         """The next configuration: valid, and never proposed before in this study."""
@@ -59,7 +60,7 @@ class Study:
         i = self._pending.pop(number, None)
         if i is not None:
             self._told[number] = Told(i, FAILED if objective is None else objective, censored)
-            self._past = None
+            self._past = self._now = None
 
     def restore(self, trial: StoredTrial) -> None:
         """Adds a stored trial as one that is under way; what it came to is told in its turn."""
@@ -71,10 +72,14 @@ class Study:
 
     def _note(self, i: int | None) -> None:
         if i is not None:
+            now = self._now
+            self._now = now.also_pending(i) if now is not None and i not in now.excluded else None
             self._pending[len(self._tried)] = i
         self._tried.append(i)
 
     def _history(self) -> History:
         if self._past is None:
             self._past = History.of([told for _, told in sorted(self._told.items())], ())
-        return self._past.with_pending(list(self._pending.values()))
+        if self._now is None:
+            self._now = self._past.with_pending(list(self._pending.values()))
+        return self._now

@@ -57,7 +57,12 @@ class Finite(TypeDecorator[float]):
 
     def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
         """The figure if it is one."""
-        return value if value is not None and math.isfinite(value) else None
+        return finite(value)
+
+
+def finite(value: float | None) -> float | None:
+    """A figure; None where it is infinite or not a number."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def storable(text: str) -> str:

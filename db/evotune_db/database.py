@@ -134,11 +134,7 @@ class Database:
 
     def mark(self, trial_id: int, state: Literal["building", "measuring"]) -> None:
         """Records how far a trial without an outcome is."""
-        self.mark_all((trial_id,), state)
-
-    def mark_all(self, trial_ids: Sequence[int], state: Literal["building", "measuring"]) -> None:
-        """Records how far trials without outcomes are, of all or, when one of them has its outcome, of none."""
-        self._write(progress.mark_all, trial_ids, state)
+        self._write(progress.mark_all, (trial_id,), state)
 
     def record_outcome(self, trial_id: int, outcome: OutcomeRecord) -> None:
         """Records a trial's outcome: builds, gates, timings and, where it qualifies, its leaderboard entries.
@@ -148,9 +144,12 @@ class Database:
         """
         self.record_outcomes(((trial_id, outcome),))
 
-    def record_outcomes(self, ended: Sequence[tuple[int, OutcomeRecord]]) -> None:
-        """Records the outcomes of trials with these ids, as `record_outcome` would each of them; all or none."""
-        self._write(outcomes.record_outcomes, ended)
+    def record_outcomes(self, ended: Sequence[tuple[int, OutcomeRecord]], measuring: Sequence[int] = ()) -> None:
+        """Records the outcomes of trials with these ids, as `record_outcome` would each of them; all or none.
+
+        Before that, in the same transaction, trials with the ids `measuring` are marked as being measured.
+        """
+        self._write(outcomes.record_outcomes, ended, measuring)
 
     def known_keys(self, keys: Sequence[str]) -> frozenset[str]:
         """Which of these reuse keys some trial has."""
@@ -233,6 +232,10 @@ class Database:
     def load_search(self, search_id: int) -> StoredSearch:
         """A search with its trials in the order of their numbers."""
         return self._read(queries.load_search, search_id)
+
+    def measured_on(self, search_id: int) -> DeviceRecord | None:
+        """The device of a search's first trial with one; all are of one model. None where nothing was measured yet."""
+        return self._read(queries.measured_on, search_id)
 
     def own_binaries(self, search_id: int) -> tuple[OwnBinary, ...]:
         """Of a search, the trials whose outcome others with the same binaries share, in the order of their numbers."""

@@ -7,13 +7,16 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection
 
+from evotune_db.column_types import finite, storable, to_json
 from evotune_db.errors import DatabaseError
 from evotune_db.records import GateRecord, TimingRecord
-from evotune_db.rows import TIMING_FIELDS, Values, values
+from evotune_db.rows import GATE_FIELDS, TIMING_FIELDS, Values, values
 from evotune_db.schema import gate_result, timing
-from evotune_db.statements import insert_rows
+from evotune_db.statements import insert_ready, insert_rows
 
 Phase = Literal["search", "confirm"]
+# Most rows of an outcome are of this table.
+GATE_COLUMNS = ("trial_id", "phase", *GATE_FIELDS)
 
 
 class Timed(NamedTuple):
@@ -26,9 +29,22 @@ class Timed(NamedTuple):
 
 def add_gates(connection: Connection, gates: Iterable[tuple[int, GateRecord]], phase: Phase) -> None:
     """The verdicts on trials, each with its trial's id."""
-    # Most rows of an outcome are these: every field is a column, and naming them one by one would take twice as long.
-    rows = [{**vars(record), "trial_id": trial_id, "phase": phase} for trial_id, record in gates]
-    insert_rows(connection, gate_result, rows)
+    insert_ready(connection, gate_result, GATE_COLUMNS, [_gate_row(*each, phase) for each in gates])
+
+
+def _gate_row(trial_id: int, of: GateRecord, phase: Phase) -> tuple[object, ...]:
+    """As its columns' types would make it."""
+    reason = None if of.reason is None else storable(of.reason)
+    where = (of.gate, of.passed, reason, of.workload, of.distribution, of.seed)
+    errors = (finite(of.max_error), finite(of.max_limit), finite(of.rms_error), finite(of.rms_limit))
+    return trial_id, phase, *where, *errors, finite(of.seconds), _json_text(of.figures)
+
+
+def _json_text(figures: Mapping[str, object]) -> str:
+    try:
+        return to_json(figures)
+    except (TypeError, ValueError) as error:
+        raise DatabaseError(f"figures of a gate must be JSON, got {figures!r}: {error}") from error
 
 
 def require_phase(timings: Iterable[TimingRecord], phase: Phase) -> None:

@@ -14,7 +14,7 @@ from evotune_db.contents import build_ids, device_id, device_ids, known_builds
 from evotune_db.entries import enter, enter_anew
 from evotune_db.errors import DatabaseError
 from evotune_db.evidence import Timed, add_gates, add_timings, require_phase, timing_row
-from evotune_db.progress import require_unfinished
+from evotune_db.progress import mark_all, require_unfinished
 from evotune_db.records import BuildRecord, DeviceRecord, GateRecord, OutcomeRecord, TimingRecord
 from evotune_db.rows import OUTCOME_FIELDS, Values, values
 from evotune_db.schema import leaderboard, timing, trial, trial_build
@@ -45,11 +45,17 @@ class _Ended:
     build_ids: tuple[int, ...]
 
 
-def record_outcomes(connection: Connection, outcomes: Sequence[tuple[int, OutcomeRecord]]) -> None:
+def record_outcomes(
+    connection: Connection, outcomes: Sequence[tuple[int, OutcomeRecord]], measuring: Sequence[int]
+) -> None:
     """Everything that trials came to; a complete cold timing of a passed one enters the leaderboard.
 
-    A statement for each table, however many trials there are, and rows in the order of their keys.
+    A statement for each table, however many trials there are, and rows in the order of their keys. Trials `measuring`
+    are marked as such.
     """
+    mark_all(connection, measuring, "measuring")
+    if not outcomes:
+        return
     in_order = sorted(outcomes, key=itemgetter(0))
     trial_ids = [trial_id for trial_id, _ in in_order]
     _require_distinct(trial_ids)

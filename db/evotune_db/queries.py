@@ -53,6 +53,14 @@ def load_search(connection: Connection, search_id: int) -> StoredSearch:
     return StoredSearch(row.id, search_record(row), row.state, tuple(map(stored_trial, trials)))
 
 
+def measured_on(connection: Connection, search_id: int) -> DeviceRecord | None:
+    """The device of a search's first trial that was measured, or taken over."""
+    of_search = (trial.c.search_id == search_id) & trial.c.device_id.is_not(None)
+    query = select(device).join(trial, trial.c.device_id == device.c.id).where(of_search).order_by(trial.c.number)
+    row = connection.execute(query.limit(1)).one_or_none()
+    return None if row is None else device_record(row)
+
+
 def own_binaries(connection: Connection, search_id: int) -> tuple[OwnBinary, ...]:
     """What trials that have the same binaries as an earlier one share with it."""
     beyond_builds = trial.c.failed_gate.is_(None) | trial.c.failed_gate.not_in(("build", "resources"))

@@ -81,6 +81,17 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Values]) ->
         connection.execute(table.insert(), rows)
 
 
+def insert_ready(
+    connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Inserts rows of values that are as the driver takes them: for those of which there are most.
+
+    SQLAlchemy's own way of making them ready takes twice as long as all the rest of the insert.
+    """
+    if rows:
+        connection.exec_driver_sql(_ready(connection.dialect.name, table, columns), list(rows))
+
+
 def insert_new_rows(connection: Connection, table: Table, rows: Sequence[Values]) -> None:
     """Inserts those of the rows that have a key that no other has; in their order."""
     if rows:
@@ -110,6 +121,12 @@ def id_by_content(connection: Connection, table: Table, column: str, values: dic
 def dialect_insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that takes an ON CONFLICT clause, which the two dialects spell alike."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+@cache
+def _ready(dialect: str, table: Table, columns: tuple[str, ...]) -> str:
+    mark = "?" if dialect == "sqlite" else "%s"
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"
 
 
 @cache

@@ -58,6 +58,11 @@ class History:
         under_way = np.array(sorted(set(pending) - told), dtype=np.int64)
         return replace(self, pending=under_way, excluded=told.union(pending))
 
+    def also_pending(self, i: int) -> History:
+        """The same with one more proposal under way, which was not seen before."""
+        under_way = np.insert(self.pending, np.searchsorted(self.pending, i), i)
+        return replace(self, pending=under_way, excluded=self.excluded | {i})
+
     def unseen(self, count: int) -> npt.NDArray[np.bool_]:
         """Which of `count` configurations may still be proposed."""
         unseen = np.ones(count, dtype=bool)

@@ -90,8 +90,7 @@ def test_a_batch_comes_to_what_the_same_outcomes_come_to_one_by_one(
         searches.append((each, search, each.add_trials(search, proposed(range(14)), "building")))
     (_, search, ids), (_, other_search, other_ids) = searches
     assert (search, ids) == (other_search, other_ids)
-    database.mark_all(ids[:5], "measuring")
-    database.record_outcomes(of_every_kind(ids))
+    database.record_outcomes(of_every_kind(ids), measuring=ids[:5])
     for trial in ids[:5]:
         another.mark(trial, "measuring")
     for trial, outcome in of_every_kind(ids):
@@ -119,14 +118,13 @@ def test_trials_are_added_with_their_ids_in_the_order_given(database: Database) 
 def test_trials_are_marked_all_or_none(database: Database) -> None:
     search = database.start_search(SEARCH)
     ids = database.add_trials(search, proposed(range(4)))
-    database.mark_all((*ids[::-1], ids[0]), "building")
-    database.mark_all((), "measuring")
+    database.record_outcomes((), measuring=(*ids[::-1], ids[0]))
     database.record_outcome(ids[1], failed())
     with pytest.raises(DatabaseError, match=rf"has one outcome, trial {ids[1]} has one already \(failed\)"):
-        database.mark_all(ids, "measuring")
+        database.record_outcomes((), measuring=ids)
     with pytest.raises(NotFoundError, match="a trial must be in the database, got 999"):
-        database.mark_all((999, ids[0]), "measuring")
-    assert [trial.state for trial in database.load_search(search).trials] == ["building", "failed", *["building"] * 2]
+        database.record_outcomes((), measuring=(999, ids[0]))
+    assert [trial.state for trial in database.load_search(search).trials] == ["measuring", "failed", *["measuring"] * 2]
 
 
 @pytest.mark.parametrize(

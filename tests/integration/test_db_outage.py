@@ -78,7 +78,7 @@ def test_a_batch_whose_answer_was_lost_is_made_once(proxy: Proxy, held: Held) ->
     assert len(held.told) == 2
     assert [database.trial(trial).trial.number for trial in ids] == [2, 0, 1]
     proxy.lose_next_commit()
-    database.mark_all(ids, "measuring")
+    database.record_outcomes((), measuring=ids)
     assert [trial.state for trial in database.load_search(search).trials] == ["measuring"] * 3
     proxy.lose_next_commit()
     database.record_outcomes([(trial, passed()) for trial in ids])

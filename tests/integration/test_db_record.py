@@ -378,3 +378,12 @@ def test_a_server_with_another_programs_tables_is_refused_only_where_names_clash
         connection.execute("CREATE TABLE trial (id INTEGER)")
     with pytest.raises(DatabaseError, match=r"another program's tables \(trial\)"):
         Database.open(url)
+
+
+def test_what_a_search_was_measured_on_is_its_first_trials_device(database: Database) -> None:
+    search = database.start_search(SEARCH)
+    assert database.measured_on(search) is None
+    record(database, search, 0, failed())
+    record(database, search, 1, passed())
+    assert database.measured_on(search) == passed().device
+    assert database.measured_on(database.start_search(SEARCH)) is None

@@ -188,6 +188,21 @@ def test_a_machine_whose_every_gpu_is_of_another_kind_is_told_at_once(cluster: N
         made.close()
 
 
+def test_a_search_that_goes_on_measures_on_no_other_model(cluster: NodesHere) -> None:
+    cluster.add(**l4())
+    device = known_device(TARGET)
+    same, other = (device.name, device.limits), ("NVIDIA L40S", device.limits)
+    made = Roster(PACKAGE, TARGET, Nodes(grows=False), model=same)
+    until(lambda: len(made.workers) == 1, made)
+    made.close()
+    made = Roster(PACKAGE, TARGET, Nodes(grows=False), model=other)
+    try:
+        with pytest.raises(ClusterError, match=r"its device must be NVIDIA L40S with the limits of what was measured"):
+            until(lambda: False, made)
+    finally:
+        made.close()
+
+
 def test_a_restarted_worker_is_another_process(cluster: NodesHere, roster: MakeRoster) -> None:
     cluster.add(**l4())
     made = roster()

@@ -120,7 +120,7 @@ def test_a_search_or_a_trial_that_is_not_there(database: Database) -> None:
         lambda missing: database.finish_search(missing, "finished"),
         lambda missing: propose(database, missing, 0),
         lambda missing: database.mark(missing, "building"),
-        lambda missing: database.mark_all((missing,), "building"),
+        lambda missing: database.record_outcomes((), measuring=(missing,)),
         lambda missing: database.record_outcome(missing, failed()),
         lambda missing: database.record_outcomes(((missing, failed()),)),
     ]

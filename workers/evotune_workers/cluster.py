@@ -20,7 +20,7 @@ from .jobs import ConfirmJob, DiagnoseJob, MeasureJob
 from .kernel_folder import KernelPackage
 from .nodes import Nodes
 from .outpost import Unfit
-from .roster import Roster
+from .roster import Model, Roster
 from .seats import Worker
 from .shares import Share
 from .targets import CPU
@@ -46,16 +46,17 @@ class Cluster:
         """How many builds can run at once."""
         return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
-    def roster(self, target: str, gpus: int | None) -> Roster:
+    def roster(self, target: str, gpus: int | None, model: Model | None = None) -> Roster:
         """Who measures for that target: each live node's CPU, or GPUs, so many or all that the cluster has.
 
+        All of that model, where earlier trials were measured on one.
         Raises ClusterError when there is nothing to measure on.
         """
         share = Share(target, f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}") if self._shared(target) else None
         there = self._nodes.gpus(target)
         if not self._joined and gpus is not None and gpus > there:
             raise ClusterError(f"the GPUs asked for must be on this machine, which has {there}, got {gpus}")
-        roster = Roster(self._package, target, self._nodes, gpus, share)
+        roster = Roster(self._package, target, self._nodes, gpus, share, model)
         if self._joined:
             self._connection.callback(roster.close)
         return roster

@@ -34,14 +34,25 @@ START_SECONDS = 120.0
 GROWTH_SECONDS = 900.0
 
 
+# A device's name and its limits.
+Model = tuple[str, Mapping[str, int]]
+
+
 class Roster:
     """Keeps as many workers as are wanted, nodes have room for, and other searches leave."""
 
     def __init__(
-        self, package: bytes, target: str, nodes: Nodes, wanted: int | None = None, share: Share | None = None
+        self,
+        package: bytes,
+        target: str,
+        nodes: Nodes,
+        wanted: int | None = None,
+        share: Share | None = None,
+        model: Model | None = None,
     ) -> None:
         """For a pickled KernelPackage. `wanted` GPUs, None for all that there are; `share` None: no search beside it.
 
+        `model`: what was measured on before; None where the first worker decides.
         Asks for workers at once. Raises ClusterError where there can be none.
         """
         self._package, self._target, self._nodes = package, target, nodes
@@ -50,7 +61,7 @@ class Roster:
         self._seats: list[Seat] = []
         self._awaited: dict[Any, Seat] = {}
         self._names = Names(target)
-        self._model: tuple[str, Mapping[str, int]] | None = None
+        self._model, self._met = model, False
         self._quarantined: set[str] = set()
         self._departed: list[Worker] = []
         self._bringing = False
@@ -117,7 +128,7 @@ class Roster:
         if self.workers or self._crowded:
             self._had_one = time.monotonic()
             return
-        if not self._usable and (not self._nodes.grows or (self._refused and self._model is None)):
+        if not self._usable and (not self._nodes.grows or (self._refused and not self._met)):
             raise ClusterError(self._nobody("there is none"))
         bringing = self._nodes.grows and self._target != CPU and not self._nodes.gpus(self._target)
         if self._bringing and not bringing:
@@ -154,7 +165,7 @@ class Roster:
         if (reason := self._other_device(post.device)) is not None:
             self._hold_or_drop(seat, post)
             return self._tell(f"{post.host} does not measure: {reason}")
-        self._model = _model(post.device)
+        self._model, self._met = _model(post.device), True
         self._nodes.settle(self._target)
         seat.worker = Worker(self._names.of(post), post.device, seat.actor)
         former, seat.former, seat.instance = seat.former, None, post.instance
@@ -266,7 +277,8 @@ class Roster:
         if device.target != self._target:
             return f"its device must be of target {self._target}, got {device.name} ({device.target})"
         if self._model not in (None, _model(device)):
-            return f"its device must be {self._model[0]} with the limits of the others', got {device.name}"
+            what = f"{self._model[0]} with the limits of what was measured on before"
+            return f"its device must be {what}, got {device.name}"
         return None
 
     def _is_quarantined(self, post: Post) -> bool:
@@ -298,7 +310,7 @@ class Roster:
         return f"a worker must measure, {what}: {why}"
 
 
-def _model(device: Device) -> tuple[str, Mapping[str, int]]:
+def _model(device: Device) -> Model:
     """What the figures of two devices must have in common to be compared."""
     return device.name, device.limits
 
