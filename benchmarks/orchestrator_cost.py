@@ -12,7 +12,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -83,12 +83,15 @@ def main() -> None:
     print(f"own cost of a trial: median {np.median(own):.1f} ms, mean {own.mean():.1f} ms, worst {own.max():.1f} ms")
 
 
-def _timed(wait: Callable[[Pipeline, float], list[Event]], clock: Clock) -> Callable[[Pipeline, float], list[Event]]:
-    def timed(self: Pipeline, seconds: float) -> list[Event]:
+Wait = Callable[[Pipeline, float], Iterator[Event]]
+
+
+def _timed(wait: Wait, clock: Clock) -> Wait:
+    def timed(self: Pipeline, seconds: float) -> Iterator[Event]:
         clock.waiting()
-        events = wait(self, seconds)
+        events = list(wait(self, seconds))
         clock.waited(events)
-        return events
+        return iter(events)
 
     return timed
 

@@ -13,7 +13,9 @@ from evotune.readings import Verdict, canary_record
 from evotune.reuse import Reuse, is_enough, lasts
 from evotune.space import configuration_key
 from evotune.study import Proposal, Study
-from evotune_db import Database
+from evotune_db import Database, DatabaseError
+from evotune_db.errors import ConnectionLost
+from evotune_db.lease import LeaseLost
 from evotune_db.progress import FINISHED
 from evotune_db.records import NewTrial, OutcomeRecord, StoredTrial, TimingRecord
 from evotune_workers.device import Device
@@ -225,10 +227,21 @@ class Ledger:
         while self._booked or self._taken:
             booked, self._booked = self._booked, []
             taken, self._taken = self._taken, []
-            self._database.record_outcomes([(each.entry.trial, each.outcome) for each in booked], measuring=taken)
-            for each in booked:
-                self._book(each.entry, each.entry.trial, each.outcome, each.censored)
+            try:
+                self._write(booked, taken)
+            except (ConnectionLost, LeaseLost):
+                raise
+            except DatabaseError:
+                # One that is refused costs no other its place in the record.
+                for each in booked:
+                    self._write([each], ())
+                self._write((), taken)
             self._share()
+
+    def _write(self, booked: Sequence[Booked], taken: Sequence[int]) -> None:
+        self._database.record_outcomes([(each.entry.trial, each.outcome) for each in booked], measuring=taken)
+        for each in booked:
+            self._book(each.entry, each.entry.trial, each.outcome, each.censored)
 
     def _record(self, number: int, outcome: OutcomeRecord, censored: bool) -> None:
         self._booked.append(Booked(self._open.pop(number), outcome, censored))

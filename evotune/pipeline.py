@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ray
@@ -128,24 +128,27 @@ class Pipeline:
             given.append((worker, candidate))
         return given
 
-    def wait(self, seconds: float) -> list[Event]:
+    def wait(self, seconds: float) -> Iterator[Event]:
         """What came back, at the latest after that time. Raises what a task raised beyond ordinary failure,
         and ClusterError when a local Ray is gone or nobody has measured for too long.
+
+        Each future is taken when what came of the one before has been dealt with, so that an error costs no other.
         """
-        given_up = self._keep_house()
+        yield from self._keep_house()
         awaited = self._roster.futures if self._roster is not None else ()
         out = (self._building, self._measuring, self._reading)
         futures = [*(future for each in out for future in each), *self._diagnoses.futures, *awaited]
         if not futures:
             time.sleep(seconds)  # nobody measures for now
-            return given_up
+            return
         done, others = ray.wait(futures, num_returns=1, timeout=seconds)
         if not done:
             self._cluster.require_alive()
         elif others:
             # What else is there is booked with it.
             done += ray.wait(others, num_returns=len(others), timeout=0)[0]
-        return [*given_up, *(event for future in done for event in self._take(future))]
+        for future in done:
+            yield from self._take(future)
 
     def _keep_house(self) -> list[Event]:
         """Workers are asked for where there is room; one that others wait for goes when it has nothing in hand."""
@@ -201,6 +204,8 @@ class Pipeline:
     def _take_change(self, future: Any) -> list[Event]:
         """A worker that came, or came back: until Ray has restarted a lost one, every job fails at once."""
         assert self._roster is not None
+        if future not in self._roster.futures:
+            return []  # what came of the future before it has ended this one's worker
         change = self._roster.take(future)
         if change is None:
             return []

@@ -37,7 +37,7 @@ class Reuse:
         """`devices` tells which measure for the search now: they come and go."""
         self._asked, self._devices = plan.reuse, devices
         self._conditions = json.dumps(_conditions(plan), sort_keys=True)
-        self._models: dict[str, str] = {}
+        self._models: dict[tuple[object, ...], str] = {}
 
     def wanted(self, configuration: Configuration) -> tuple[str, ...]:
         """The keys of outcomes that would be this search's own; none where the user refused them."""
@@ -54,10 +54,12 @@ class Reuse:
 
     def _model(self, device: Device) -> str:
         """A device but for which piece of hardware it is; written once for each."""
-        if device.uuid not in self._models:
+        # Two machines of one image may have one identity, and a machine another driver than before.
+        known = (device.uuid, *sorted(device.facts.items()), *sorted(device.limits.items()))
+        if known not in self._models:
             facts = [device.name, device.kind, dict(device.facts), dict(device.limits)]
-            self._models[device.uuid] = json.dumps(facts, sort_keys=True)
-        return self._models[device.uuid]
+            self._models[known] = json.dumps(facts, sort_keys=True)
+        return self._models[known]
 
     def _key(self, configuration: Configuration, model: str) -> str:
         parts = (self._conditions, model, configuration_key(configuration))

@@ -69,7 +69,8 @@ def _facts(details: TrialDetails) -> Table:
     facts.add_row("search", f"{details.search}, number {details.trial.number} of sampler {record.sampler}")
     if (precedent := origin(details)) is not None:
         where = f"{precedent.workload} on {precedent.device}"
-        facts.add_row("warm start", f"from trial {precedent.trial} of search {precedent.search}, {where}")
+        changed = f", {precedent.changed} of its parameters changed to fit here" if precedent.changed else ""
+        facts.add_row("warm start", f"from trial {precedent.trial} of search {precedent.search}, {where}{changed}")
     facts.add_row("proposed", details.proposed.strftime(TIME))
     facts.add_row("finished", details.finished.strftime(TIME) if details.finished else "not yet")
     facts.add_row("configuration", assignments(details.trial.configuration))

@@ -31,6 +31,8 @@ MOST, BUDGET_FOR_ONE = 10, 10
 IN_TURN = 3
 # Of a configuration that is not valid here, so many parameters may take another value.
 MOST_CHANGED = 2
+# Each walks through the valid set: a second where that has millions.
+MOST_LOOKED_FOR = 20
 # Of each source, a quarter of the default budget: where limits are tighter than there, the first are not valid.
 DEPTH = 50
 
@@ -62,14 +64,18 @@ def choose_precedents(found: Sequence[Precedent], plan: Plan, device: Device, va
     """
     most = min(MOST, math.ceil(plan.budget / BUDGET_FOR_ONE))
     chosen: dict[int, Precedent] = {}
+    looked = 0
     for precedent in _by_distance(found, plan, device):
-        number = valid.nearest(precedent.configuration)
+        number = valid.number(precedent.configuration)
+        if number is None and looked < MOST_LOOKED_FOR:
+            looked += 1
+            number = valid.nearest(precedent.configuration)
         if number is None:
             continue
         configuration = valid.configuration(number)
         changed = sum(configuration[name] != value for name, value in precedent.configuration.items())
         if changed <= MOST_CHANGED:
-            chosen.setdefault(number, replace(precedent, configuration=configuration))
+            chosen.setdefault(number, replace(precedent, configuration=configuration, changed=changed))
         if len(chosen) == most:
             break
     return tuple(chosen.values())

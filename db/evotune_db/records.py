@@ -274,7 +274,8 @@ class LeaderboardEntry:
 class Precedent:
     """A leaderboard entry that another search may begin with.
 
-    `place` counts from 1 within one version of the kernel (`kernel_hash`), target, device and workload.
+    `place` counts from 1 within one version of the kernel (`kernel_hash`), target, device and workload. `changed`: how
+    many parameters have another value than the entry's, which was not valid where the search runs.
     """
 
     trial: int
@@ -286,6 +287,7 @@ class Precedent:
     workload: str
     place: int
     configuration: Json
+    changed: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from evotune.ledger import Ledger
 from evotune.progress import PlainReporter
 from evotune.space import ValidSet, configuration_key, load_space
 from evotune.study import Study
 from evotune.terminal import console
-from evotune_db import Database
+from evotune_db import Database, DatabaseError
 from evotune_db.records import StoredTrial
 from evotune_workers.device import cpu_device
-from tests.db_examples import SEARCH
+from tests.db_examples import SEARCH, failed
 
 from .conftest import SAXPY, Bench
 
@@ -28,8 +30,8 @@ def ledger(database: Database, search: int) -> Ledger:
     return Ledger(database, search, Study(valid_set(), "random", 0), PlainReporter(console(sys.stdout)), {})
 
 
-def add(database: Database, search: int, number: int, threads: int) -> StoredTrial:
-    configuration: dict[str, bool | int | str] = {"unroll": 8, "threads": threads, "fault": "none"}
+def add(database: Database, search: int, number: int, threads: int, unroll: int = 8) -> StoredTrial:
+    configuration: dict[str, bool | int | str] = {"unroll": unroll, "threads": threads, "fault": "none"}
     database.add_trial(search, number, configuration, configuration_key(configuration))
     return database.load_search(search).trials[number]
 
@@ -52,3 +54,20 @@ def test_a_binary_that_was_recorded_before_a_resume_is_shared_after_it(bench: Be
         twin = database.load_search(search).trials[1]
         assert database.trial(twin.id).same_binary_as == database.load_search(search).trials[0].id
         assert (twin.state, twin.reason) == ("built", "same binary as trial 1: threads changed nothing")
+
+
+def test_an_outcome_that_is_refused_costs_no_other_its_place(bench: Bench, tmp_path: Path) -> None:
+    """Another process has recorded one of two that come together."""
+    first, second = bench.build(threads=1), replace(bench.build(threads=1, unroll=16), number=1)
+    with Database.open(str(tmp_path / "evotune.db")) as database:
+        search = database.start_search(SEARCH)
+        books = ledger(database, search)
+        trials = [add(database, search, number, threads=1, unroll=8 * (number + 1)) for number in (0, 1)]
+        books.restore(trials)
+        for candidate in (first, second):
+            assert books.built(candidate)
+            books.left_at_that(candidate)
+        database.record_outcome(trials[1].id, failed())
+        with pytest.raises(DatabaseError, match=f"trial {trials[1].id} has one already"):
+            books.close_books()
+        assert [trial.state for trial in database.load_search(search).trials] == ["built", "failed"]

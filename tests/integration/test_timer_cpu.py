@@ -11,7 +11,8 @@ import pytest
 
 from evotune_workers.builder import BuildJob, build_candidate
 from evotune_workers.device import cpu_device
-from evotune_workers.jobs import Candidate
+from evotune_workers.jobs import Candidate, MeasureJob
+from evotune_workers.kernel import Configuration
 from evotune_workers.measurer import Measurer
 from evotune_workers.messages import OpenStopwatch, RunBlocks
 from evotune_workers.session import Session
@@ -21,7 +22,8 @@ from evotune_workers.timing import NO_SAMPLES
 
 pytestmark = [pytest.mark.quiet, pytest.mark.timeout(120)]
 
-SPIN = Path(__file__).parent.parent / "kernels" / "spin"
+KERNELS = Path(__file__).parent.parent / "kernels"
+SPIN, SAXPY = KERNELS / "spin", KERNELS / "saxpy"
 SEEDS = (1, 2, 3)
 WITHIN = 0.02
 ROUNDS = 3
@@ -92,6 +94,17 @@ def test_cold_buffers_come_from_memory_and_warm_ones_from_the_cache(session: Ses
     with session.loaded({"candidate": (candidate, built)}, "cpu", SEEDS):
         cold, warm = Timekeeper(session, {"candidate": built}).cold_and_warm(None)["candidate"]
     assert warm.median_us < 0.8 * cold.median_us
+
+
+@pytest.mark.parametrize("unroll", [8, 32])
+def test_a_kernel_that_is_faster_than_a_call_from_python_is_no_cheat(build: Builds, unroll: int) -> None:
+    """Of a microsecond caches save most; of the baseline's time, which has Python's in it, little."""
+    configuration: Configuration = {"unroll": unroll, "threads": 1, "fault": "none"}
+    candidate = build_candidate(SAXPY, BuildJob(0, configuration, "cpu", "cpu", ("small",)))
+    measurer = Measurer(SAXPY, cpu_device())
+    measurement = measurer.measure(MeasureJob(candidate, "cpu", SEEDS, {}))
+    measurer.close()
+    assert measurement.failed_gate is None or measurement.busy, measurement.reason
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 from unittest import mock
 
 import pytest
@@ -12,13 +12,14 @@ from benchmarks.virtual.clock import Clock
 from benchmarks.virtual.cluster import VirtualCluster
 from benchmarks.virtual.results import Durations, candidate
 from evotune import pipeline as pipeline_module
-from evotune.events import Event, Gone, Measured
+from evotune.events import Event, Gone, Measured, Told
 from evotune.locate import kernel_folder
 from evotune.pipeline import Pipeline
 from evotune_workers.builder import BuildJob
 from evotune_workers.cluster import Cluster, Worker
 from evotune_workers.kernel_folder import load_kernel
 from evotune_workers.roster import Roster
+from evotune_workers.seats import Change
 from evotune_workers.targets import known_device
 
 TRIALS = 12
@@ -66,3 +67,33 @@ def test_a_worker_that_others_want_does_what_it_has_in_hand_and_gets_nothing_mor
     assert gone.worker is leaving and gone.text.endswith("is given up for other searches")
     assert sum(worker is leaving for worker, _ in given) == 2
     assert sum(worker is staying for worker, _ in given) == TRIALS - 2
+
+
+class Shrinking(VirtualCluster):
+    """One that asks for two workers, and gives up the second when the first turns out to be unfit."""
+
+    awaited: tuple[object, ...] = ("first", "second")
+
+    @property
+    def futures(self) -> tuple[Any, ...]:
+        """As a Roster."""
+        return self.awaited
+
+    def take(self, future: object) -> Change:
+        """As a Roster, which forgets a future that it has taken, and those of seats that it drops meanwhile."""
+        assert future in self.awaited
+        self.awaited = ()
+        return Change("refused", "a host does not measure: it has another torch")
+
+    def wait(self, futures: Sequence[Any], *, num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
+        """Both have answered."""
+        return list(futures[:num_returns]), list(futures[num_returns:])
+
+
+def test_a_worker_that_is_given_up_while_its_answer_waits_to_be_taken_is_passed_over() -> None:
+    variant = load_kernel(kernel_folder("attention_fwd")).variant("sm80")
+    cluster = Shrinking(Clock(), 0, 1, known_device("sm_89"), Durations.load("h200"))
+    with mock.patch.object(pipeline_module, "ray", cluster):
+        pipeline = Pipeline(cast("Cluster", cluster), cast("Roster", cluster), variant, (1, 2, 3))
+        [told] = pipeline.wait(1.0)
+    assert isinstance(told, Told) and "another torch" in told.text

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from .compilers.cpp import compiler_version
 from .device import Device, cpu_device, local_devices
 from .diagnosis.finding import Diagnosis
 from .jobs import ConfirmJob, DiagnoseJob, MeasureJob, Measurement
@@ -55,7 +56,8 @@ class CpuMeasuringActor:
     """
 
     def __init__(self, package: KernelPackage) -> None:
-        """Unpacks the kernel; starts no child yet."""
+        """Unpacks the kernel; starts no child yet. Raises ToolchainError without the compiler that timing needs."""
+        compiler_version()
         folder: Path = unpack_kernel(package)
         self._device = cpu_device()
         self._measurer = Measurer(folder, self._device)

@@ -184,7 +184,10 @@ class Kernel(abc.ABC):
     def arguments(
         self, workload: Workload, inputs: Inputs, output: torch.Tensor, workspace: torch.Tensor
     ) -> tuple[torch.Tensor | np.generic, ...]:
-        """The entry function's arguments: tensors become pointers, NumPy scalars are passed at their own width."""
+        """The entry function's arguments: tensors become pointers, NumPy scalars are passed at their own width.
+
+        The tensors are those given, or views of them: calls are prepared once and made many times.
+        """
 
     @abc.abstractmethod
     def structure(self, workload: Workload) -> tuple[StructureCase, ...]:

@@ -164,6 +164,7 @@ class Roster:
             return self._refuse(seat, Unfit(post.node, post.host, reason))
         if (reason := self._other_device(post.device)) is not None:
             self._hold_or_drop(seat, post)
+            self._fill()
             return self._tell(f"{post.host} does not measure: {reason}")
         self._model, self._met = _model(post.device), True
         self._nodes.settle(self._target)

@@ -56,8 +56,19 @@ class CandidateSide(Side):
         return self._outputs[number % len(self._outputs)]
 
     def _arguments(self, number: int) -> Sequence[Argument]:
-        inputs, workload = self._sets[number % len(self._sets)], self._bench.workload
-        return self._bench.kernel.arguments(workload, inputs, self._output(number), self._workspace)
+        given = (self._sets[number % len(self._sets)], self._output(number), self._workspace)
+        arguments = self._bench.kernel.arguments(self._bench.workload, *given)
+        if number == 0:
+            _require_given(arguments, (*given[0], *given[1:]))
+        return arguments
+
+
+def _require_given(arguments: Sequence[Argument], given: Sequence[torch.Tensor]) -> None:
+    """Only addresses are kept: the memory of a tensor that was made for a call would be gone."""
+    known = {tensor.untyped_storage().data_ptr() for tensor in given}
+    for place, argument in enumerate(arguments):
+        if isinstance(argument, torch.Tensor) and argument.untyped_storage().data_ptr() not in known:
+            raise ValueError(f"arguments() must pass tensors that it is given, or views, got another at place {place}")
 
 
 class BaselineSide(Side):
