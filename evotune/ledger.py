@@ -120,6 +120,12 @@ class Ledger:
                 left.append(each)
         return left
 
+    def measured_elsewhere(self, candidates: Sequence[Candidate]) -> set[int]:
+        """Books built candidates that other searches have measured meanwhile; returns their numbers."""
+        proposals = [self._open[candidate.number].proposal for candidate in candidates]
+        left = {each.number for each in self.take_over(proposals)} if proposals else set()
+        return {each.number for each in proposals} - left
+
     def _takes_over(self, proposal: Proposal, keys: Sequence[str]) -> bool:
         found = self._database.reusable(keys)
         if found is None or not is_enough(found, self.incumbents):

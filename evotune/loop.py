@@ -149,6 +149,9 @@ class ClusterWork:
     def _give_out(self) -> None:
         for worker in self._pipeline.dispatch_canaries():
             self._reporter.worker(worker.name, "measuring the canary")
+        # Between its proposal and its turn another search may have measured it.
+        while taken := self._ledger.measured_elsewhere(self._pipeline.upcoming):
+            self._pipeline.withdraw(taken)
         given = self._pipeline.dispatch(self._ledger.incumbents)
         self._ledger.measuring([candidate for _, candidate in given])
         for worker, candidate in given:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import ray
@@ -79,6 +79,17 @@ class Pipeline:
     def enqueue(self, candidate: Candidate) -> None:
         """Puts a built candidate in the queue for measuring."""
         heapq.heappush(self._queue, (candidate.number, candidate))
+
+    @property
+    def upcoming(self) -> list[Candidate]:
+        """What `dispatch` would give out now."""
+        free = sum(self.canaries.trusted(worker) for worker in self._idle)
+        return [candidate for _, candidate in heapq.nsmallest(free, self._queue)] if free else []
+
+    def withdraw(self, numbers: Set[int]) -> None:
+        """Takes candidates out of the queue."""
+        self._queue = [each for each in self._queue if each[0] not in numbers]
+        heapq.heapify(self._queue)
 
     def dispatch(self, incumbents: Mapping[str, float]) -> list[tuple[Worker, Candidate]]:
         """Gives queued candidates to idle workers; returns who got what."""
