@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evotune_workers.statistics import median_interval
+from evotune_workers.statistics import mean_interval, median_interval
 
 
 def test_the_interval_contains_the_median_and_is_deterministic() -> None:
@@ -36,3 +36,13 @@ def test_measuring_until_the_interval_is_narrow_still_covers_the_truth_19_times_
                 break
         covered += interval.low <= 1 <= interval.high
     assert covered >= 95
+
+
+def test_a_mean_of_few_ratios_has_students_interval() -> None:
+    """Of normal logarithms, nineteen intervals in twenty contain the truth."""
+    draws = np.exp(np.random.default_rng(0).normal(np.log(1.1), 0.02, size=(2000, 12)))
+    intervals = [mean_interval(ratios.tolist()) for ratios in draws]
+    assert np.mean([each.low <= 1.1 <= each.high for each in intervals]) == pytest.approx(0.95, abs=0.015)
+    assert all(each.low <= each.median <= each.high for each in intervals)
+    with pytest.raises(ValueError, match="needs 8, 12, 16 values, got 3"):
+        mean_interval([1.0, 1.1, 1.2])

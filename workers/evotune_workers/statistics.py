@@ -11,6 +11,8 @@ import numpy as np
 # interval; twice that, since the ends of an interval that is looked at repeatedly lie further out.
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+# Student's t at 97.5 %, by degrees of freedom.
+STUDENT_975 = {7: 2.365, 11: 2.201, 15: 2.131}
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,16 @@ class Interval:
     def half_width(self) -> float:
         """Half the interval's width relative to the median."""
         return (self.high - self.low) / 2 / self.median
+
+
+def mean_interval(ratios: Sequence[float]) -> Interval:
+    """Geometric mean of 8, 12 or 16 independent ratios with Student's interval; ValueError for another number."""
+    if len(ratios) - 1 not in STUDENT_975:
+        known = ", ".join(str(freedom + 1) for freedom in STUDENT_975)
+        raise ValueError(f"an interval of a mean needs {known} values, got {len(ratios)}")
+    logs = np.log(np.asarray(ratios, dtype=float))
+    half = STUDENT_975[len(logs) - 1] * logs.std(ddof=1) / np.sqrt(len(logs))
+    return Interval(*(float(np.exp(logs.mean() + off)) for off in (0.0, -half, half)))
 
 
 def median_interval(values: Sequence[float], looks: int = 1) -> Interval:

@@ -74,10 +74,10 @@ class Timekeeper:
             self._judge_repeating(timing, warm[side])
         return {side: (timing, warm[side]) for side, timing in cold.items()}
 
-    def against(self, first: str, second: str) -> Samples:
+    def against(self, first: str, second: str, most_blocks: int = MOST_BLOCKS) -> Samples:
         """Samples of one side against another, both candidates; raises NoResult."""
         self._open("cold")
-        samples, _ = self._quiet_race((first,), (second,), None)
+        samples, _ = self._quiet_race((first,), (second,), None, most_blocks)
         self._judge_quiet(samples)
         return samples
 
@@ -95,10 +95,14 @@ class Timekeeper:
         return baselines if self._finalists else plausible_opponents(baselines, watch.estimates_us)
 
     def _quiet_race(
-        self, candidates: Sequence[str], baselines: Sequence[str], incumbent: float | None
+        self,
+        candidates: Sequence[str],
+        baselines: Sequence[str],
+        incumbent: float | None,
+        most_blocks: int = MOST_BLOCKS,
     ) -> tuple[Samples, bool]:
         """Again, after a pause, when other work on the machine spoilt it."""
-        most = MOST_BLOCKS if self._finalists else SEARCH_BLOCKS
+        most = most_blocks if self._finalists else SEARCH_BLOCKS
         for pause in FINALIST_PAUSES_SECONDS if self._finalists else TRIAL_PAUSES_SECONDS:
             samples, censored = race(candidates, baselines, self._run_blocks, incumbent, most)
             if not samples.too_disturbed:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -29,22 +30,36 @@ class Side(abc.ABC):
         """The calls that were prepared; the last one's output, which later calls may overwrite."""
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What candidates write in turn: at the same addresses for all, so that these are no difference between them."""
+
+    outputs: tuple[torch.Tensor, ...]
+    workspace: torch.Tensor
+
+    @classmethod
+    def of(cls, benches: Collection[Bench], contents: int) -> Memory:
+        """Enough for each; `contents`: how many buffer sets in turn differ in what they hold."""
+        workspace = max((bench.new_workspace(bench.workload) for bench in benches), key=len)
+        one = next(iter(benches))
+        # Where an output's memory comes again, other inputs do, if there are others.
+        outputs = OUTPUTS + 1 if contents == OUTPUTS else OUTPUTS
+        return cls(tuple(one.new_output(one.workload) for _ in range(outputs)), workspace)
+
+
 class CandidateSide(Side):
     """A build's entry function: the time of its calls is the kernel's alone, as that of a GPU's graph is."""
 
-    def __init__(self, bench: Bench, sets: Sequence[Inputs], contents: int, workspace: torch.Tensor) -> None:
-        """`contents`: how many sets in turn differ in what they hold."""
+    def __init__(self, bench: Bench, sets: Sequence[Inputs], memory: Memory) -> None:
+        """All candidates share the memory that they write."""
         assert isinstance(bench.program, CpuProgram)
-        self._bench, self._sets, self._workspace = bench, sets, workspace
-        # Where an output's memory comes again, other inputs do, if there are others.
-        outputs = OUTPUTS + 1 if contents == OUTPUTS else OUTPUTS
-        self._outputs = [bench.new_output(bench.workload) for _ in range(outputs)]
-        self._loop = bench.program.call_loop(len(sets) * outputs, self._arguments)
+        self._bench, self._sets, self._memory = bench, sets, memory
+        self._loop = bench.program.call_loop(len(sets) * len(memory.outputs), self._arguments)
 
     def prepare(self, first: int, calls: int) -> None:
         """All samples share the outputs."""
         self._loop.prepare(first, calls)
-        for output in self._outputs:
+        for output in self._memory.outputs:
             output.view(torch.uint8).fill_(NOT_A_NUMBER)
 
     def run(self, first: int, calls: int) -> torch.Tensor:
@@ -53,10 +68,10 @@ class CandidateSide(Side):
         return self._output(first + calls - 1)
 
     def _output(self, number: int) -> torch.Tensor:
-        return self._outputs[number % len(self._outputs)]
+        return self._memory.outputs[number % len(self._memory.outputs)]
 
     def _arguments(self, number: int) -> Sequence[Argument]:
-        given = (self._sets[number % len(self._sets)], self._output(number), self._workspace)
+        given = (self._sets[number % len(self._sets)], self._output(number), self._memory.workspace)
         arguments = self._bench.kernel.arguments(self._bench.workload, *given)
         if number == 0:
             _require_given(arguments, (*given[0], *given[1:]))

@@ -15,7 +15,7 @@ from ..gates.errors import errors_beside
 from ..gates.gate import Errors
 from ..kernel import Baseline
 from ..stopwatch import CACHE_MULTIPLE, SAMPLE_US, Conditions, Mode, Stopwatch, StopwatchFacts
-from .sides_cpu import BaselineSide, CandidateSide, Side
+from .sides_cpu import BaselineSide, CandidateSide, Memory, Side
 from .unseen import UnseenInputs
 
 # Calls of a sample that meet changed inputs: all, unless they take less than 16 us. To change more inputs would take
@@ -47,12 +47,9 @@ class CpuStopwatch(Stopwatch):
         self._benches, self._contents = benches, [example.inputs for example in examples]
         self._sets = sets = first.buffer_sets(seeds, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
         self._inputs = UnseenInputs(sets)
-        # One scratch buffer for all: its address is not a difference between candidates.
-        workspace = max((bench.new_workspace(bench.workload) for bench in benches.values()), key=len)
+        memory = Memory.of(benches.values(), len(seeds))
         output_like = first.kernel.empty_output(first.workload)
-        self._sides: dict[str, Side] = {
-            name: CandidateSide(bench, sets, len(seeds), workspace) for name, bench in benches.items()
-        }
+        self._sides: dict[str, Side] = {name: CandidateSide(bench, sets, memory) for name, bench in benches.items()}
         self._sides |= {baseline.name: BaselineSide(baseline, sets, output_like) for baseline in baselines}
         self._expected = {
             name: [_output(side, number) for number in range(len(seeds))] for name, side in self._sides.items()
