@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from evotune_db.column_types import finite
 from evotune_db.findings import DiagnosisRecord
 from evotune_db.records import BuildRecord, DeviceRecord, GateRecord, OutcomeRecord, TimingRecord
 from evotune_workers.compilers.build import Build
@@ -82,10 +83,10 @@ def gate_records(results: Sequence[GateResult]) -> tuple[GateRecord, ...]:
             workload=result.workload,
             distribution=result.distribution,
             seed=result.seed,
-            max_error=_finite(result.max_error),
-            max_limit=_finite(result.max_limit),
-            rms_error=_finite(result.rms_error),
-            rms_limit=_finite(result.rms_limit),
+            max_error=finite(result.max_error),
+            max_limit=finite(result.max_limit),
+            rms_error=finite(result.rms_error),
+            rms_limit=finite(result.rms_limit),
             seconds=result.seconds,
             figures=_json(result.figures),
         )
@@ -134,9 +135,9 @@ def _diagnosis_record(wrong: WrongResult, finding: StageFinding) -> DiagnosisRec
         workload=finding.workload,
         stage=finding.stage,
         passed=finding.passed,
-        max_error=_finite(found.max_error) if found else None,
-        rms_error=_finite(found.rms_error) if found else None,
-        limit=_finite(found.limit) if found else None,
+        max_error=finite(found.max_error) if found else None,
+        rms_error=finite(found.rms_error) if found else None,
+        limit=finite(found.limit) if found else None,
         wrong=found.wrong if found else 0,
         first_wrong=found.first_wrong if found else None,
         tile_map=found.tile_map if found else "",
@@ -163,11 +164,6 @@ def _build_record(build: Build) -> BuildRecord:
         stack_bytes=resources.stack_bytes if resources else None,
         shared_bytes=resources.shared_bytes if resources else None,
     )
-
-
-def _finite(value: float | None) -> float | None:
-    """JSON and PostgreSQL's JSONB know no NaN; a missing error beside `passed = false` is what the reason explains."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 # Most of what is recorded is of these types, of which JSON has all values.

@@ -44,5 +44,5 @@ def test_a_mean_of_few_ratios_has_students_interval() -> None:
     intervals = [mean_interval(ratios.tolist()) for ratios in draws]
     assert np.mean([each.low <= 1.1 <= each.high for each in intervals]) == pytest.approx(0.95, abs=0.015)
     assert all(each.low <= each.median <= each.high for each in intervals)
-    with pytest.raises(ValueError, match="needs 8, 12, 16 values, got 3"):
-        mean_interval([1.0, 1.1, 1.2])
+    with pytest.raises(ValueError, match="at least two values, got 1"):
+        mean_interval([1.0])

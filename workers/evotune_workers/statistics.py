@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
 
 # Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3: 1,000 resamples for a 95 % percentile
 # interval; twice that, since the ends of an interval that is looked at repeatedly lie further out.
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-# Student's t at 97.5 %, by degrees of freedom.
-STUDENT_975 = {7: 2.365, 11: 2.201, 15: 2.131}
 
 
 @dataclass(frozen=True)
@@ -30,12 +29,11 @@ class Interval:
 
 
 def mean_interval(ratios: Sequence[float]) -> Interval:
-    """Geometric mean of 8, 12 or 16 independent ratios with Student's interval; ValueError for another number."""
-    if len(ratios) - 1 not in STUDENT_975:
-        known = ", ".join(str(freedom + 1) for freedom in STUDENT_975)
-        raise ValueError(f"an interval of a mean needs {known} values, got {len(ratios)}")
+    """Geometric mean of a few independent ratios with Student's 95 % interval; ValueError for fewer than two."""
+    if len(ratios) < 2:
+        raise ValueError(f"an interval of a mean needs at least two values, got {len(ratios)}")
     logs = np.log(np.asarray(ratios, dtype=float))
-    half = STUDENT_975[len(logs) - 1] * logs.std(ddof=1) / np.sqrt(len(logs))
+    half = stdtrit(len(logs) - 1, (1 + CONFIDENCE) / 2) * logs.std(ddof=1) / np.sqrt(len(logs))
     return Interval(*(float(np.exp(logs.mean() + off)) for off in (0.0, -half, half)))
 
 
