@@ -137,7 +137,6 @@ def propose(database: Database, search: int, number: int) -> int:
 def record(database: Database, search: int, number: int, outcome: OutcomeRecord) -> int:
     """A whole trial; returns its id."""
     trial = propose(database, search, number)
-    database.mark(trial, "building")
-    database.mark(trial, "measuring")
+    database.record_outcomes((), measuring=(trial,))
     database.record_outcome(trial, outcome)
     return trial

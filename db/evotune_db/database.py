@@ -132,10 +132,6 @@ class Database:
 
         return self._at_once(add) if self._holding is None else self._holding.write(add, recall)
 
-    def mark(self, trial_id: int, state: Literal["building", "measuring"]) -> None:
-        """Records how far a trial without an outcome is."""
-        self._write(progress.mark_all, (trial_id,), state)
-
     def record_outcome(self, trial_id: int, outcome: OutcomeRecord) -> None:
         """Records a trial's outcome: builds, gates, timings and, where it qualifies, its leaderboard entries.
 

@@ -14,7 +14,7 @@ from evotune_db.contents import build_ids, device_id, device_ids, known_builds
 from evotune_db.entries import enter, enter_anew
 from evotune_db.errors import DatabaseError
 from evotune_db.evidence import Timed, add_gates, add_timings, require_phase, timing_row
-from evotune_db.progress import mark_all, require_unfinished
+from evotune_db.progress import mark_measuring, require_unfinished
 from evotune_db.records import BuildRecord, DeviceRecord, GateRecord, OutcomeRecord, TimingRecord
 from evotune_db.rows import OUTCOME_FIELDS, Values, values
 from evotune_db.schema import leaderboard, timing, trial, trial_build
@@ -53,7 +53,7 @@ def record_outcomes(
     A statement for each table, however many trials there are, and rows in the order of their keys. Trials `measuring`
     are marked as such.
     """
-    mark_all(connection, measuring, "measuring")
+    mark_measuring(connection, measuring)
     if not outcomes:
         return
     in_order = sorted(outcomes, key=itemgetter(0))

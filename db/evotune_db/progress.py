@@ -25,7 +25,7 @@ _PROGRESS = (
 )
 # A trial has the moment at which it finished exactly when its state is one of FINISHED, see schema.py.
 _UNFINISHED = (trial.c.id == bindparam("row_id")) & trial.c.finished.is_(None)
-_MARK = update(trial).where(_UNFINISHED).values(state=bindparam("reached"))
+_MARK = update(trial).where(_UNFINISHED).values(state="measuring")
 
 
 def start_search(connection: Connection, record: SearchRecord) -> int:
@@ -67,12 +67,12 @@ def numbered(connection: Connection, search_id: int, numbers: Sequence[int]) -> 
     return tuple(ids[number] for number in numbers)
 
 
-def mark_all(connection: Connection, trial_ids: Sequence[int], state: Literal["building", "measuring"]) -> None:
-    """Moves trials without an outcome to that state; raises as `require_unfinished` does when one of them has its."""
+def mark_measuring(connection: Connection, trial_ids: Sequence[int]) -> None:
+    """Records that trials are being measured; raises as `require_unfinished` does when one has its outcome."""
     wanted = sorted(set(trial_ids))
     if not wanted:
         return
-    moved = connection.execute(_MARK, [{"row_id": trial_id, "reached": state} for trial_id in wanted]).rowcount
+    moved = connection.execute(_MARK, [{"row_id": trial_id} for trial_id in wanted]).rowcount
     if moved != len(wanted):
         require_unfinished(connection, wanted)
 

@@ -92,7 +92,7 @@ def test_a_batch_comes_to_what_the_same_outcomes_come_to_one_by_one(
     assert (search, ids) == (other_search, other_ids)
     database.record_outcomes(of_every_kind(ids), measuring=ids[:5])
     for trial in ids[:5]:
-        another.mark(trial, "measuring")
+        another.record_outcomes((), measuring=(trial,))
     for trial, outcome in of_every_kind(ids):
         another.record_outcome(trial, outcome)
     assert recorded(database, search) == recorded(another, search)

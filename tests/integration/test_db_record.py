@@ -17,6 +17,7 @@ from evotune_db.records import (
     KernelRecord,
     LeaderboardEntry,
     LeaderboardFilter,
+    NewTrial,
     OutcomeRecord,
     SearchRecord,
 )
@@ -88,11 +89,10 @@ def test_only_a_trial_that_passed_with_its_own_binary_and_a_complete_cold_timing
 
 def test_a_stored_search_is_what_resume_needs(database: Database) -> None:
     search = database.start_search(SEARCH)
-    second = propose(database, search, 1)
+    database.add_trials(search, (NewTrial(1, {"tile_m": 16}, "key 1"),), "building")
     first = record(database, search, 0, passed(timing(censored=True)))
     record(database, search, 2, failed())
     copy = record(database, search, 3, passed(same_binary_as=first))
-    database.mark(second, "building")
     stored = database.load_search(search)
     assert (stored.id, stored.record, stored.state) == (search, SEARCH, "running")
     assert [(trial.number, trial.state, trial.censored) for trial in stored.trials] == [
@@ -112,9 +112,9 @@ def test_a_search_ends_and_is_resumed_with_a_larger_budget(database: Database) -
     (summary,) = database.searches()
     assert summary.state == "interrupted" and summary.finished is not None and summary.finished >= summary.started
     trial = propose(database, search, 0)
-    database.mark(trial, "measuring")
+    database.record_outcomes((), measuring=(trial,))
     database.resume_search(search, 50)
-    database.mark(trial, "building")
+    database.record_outcomes((), measuring=(trial,))
     assert (database.searches()[0].state, database.searches()[0].finished) == ("running", None)
     assert database.load_search(search).record.budget == 50
 

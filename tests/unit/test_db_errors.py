@@ -119,7 +119,6 @@ def test_a_search_or_a_trial_that_is_not_there(database: Database) -> None:
         lambda missing: database.resume_search(missing, 5),
         lambda missing: database.finish_search(missing, "finished"),
         lambda missing: propose(database, missing, 0),
-        lambda missing: database.mark(missing, "building"),
         lambda missing: database.record_outcomes((), measuring=(missing,)),
         lambda missing: database.record_outcome(missing, failed()),
         lambda missing: database.record_outcomes(((missing, failed()),)),
@@ -139,7 +138,7 @@ def test_a_second_outcome_is_refused_and_the_first_kept(database: Database) -> N
     ):
         database.record_outcome(trial, passed())
     with pytest.raises(DatabaseError, match="has one outcome"):
-        database.mark(trial, "measuring")
+        database.record_outcomes((), measuring=(trial,))
     assert database.trial(trial) == before
     assert database.leaderboard(LeaderboardFilter()) == []
 
