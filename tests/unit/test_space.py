@@ -6,18 +6,13 @@ import itertools
 import pickle
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from evotune.space import Parameter, Space, SpaceError, ValidSet, configuration_key, infer_kind, load_space
-from evotune.space.quantity import MOST_LEVELS, Quantity
-from evotune.space.reading import parse_space
+from evotune.space import Parameter, SpaceError, ValidSet, load_space
 from evotune_workers.kernel import Configuration
 
 DEVICE = {"l2_bytes": 65536, "cores": 2}
@@ -214,148 +209,6 @@ def test_an_illegal_configuration_is_explained(write: Callable[[str], Path]) -> 
         valid.index({**legal, "tile_m": 1})
 
 
-def test_true_and_one_are_different_values() -> None:
-    flag = Parameter("flag", (False, True), "boolean")
-    assert flag.code(True) == 1
-    with pytest.raises(KeyError):
-        flag.code(1)
-
-
-@pytest.mark.parametrize(
-    ("values", "kind"),
-    [
-        ([True, False], "boolean"),
-        ([1, 2, 16], "power_of_two"),
-        ([0, 1, 2], "ordered"),
-        ([48, 16], "ordered"),
-        (["a", "b"], "categorical"),
-    ],
-)
-def test_the_kind_follows_from_the_values(values: list[bool | int | str], kind: str) -> None:
-    assert infer_kind(values) == kind
-
-
-def test_neighbours_of_a_value_are_one_step_away_on_a_scale_and_all_others_without_one() -> None:
-    assert Parameter("tile", (16, 64, 32), "power_of_two").neighbours(32) == (16, 64)
-    assert Parameter("tile", (16, 32, 48), "ordered").neighbours(48) == (32,)
-    assert Parameter("packing", ("a", "b", "c"), "categorical").neighbours("b") == ("a", "c")
-
-
-def test_encoding_puts_the_farthest_values_one_apart() -> None:
-    assert Parameter("tile", (16, 32, 256), "power_of_two").encode(32) == (0.25,)
-    assert Parameter("flag", (False, True), "boolean").encode(True) == (1.0,)
-    left, right = (np.array(Parameter("p", ("a", "b", "c"), "categorical").encode(value)) for value in ("a", "c"))
-    assert np.linalg.norm(left - right) == pytest.approx(1.0)
-    assert Parameter("one", (7,), "ordered").encode(7) == (0.0,)
-
-
-VALUES = st.one_of(
-    st.lists(st.integers(0, 12), min_size=1, max_size=4, unique=True),
-    st.lists(st.sampled_from([1, 2, 4, 8, 16]), min_size=1, max_size=4, unique=True),
-)
-TEMPLATES = st.sampled_from(
-    [
-        "{a} <= {b}",
-        "{a} % {b} == 0",
-        "{a} * {b} <= 40",
-        "{a} + {b} != 8",
-        "{a} == 0 or {b} > 1",
-        "{a} > 2",
-        "{a} // {b} < 3",
-    ]
-)
-
-
-@st.composite
-def spaces(draw: st.DrawFn) -> Space:
-    lists = draw(st.lists(VALUES, min_size=1, max_size=4))
-    names = [f"p{j}" for j in range(len(lists))]
-    used = st.sampled_from(names)
-    constraints = [draw(TEMPLATES).format(a=draw(used), b=draw(used)) for _ in range(draw(st.integers(0, 3)))]
-    lines = ["kernel: k", "variant: cpu", "parameters:"]
-    lines += [f"  {name}: {values}" for name, values in zip(names, lists, strict=True)]
-    lines += ["constraints:"] + [f'  - "{text}"' for text in constraints] if constraints else []
-    return parse_space("\n".join(lines), "drawn.yaml")
-
-
-def brute_force(space: Space) -> list[tuple[object, ...]]:
-    def satisfied(row: tuple[object, ...]) -> bool:
-        names = {parameter.name: value for parameter, value in zip(space.parameters, row, strict=True)}
-        for constraint in space.constraints:
-            try:
-                if not eval(constraint.expression.text, {}, dict(names)):
-                    return False
-            except ZeroDivisionError:
-                return False
-        return True
-
-    return [row for row in itertools.product(*(p.values for p in space.parameters)) if satisfied(row)]
-
-
-def enumerate_or_none(space: Space) -> ValidSet | None:
-    try:
-        return space.enumerate({})
-    except SpaceError:
-        return None
-
-
-@given(spaces())
-@settings(max_examples=80, deadline=None)
-def test_enumeration_equals_brute_force(space: Space) -> None:
-    valid = enumerate_or_none(space)
-    rows = [tuple(valid.configuration(i).values()) for i in range(len(valid))] if valid is not None else []
-    assert rows == brute_force(space)
-
-
-@given(spaces())
-@settings(max_examples=60, deadline=None)
-def test_neighbours_are_valid_symmetric_and_complete(space: Space) -> None:
-    valid = enumerate_or_none(space)
-    if valid is None:
-        return
-    for i in range(0, len(valid), max(1, len(valid) // 10)):
-        differ = np.count_nonzero(valid.codes != valid.codes[i], axis=1)
-        assert valid.neighbours(i).tolist() == np.flatnonzero(differ == 1).tolist()
-        assert all(i in valid.neighbours(int(j)) for j in valid.neighbours(i))
-
-
-@given(spaces())
-@settings(max_examples=60, deadline=None)
-def test_a_configuration_and_its_number_convert_both_ways(space: Space) -> None:
-    valid = enumerate_or_none(space)
-    if valid is None:
-        return
-    numbers = range(len(valid))
-    assert [valid.index(valid.configuration(i)) for i in numbers] == list(numbers)
-    assert len({valid.key(i) for i in numbers}) == len(valid)
-    assert valid.key(0) == configuration_key(valid.configuration(0))
-    outside = {tuple(p.values[0] for p in space.parameters)} - set(brute_force(space))
-    for row in outside:
-        with pytest.raises(KeyError):
-            valid.index(dict(zip((p.name for p in space.parameters), row, strict=True)))
-
-
-def test_a_huge_product_with_few_valid_configurations_is_enumerated_quickly() -> None:
-    lines = [f"  p{j:02}: [0, 1, 2, 3, 4, 5, 6, 7]" for j in range(16)]
-    rules = [f'  - "p{j:02} == p{j + 1:02}"' for j in range(15)]
-    text = "\n".join(["kernel: k", "variant: cpu", "parameters:", *lines, "constraints:", *rules])
-    start = time.perf_counter()
-    assert len(parse_space(text, "huge.yaml").enumerate({})) == 8
-    assert time.perf_counter() - start < 2
-
-
-def test_neighbours_of_200_000_configurations_are_found_quickly() -> None:
-    lines = [f"  p{j}: [0, 1, 2, 3, 4, 5, 6, 7]" for j in range(6)]
-    text = "\n".join(["kernel: k", "variant: cpu", "parameters:", *lines])
-    valid = parse_space(text, "large.yaml").enumerate({})
-    assert len(valid) == 8**6
-    valid.neighbours(0)
-    start = time.perf_counter()
-    for i in range(100):
-        assert len(valid.neighbours(i * 2000)) == 42
-    assert (time.perf_counter() - start) / 100 < 0.002
-
-
 def test_a_valid_set_pickles_without_the_kernel(write: Callable[[str], Path]) -> None:
     valid = load_space(write(TEXT)).enumerate(DEVICE, lambda configuration: derived(configuration))
     copy: ValidSet = pickle.loads(pickle.dumps(valid))
@@ -381,13 +234,3 @@ def test_a_valid_set_has_the_derived_quantities_that_constraints_use(write: Call
     [quantity] = valid.quantities
     expected = [derived(valid.configuration(i))[quantity.name] for i in range(len(valid))]
     assert quantity.levels[quantity.codes].tolist() == expected
-
-
-def test_of_many_values_of_a_quantity_each_level_stands_for_as_many_configurations() -> None:
-    column = np.random.default_rng(0).permutation(10_000).astype(float)
-    quantity = Quantity.of("bytes", column)
-    counts = np.bincount(quantity.codes)
-    assert len(counts) == len(quantity.levels) == MOST_LEVELS
-    assert counts.min() > 0.9 * counts.max()
-    assert (np.diff(quantity.levels) > 0).all()
-    assert quantity.distances.max() == 1 and (np.diag(quantity.distances) == 0).all()

@@ -1,0 +1,54 @@
+"""Parameters of a space: kinds, neighbours, encoding, and quantities that follow from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from evotune.space import Parameter, infer_kind
+from evotune.space.quantity import MOST_LEVELS, Quantity
+
+
+def test_true_and_one_are_different_values() -> None:
+    flag = Parameter("flag", (False, True), "boolean")
+    assert flag.code(True) == 1
+    with pytest.raises(KeyError):
+        flag.code(1)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([True, False], "boolean"),
+        ([1, 2, 16], "power_of_two"),
+        ([0, 1, 2], "ordered"),
+        ([48, 16], "ordered"),
+        (["a", "b"], "categorical"),
+    ],
+)
+def test_the_kind_follows_from_the_values(values: list[bool | int | str], kind: str) -> None:
+    assert infer_kind(values) == kind
+
+
+def test_neighbours_of_a_value_are_one_step_away_on_a_scale_and_all_others_without_one() -> None:
+    assert Parameter("tile", (16, 64, 32), "power_of_two").neighbours(32) == (16, 64)
+    assert Parameter("tile", (16, 32, 48), "ordered").neighbours(48) == (32,)
+    assert Parameter("packing", ("a", "b", "c"), "categorical").neighbours("b") == ("a", "c")
+
+
+def test_encoding_puts_the_farthest_values_one_apart() -> None:
+    assert Parameter("tile", (16, 32, 256), "power_of_two").encode(32) == (0.25,)
+    assert Parameter("flag", (False, True), "boolean").encode(True) == (1.0,)
+    left, right = (np.array(Parameter("p", ("a", "b", "c"), "categorical").encode(value)) for value in ("a", "c"))
+    assert np.linalg.norm(left - right) == pytest.approx(1.0)
+    assert Parameter("one", (7,), "ordered").encode(7) == (0.0,)
+
+
+def test_of_many_values_of_a_quantity_each_level_stands_for_as_many_configurations() -> None:
+    column = np.random.default_rng(0).permutation(10_000).astype(float)
+    quantity = Quantity.of("bytes", column)
+    counts = np.bincount(quantity.codes)
+    assert len(counts) == len(quantity.levels) == MOST_LEVELS
+    assert counts.min() > 0.9 * counts.max()
+    assert (np.diff(quantity.levels) > 0).all()
+    assert quantity.distances.max() == 1 and (np.diag(quantity.distances) == 0).all()
