@@ -1,0 +1,114 @@
+"""What the builds of a `--build-only` search would occupy of their GPU: a table by a parameter, at a workload.
+
+    evotune search --target sm_89 --build-only --budget 1300 --db builds.db
+    python benchmarks/occupancy.py builds.db [--search 1] [--by tile_m]
+
+Of the builds without spills: least / median / most registers, shared memory, blocks of a multiprocessor, occupancy and
+waves of the search's workload. Blocks follow from registers (given to a warp in units of 256, a quarter of them at each
+of four schedulers), shared memory (with the 1 KB that the system takes of each block) and threads: CUDA's occupancy
+calculator, for compute capability 8.0 to 9.0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from evotune.locate import kernel_folder
+from evotune_db import Database
+from evotune_db.records import BuildRecord, SearchRecord, TrialDetails
+from evotune_workers.kernel import Geometry, Kernel, Value
+from evotune_workers.kernel_folder import load_kernel, named_workload
+from evotune_workers.targets import known_device
+
+HEADINGS = "| {by} | builds | registers | shared memory, KB | blocks of a multiprocessor | occupancy | waves |"
+WARP, SCHEDULERS, REGISTER_UNIT, SYSTEM_SHARED_BYTES = 32, 4, 256, 1024
+
+
+@dataclass(frozen=True)
+class Row:
+    """One build at the workload."""
+
+    registers: int
+    shared_bytes: int
+    blocks: int
+    occupancy: float
+    waves: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("db")
+    parser.add_argument("--search", type=int, default=1)
+    parser.add_argument("--by", default="tile_m")
+    options = parser.parse_args()
+    with Database.open(options.db) as database:
+        stored = database.load_search(options.search)
+        trials = [database.trial(trial.id) for trial in stored.trials]
+    spilling = sum(any(_spills(build) for build in trial.builds) for trial in trials)
+    print(f"{len(trials) - spilling} of {len(trials)} without spills")
+    print(HEADINGS.format(by=options.by))
+    print("|---" * HEADINGS.count(" | ") + "|---|")
+    rows = _rows(trials, stored.record, options.by)
+    for value in sorted(rows):
+        print(_line(str(value), rows[value]))
+
+
+def _rows(trials: Iterable[TrialDetails], record: SearchRecord, by: str) -> Mapping[Value, list[Row]]:
+    kernel = load_kernel(kernel_folder(record.kernel.name))
+    rows: dict[Value, list[Row]] = defaultdict(list)
+    for details in trials:
+        for build in details.builds:
+            if build.registers is not None and not _spills(build):
+                rows[details.trial.configuration[by]].append(_row(kernel, record, details, build.registers))
+    return rows
+
+
+def _row(kernel: Kernel, record: SearchRecord, details: TrialDetails, registers: int) -> Row:
+    variant, workload = kernel.variant_for(record.target), named_workload(kernel, record.workloads[0])
+    configuration = details.trial.configuration
+    # A persistent grid is as long as this, too, so that it counts its pieces of work.
+    launch = variant.geometry(configuration, workload, resident_blocks=1 << 20)
+    assert launch is not None, "only GPUs have multiprocessors"
+    limits = known_device(record.target).limits
+    blocks = _blocks_of_multiprocessor(launch, registers, limits)
+    resident = blocks * limits["multiprocessors"]
+    occupancy = blocks * launch.threads / limits["threads_per_multiprocessor"]
+    across, down, deep = launch.grid
+    return Row(registers, launch.shared_bytes, blocks, occupancy, across * down * deep / resident)
+
+
+def _blocks_of_multiprocessor(launch: Geometry, registers: int, limits: Mapping[str, int]) -> int:
+    warps = -(-launch.threads // WARP)
+    of_a_warp = -(-registers * WARP // REGISTER_UNIT) * REGISTER_UNIT
+    fitting_warps = limits["registers_per_multiprocessor"] // SCHEDULERS // of_a_warp * SCHEDULERS
+    shared = limits["shared_memory_per_multiprocessor"] // (launch.shared_bytes + SYSTEM_SHARED_BYTES)
+    threads = limits["threads_per_multiprocessor"] // launch.threads
+    return min(fitting_warps // warps, shared, threads, limits["blocks_per_multiprocessor"])
+
+
+def _spills(build: BuildRecord) -> bool:
+    return bool(build.spill_stores or build.spill_loads)
+
+
+def _line(value: str, rows: list[Row]) -> str:
+    columns: tuple[tuple[Callable[[Row], float], str], ...] = (
+        (lambda row: row.registers, ".0f"),
+        (lambda row: row.shared_bytes / 1024, ".0f"),
+        (lambda row: row.blocks, ".0f"),
+        (lambda row: row.occupancy, ".0%"),
+        (lambda row: row.waves, ".2f"),
+    )
+    cells = (_spread([figure(row) for row in rows], form) for figure, form in columns)
+    return f"| {value} | {len(rows)} | {' | '.join(cells)} |"
+
+
+def _spread(values: list[float], form: str) -> str:
+    return " / ".join(format(each, form) for each in (min(values), statistics.median_low(values), max(values)))
+
+
+if __name__ == "__main__":
+    main()
