@@ -54,12 +54,21 @@ class SearchRequest:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A trial that a gate ended, and why."""
+
+    gate: str
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """What a search came to: `failed_by_gate` counts trials by the gate that ended them; `db` is the database's URL.
 
     `built` counts the configurations whose build was attempted, over all runs of the search, `reused` those whose
     outcome was taken over from another search instead; `passed` and `failed_by_gate` count both. `seconds` is of this
-    run.
+    run. `failures` has the first trial that each gate ended.
     `builds` is what a search that only builds came to, `idle_share` how much of their time GPUs had nothing to do,
     `replay` what a search of a recording came to.
     """
@@ -76,3 +85,4 @@ class SearchResult:
     idle_share: float | None = None
     replay: ReplayFigures | None = None
     reused: int = 0
+    failures: tuple[Failure, ...] = ()

@@ -44,7 +44,7 @@ def as_text(result: SearchResult, request: SearchRequest) -> str:
     elif result.builds is not None:
         lines = [_outcome(result), *build_summary.table(result.builds), "", *build_summary.commands(result)]
     else:
-        lines = [_outcome(result), *_winner(result.best), "", *_commands(result)]
+        lines = [_outcome(result), *_failures(result), *_winner(result.best), "", *_commands(result)]
     if result.state == "interrupted":
         lines.append(f"go on:      {resume_command(result.search_id, request)}")
     return "\n".join(lines)
@@ -74,6 +74,11 @@ def _outcome(result: SearchResult) -> str:
     idle = "" if result.idle_share is None else f"; GPUs idle {result.idle_share:.0%} of the time"
     reused = f", {result.reused} reused" if result.reused else ""
     return f"{end}: {result.built} built{reused}, {result.passed} passed, {failed} failed{where}{idle}"
+
+
+def _failures(result: SearchResult) -> list[str]:
+    """Why, for the first trial that each gate ended."""
+    return [f"  {each.gate}: trial {each.trial}, {each.reason}" for each in result.failures]
 
 
 def _winner(best: LeaderboardEntry | None) -> list[str]:

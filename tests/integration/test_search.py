@@ -126,6 +126,10 @@ def test_the_result_names_the_winner_and_what_failed_where(searched: Path) -> No
     result = json.loads((searched / "result.json").read_text())
     assert (result["built"], result["passed"]) == (8, 4)
     assert result["failed_by_gate"] == {"launch": 2, "numerics": 1, "build": 1}
+    # SQLite takes the other columns from the row that has the least id.
+    first = "SELECT failed_gate, min(id), reason FROM trial WHERE state = 'failed' GROUP BY 1 ORDER BY 2"
+    told = [[each["gate"], str(each["trial"]), each["reason"]] for each in result["failures"]]
+    assert told == sqlite(searched / "evotune.db", first)
     assert result["best"]["confirmed"]
 
 

@@ -17,7 +17,7 @@ import pytest
 from evotune import database_url, errors
 from evotune.cli import run
 from evotune.progress import Reporter
-from evotune.request import SearchRequest, SearchResult
+from evotune.request import Failure, SearchRequest, SearchResult
 from evotune_db import Database
 from evotune_db.records import (
     BuildRecord,
@@ -334,7 +334,9 @@ BEST = LeaderboardEntry(
 
 
 def result(request: SearchRequest, state: SearchState, best: LeaderboardEntry | None) -> SearchResult:
-    return SearchResult(3, state, 10, 8 if best else 0, {"build": 1, "numerics": 1}, best, 12.0, request.db)
+    failures = (Failure("build", 4, "no such header"), Failure("numerics", 9, "max error 0.5"))
+    failed = {"build": 1, "numerics": 1}
+    return SearchResult(3, state, 10, 8 if best else 0, failed, best, 12.0, request.db, failures=failures)
 
 
 def test_a_search_without_options_asks_for_the_documented_defaults(searched: list[SearchRequest]) -> None:
@@ -375,6 +377,7 @@ def test_a_search_ends_with_its_winner_and_the_commands_that_follow(capsys: pyte
     assert run(["search", "--db", "my runs.db"]) == 0
     output = capsys.readouterr().out
     assert "8 passed, 2 failed (build 1, numerics 1)" in output
+    assert "  build: trial 4, no such header\n  numerics: trial 9, max error 0.5\nwinner: trial 17" in output
     assert "2.00x [1.90, 2.10] over sdpa: 2.00 ms against 4.00 ms, confirmed" in output
     assert "evotune show 17 --db 'my runs.db'" in output
     assert "evotune export --trial 17 --out attention_fwd-17 --db 'my runs.db'" in output
