@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from evotune_workers.stopwatch import Block, Conditions
+from evotune_workers.stopwatch import POWER_CAP, Block, Conditions
 from evotune_workers.timing import (
     LEAST_BLOCKS,
     MOST_BLOCKS,
@@ -93,6 +93,17 @@ def test_blocks_from_before_a_device_reached_its_power_limit_do_not_count_and_ar
     assert samples.kept == (late,) * 10 and samples.dropped == 0 and not samples.too_disturbed
     timing = summarise(samples, "candidate", ["slow", "fast"], "mission", "cold", False, {})
     assert timing.baseline == "fast" and timing.speedup == pytest.approx(2)
+
+
+def test_a_device_at_its_power_limit_disturbs_itself() -> None:
+    def block(clock: float, *throttled: str) -> Block:
+        return Block({"candidate": (1.0, 1.0)}, (), Conditions(clock_mhz=clock, throttled=throttled))
+
+    steady, capped = block(1980.0), block(1815.0, POWER_CAP)
+    samples = NO_SAMPLES.joined([steady, steady, capped] * 10)
+    assert samples.kept == (steady,) * 20 and samples.dropped == 0 and not samples.too_disturbed
+    hot = NO_SAMPLES.joined([steady, steady, block(1815.0, "software thermal")] * 10)
+    assert hot.kept == (steady,) * 20 and hot.dropped == 10 and hot.too_disturbed
 
 
 def test_a_baseline_that_a_first_estimate_shows_to_be_hopeless_is_not_timed() -> None:

@@ -19,6 +19,10 @@ CACHE_MULTIPLE = 5
 WARM_UP_CALLS = 3
 
 
+# Of the reasons in `Conditions.throttled`, the one that a kernel gives itself.
+POWER_CAP = "power cap"
+
+
 @dataclass(frozen=True)
 class Conditions:
     """What the device was like during a block.

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .statistics import Interval, median_interval
-from .stopwatch import Block
+from .stopwatch import POWER_CAP, Block
 
 HALF_WIDTH = 0.005
 MOST_BLOCKS = 60
@@ -76,12 +76,18 @@ class Samples:
         """Blocks of a device left alone: no threads waiting for cores, a clock close to that of the latest blocks."""
         clocks = [block.conditions.clock_mhz for block in self.blocks if block.conditions.clock_mhz is not None]
         usual = float(np.median(clocks[-LEAST_BLOCKS:])) if clocks else None
-        return tuple(block for block in self.blocks if _undisturbed(block, usual))
+        return tuple(block for block in self.blocks if _left_alone(block) and _at_clock(block, usual))
 
     @property
     def dropped(self) -> int:
-        """Blocks that do not count, from the first that does: before it a device at its power limit finds its clock."""
+        """Blocks that do not count because of others, from the first that does count.
+
+        Before it a device at its power limit finds its clock. Wherever the limit was met, clocks are the work's own
+        doing: such blocks do not count either, but no one disturbed them.
+        """
         since = self.blocks[self.blocks.index(self.kept[0]) :] if self.kept else self.blocks
+        if any(POWER_CAP in block.conditions.throttled for block in since):
+            return sum(not _left_alone(block) for block in since)
         return len(since) - len(self.kept)
 
     @property
@@ -129,10 +135,13 @@ class Samples:
         return self.dropped > MOST_DROPPED_SHARE * len(self.blocks)
 
 
-def _undisturbed(block: Block, usual_clock: float | None) -> bool:
+def _left_alone(block: Block) -> bool:
+    return block.conditions.disturbed <= DISTURBED_SHARE
+
+
+def _at_clock(block: Block, usual: float | None) -> bool:
     clock = block.conditions.clock_mhz
-    steady = clock is None or usual_clock is None or abs(clock - usual_clock) <= CLOCK_MARGIN * usual_clock
-    return steady and block.conditions.disturbed <= DISTURBED_SHARE
+    return clock is None or usual is None or abs(clock - usual) <= CLOCK_MARGIN * usual
 
 
 NO_SAMPLES = Samples()

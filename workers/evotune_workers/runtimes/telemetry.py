@@ -7,11 +7,11 @@ import functools
 import pynvml
 import torch
 
-from ..stopwatch import Conditions
+from ..stopwatch import POWER_CAP, Conditions
 
 # Reasons that mean the clock is lower than the work asked for (NVML API reference, nvmlClocksEventReasons).
 THROTTLING = {
-    "power cap": pynvml.nvmlClocksEventReasonSwPowerCap,
+    POWER_CAP: pynvml.nvmlClocksEventReasonSwPowerCap,
     "hardware slowdown": pynvml.nvmlClocksEventReasonHwSlowdown,
     "software thermal": pynvml.nvmlClocksEventReasonSwThermalSlowdown,
     "hardware thermal": pynvml.nvmlClocksEventReasonHwThermalSlowdown,
