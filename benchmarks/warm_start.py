@@ -122,6 +122,8 @@ def search(
         budget=budget,
         seed=options.seed,
         warm_start=warm_start,
+        # Neither takes what the other has measured: a best of its own is timed against the other's.
+        reuse=False,
     )
     result = run_search(request, make_reporter(json=True))
     if result.state != "finished":

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evotune_workers.compilers.build import Build, BuildRequest, Resources
-from evotune_workers.compilers.nvcc import compile_nvcc, compile_ptx
+from evotune_workers.compilers.build import Build, BuildRequest, Resources, hash_binary
+from evotune_workers.compilers.nvcc import compile_nvcc, compile_ptx, compiler_version
 from evotune_workers.kernel import Value
 from evotune_workers.targets import KNOWN_TARGETS, capability, known_device
 
@@ -40,25 +40,54 @@ def architectures(target: str, wanted: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({target, *wanted}, key=lambda name: capability(name) or 0))
 
 
+@dataclass(frozen=True)
+class Form:
+    """Another build of a kernel's configuration, which was not measured: `macros` are all of its own, as text."""
+
+    macros: Mapping[str, str]
+    binaries: tuple[Binary, ...]
+
+
 def make_binaries(evidence: Evidence, kernel: str, names: Sequence[str]) -> tuple[Binary, ...]:
     """Cubins for these architectures, and PTX of the last; ExportError when one cannot be made or run.
 
     The one for the target that was measured is the very binary that was measured. ToolchainError without nvcc.
     """
-    cubins = [_cubin(evidence, kernel, name) for name in names]
-    return (*cubins, _ptx(evidence, kernel, names[-1]))
+    for name in names:
+        _check_fits(evidence, name)
+    binaries = _built(evidence, evidence.macros, kernel, names)
+    for binary in binaries:
+        if binary.name == evidence.entry.target:
+            _check_measured(binary, evidence)
+    return binaries
 
 
-def _cubin(evidence: Evidence, kernel: str, name: str) -> Binary:
-    _check_fits(evidence, name)
-    build = compile_nvcc(_request(evidence, name))
-    binary = _binary(build, evidence, name)
-    if name == evidence.entry.target and build.binary_hash != evidence.build.binary_hash:
+def make_forms(evidence: Evidence, kernel: str, names: Sequence[str]) -> dict[str, Form]:
+    """The variant's other forms for the same architectures, by name; errors as `make_binaries`."""
+    forms = {}
+    for form, changed in evidence.variant.forms.items():
+        macros = {**evidence.macros, **{name: str(value) for name, value in changed.items()}}
+        forms[form] = Form(macros, _built(evidence, macros, f"{kernel}.{form}", names))
+    return forms
+
+
+def _built(evidence: Evidence, macros: Mapping[str, str], stem: str, names: Sequence[str]) -> tuple[Binary, ...]:
+    cubins = [_cubin(evidence, macros, stem, name) for name in names]
+    return (*cubins, _ptx(evidence, macros, stem, names[-1]))
+
+
+def _cubin(evidence: Evidence, macros: Mapping[str, str], stem: str, name: str) -> Binary:
+    build = compile_nvcc(_request(evidence, macros, name))
+    return Binary(name, f"binaries/{stem}.{name}.cubin", _binary(build, evidence, name), build.resources)
+
+
+def _check_measured(binary: Binary, evidence: Evidence) -> None:
+    compiler = compiler_version()
+    if hash_binary(binary.content) != evidence.build.binary_hash:
         raise ExportError(
-            f"the binary must be the one that was measured, which {evidence.build.compiler} made; {build.compiler}"
+            f"the binary must be the one that was measured, which {evidence.build.compiler} made; {compiler}"
             f" makes another of trial {evidence.entry.trial}: use that compiler, or search again"
         )
-    return Binary(name, f"binaries/{kernel}.{name}.cubin", binary, build.resources)
 
 
 def _check_fits(evidence: Evidence, name: str) -> None:
@@ -71,14 +100,14 @@ def _check_fits(evidence: Evidence, name: str) -> None:
         )
 
 
-def _ptx(evidence: Evidence, kernel: str, architecture: str) -> Binary:
+def _ptx(evidence: Evidence, macros: Mapping[str, str], stem: str, architecture: str) -> Binary:
     name = f"compute_{capability(architecture)}"
-    binary = _binary(compile_ptx(_request(evidence, architecture)), evidence, name)
-    return Binary(name, f"binaries/{kernel}.{name}.ptx", binary, None)
+    binary = _binary(compile_ptx(_request(evidence, macros, architecture)), evidence, name)
+    return Binary(name, f"binaries/{stem}.{name}.ptx", binary, None)
 
 
-def _request(evidence: Evidence, architecture: str) -> BuildRequest:
-    return BuildRequest(evidence.folder, evidence.variant, architecture, dict[str, Value](evidence.macros))
+def _request(evidence: Evidence, macros: Mapping[str, str], architecture: str) -> BuildRequest:
+    return BuildRequest(evidence.folder, evidence.variant, architecture, dict[str, Value](macros))
 
 
 def _binary(build: Build, evidence: Evidence, name: str) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evotune_db.records import LeaderboardEntry, TrialDetails
 
-from .binaries import Binary, architectures, make_binaries
+from .binaries import Binary, Form, architectures, make_binaries, make_forms
 from .evidence import Evidence, ExportError, gather
 from .portfolio import loss
 from .targets import ExportTarget
@@ -49,6 +49,12 @@ class Exported:
     name: str
     evidence: Evidence
     binaries: tuple[Binary, ...]
+    forms: Mapping[str, Form]
+
+    @property
+    def all_binaries(self) -> tuple[Binary, ...]:
+        """Those of the other forms, too."""
+        return (*self.binaries, *(binary for form in self.forms.values() for binary in form.binaries))
 
 
 @dataclass(frozen=True)
@@ -82,13 +88,18 @@ def assemble(served: Sequence[Served], target: ExportTarget, wanted: Sequence[st
     for each in chosen:
         name = names[each.build.key]
         if name not in kernels:
-            binaries = () if target.build_script else make_binaries(each, name, found)
-            kernels[name] = Exported(name, each, binaries)
+            kernels[name] = _exported(name, each, target, found)
     rows = (
         Row(row, each, None if row.by_sdpa else names[each.build.key])
         for row, each in zip(served, evidence, strict=True)
     )
     return Contents(tuple(rows), kernels)
+
+
+def _exported(name: str, evidence: Evidence, target: ExportTarget, found: Sequence[str]) -> Exported:
+    if target.build_script:
+        return Exported(name, evidence, (), {})
+    return Exported(name, evidence, make_binaries(evidence, name, found), make_forms(evidence, name, found))
 
 
 def _check_one_version(served: Sequence[Served]) -> None:

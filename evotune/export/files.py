@@ -15,7 +15,7 @@ from .readme import readme
 from .targets import TEMPLATES, ExportTarget
 
 MODULES = ("integrity.py", "verification.py", "verify_timing.py")
-# What the kernel's author supplies in `export/`, beside what launches each variant.
+# What the kernel's author must supply in `export/`, beside what launches each variant and modules that these import.
 SUPPLIED = ("function.py", "dispatch.py", "checks.py", "usage.md")
 NO_BUCKETS = "BUCKETS: tuple[Bucket, ...] = ()\n"
 
@@ -27,14 +27,13 @@ def package_files(contents: Contents, target: ExportTarget) -> dict[str, bytes]:
     sources = _sources(contents)
     files = {
         **sources,
-        **{binary.file: binary.content for kernel in contents.kernels.values() for binary in kernel.binaries},
+        **{binary.file: binary.content for kernel in contents.kernels.values() for binary in kernel.all_binaries},
         **{name: (TEMPLATES / "package" / name).read_bytes() for name in MODULES},
         **{name: module.read_bytes() for name, module in target.modules.items()},
         "__init__.py": _init(evidence),
-        "function.py": own["function.py"],
+        **_modules(evidence),
         "launching.py": own[f"{evidence.variant.name}.py"],
         "dispatch.py": _dispatch(own["dispatch.py"].decode(), contents.rows),
-        "checks.py": own["checks.py"],
         "py.typed": b"",
         **{module.rpartition("/")[2]: (evidence.folder / module).read_bytes() for module in evidence.variant.modules},
     }
@@ -58,6 +57,13 @@ def _supplied(evidence: Evidence) -> dict[str, bytes]:
         wanted = ", ".join(names)
         raise ExportError(f"a kernel needs {wanted} in {folder} to be exported, missing: {', '.join(missing)}")
     return {name: (folder / name).read_bytes() for name in names}
+
+
+def _modules(evidence: Evidence) -> dict[str, bytes]:
+    """The author's, without those that launch: what function.py and checks.py import is there by its name."""
+    launching = {f"{variant.name}.py" for variant in evidence.kernel.variants}
+    paths = sorted((evidence.folder / "export").glob("*.py"))
+    return {path.name: path.read_bytes() for path in paths if path.name not in launching}
 
 
 def _sources(contents: Contents) -> dict[str, bytes]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from .binaries import Binary
 from .contents import Contents, Exported, Row
 from .evidence import Evidence
 from .integrity import FORMAT, seal
@@ -48,18 +49,26 @@ def _kernel(kernel: Exported) -> dict[str, Any]:
         "configuration": dict(evidence.entry.configuration),
         "macros": dict(evidence.macros),
         "build": _build(evidence),
-        "binaries": {
-            binary.name: {
-                "file": binary.file,
-                "sha256": binary.sha256,
-                "resources": None if binary.resources is None else asdict(binary.resources),
-            }
-            for binary in kernel.binaries
+        "binaries": _binaries(kernel.binaries),
+        "forms": {
+            name: {"macros": dict(form.macros), "binaries": _binaries(form.binaries)}
+            for name, form in kernel.forms.items()
         },
         "certified": evidence.entry.certified,
         "gates_passed": list(dict.fromkeys(gate.gate for gate in details.gates if gate.passed)),
         "checks": [_check(asdict(gate)) for gate in details.gates],
         "seeds": sorted({gate.seed for gate in details.gates if gate.seed is not None}),
+    }
+
+
+def _binaries(binaries: Sequence[Binary]) -> dict[str, Any]:
+    return {
+        binary.name: {
+            "file": binary.file,
+            "sha256": binary.sha256,
+            "resources": None if binary.resources is None else asdict(binary.resources),
+        }
+        for binary in binaries
     }
 
 

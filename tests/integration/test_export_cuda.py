@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import evotune
 from evotune.export import ExportError
@@ -71,6 +72,56 @@ def test_the_manifest_names_a_cubin_for_each_architecture_and_ptx_for_newer_ones
     assert binaries["sm_89"]["resources"]["registers"] > 0
 
 
+def test_a_form_takes_strides_beside_what_the_measured_build_takes(exported: Path) -> None:
+    kernel = _manifest(exported)["kernels"]["k1"]
+    form = kernel["forms"]["strided"]
+    assert form["macros"] == {**kernel["macros"], "STRIDED": "1"} and kernel["macros"]["STRIDED"] == "0"
+    assert list(form["binaries"]) == list(kernel["binaries"])
+    measured, strided = (_parameters(exported, build["binaries"]["compute_90"]["file"]) for build in (kernel, form))
+    call = _module(exported, "call")
+    q = torch.zeros(2, 30, 3, 4, 64).half().unbind(2)[0].transpose(1, 2)
+    places = _module(exported, "launching")._places(call.call_of(q, q, q, 1.0, False))
+    assert strided == [*measured, *(f".u{8 * place.itemsize}" for place in places)]
+    assert [int(place) for place in places] == [4, 2**30, 0, *2 * [30 * 768, 64, 768], 30 * 256, 64, 256]
+
+
+def test_packed_tensors_go_to_the_measured_build_others_to_the_form_and_the_rest_is_copied(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launching, call = _module(exported, "launching"), _module(exported, "call")
+    forms: list[str] = []
+    monkeypatch.setattr(launching, "_launcher", lambda folder, manifest, kernel, form, *rest: forms.append(form))
+    q, k, v = (torch.zeros(2, 6, size, 64).half() for size in (130, 77, 77))
+    inside = tuple(tensor.transpose(1, 2).contiguous().transpose(1, 2) for tensor in (q, k, v))
+    joint = torch.zeros(2, 130, 3, 6, 64).half().unbind(2)
+    wide = torch.zeros(2, 6, 77, 66).half()[..., :64]
+    cases: dict[str, list[tuple[torch.Tensor, ...]]] = {
+        "": [(q, k, v), (q[:1, :1], k[:1, :1], v[:1, :1])],
+        "strided": [
+            inside,
+            tuple(tensor.transpose(1, 2) for tensor in joint),
+            (q, k[:, :3], v[:, :3]),
+            (q, k[:, :2, :50], v[:, :2, :50]),
+            (q[:, :, ::2], k, v),
+            (q[:, :1].expand(q.shape), k, v),
+        ],
+        "copies": [(q, k, wide), (q, wide, wide), (q, inside[1], v), (q.mT.contiguous().mT, k, v)],
+    }
+    for expected, tensors in cases.items():
+        for each in tensors:
+            launching.prepare(exported, _manifest(exported), "k1", call.call_of(*each, 1.0, False))
+            assert forms.pop() == ("" if expected == "copies" else expected), [tensor.stride() for tensor in each]
+
+
+def test_heads_are_divided_exactly_by_a_reciprocal(exported: Path) -> None:
+    reciprocal = _module(exported, "launching")._reciprocal
+    for divisor in (1, 2, 3, 7, 12, 48, 96, 255, 65535):
+        largest = (2**32 - 1) // divisor
+        for number in {0, 1, divisor - 1, divisor, 1000003 % largest, largest - largest % divisor, largest}:
+            kept = int(reciprocal(divisor))
+            assert (number * kept >> 32 if kept else number) == number // divisor, (number, divisor)
+
+
 def test_the_package_is_installed_with_everything_that_it_needs_at_run_time(installed: Path, exported: Path) -> None:
     package = installed / "attention_fwd"
     needed = {"manifest.json", *_manifest(exported)["files"]}
@@ -112,7 +163,7 @@ def test_a_missing_cuda_core_is_named(installed: Path) -> None:
         sys.modules["cuda.core"] = None  # as where it is not installed
         from attention_fwd.cuda_modules import load_program
         from attention_fwd.function import FOLDER, MANIFEST
-        load_program(FOLDER, MANIFEST, "k1", 0, 0, 128, 0, False)
+        load_program(FOLDER, MANIFEST, "k1", "", 0, 0, 128, 0, False)
         """,
     )
     assert "RuntimeError: CUDA kernels need cuda-core" in ran.stderr and "pip install cuda-core" in ran.stderr
@@ -223,6 +274,12 @@ def test_a_binary_that_takes_too_long_to_build_is_told(
     monkeypatch.setattr(nvcc, "TIME_LIMIT_SECONDS", 0.1)
     with pytest.raises(ExportError, match=r"^trial 7 must compile for sm_80, got: a build must end within .*, killed"):
         measured.export(tmp_path / "out", ["sm_80"])
+
+
+def _parameters(out: Path, ptx: str) -> list[str]:
+    """The types of the entry's parameters."""
+    entry = (out / "attention_fwd" / ptx).read_text().partition(".entry attention_fwd(")[2].partition(")")[0]
+    return [kind for kind in entry.split() if kind.startswith((".u", ".f", ".b"))]
 
 
 def _forge_hash(out: Path, name: str) -> None:

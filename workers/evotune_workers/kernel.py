@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class Variant(abc.ABC):
     stages: ClassVar[tuple[Stage, ...]] = ()
     # Python files of the folder, self-contained, that an exported kernel needs to launch a build.
     modules: ClassVar[tuple[str, ...]] = ()
+    # What an exported kernel has binaries of beside the measured one, by name: the same configuration with these macros
+    # in the place of its own.
+    forms: ClassVar[Mapping[str, Mapping[str, Value]]] = MappingProxyType({})
 
     def serves(self, target: str) -> bool:
         """Whether builds for that target come from this variant: "sm80" serves "sm_80", "sm_89", "sm_90"."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -40,12 +40,14 @@ class Case:
 
 
 def cases(workload: Workload) -> Iterator[Case]:
-    """The tuned size with every distribution and seed, then the ragged sizes; all of them causal and not."""
+    """The tuned size with every distribution and seed, and with heads inside of rows, as models' projections have them;
+    then the ragged sizes; all of them causal and not."""
     tuned = (workload["batch"], workload["heads"], workload["queries"], workload["keys"])
     for causal in (workload["causal"], not workload["causal"]):
         for distribution in DISTRIBUTIONS:
             for seed in SEEDS:
                 yield _case({**workload, "causal": causal}, tuned, distribution, seed)
+        yield _with_heads_inside(_case({**workload, "causal": causal}, tuned, "normal", SEEDS[0]))
         for sizes in RAGGED:
             yield _case({**workload, "causal": causal}, sizes, "normal", SEEDS[0])
 
@@ -126,6 +128,12 @@ def _case(workload: Workload, sizes: tuple[int, int, int, int], distribution: st
     name = f"{batch}x{heads}x{queries}x{keys}{' causal' if sized['causal'] else ''}, {distribution}, seed {seed}"
     groups = batch * heads if queries >= FEWEST_QUERIES else 1
     return Case(name, sized, _inputs(sized, distribution, seed), groups)
+
+
+def _with_heads_inside(case: Case) -> Case:
+    """The same values in tensors [B, S, H, D]."""
+    inputs = tuple(tensor.transpose(1, 2).contiguous().transpose(1, 2) for tensor in case.inputs)
+    return replace(case, name=f"{case.name}, heads inside of rows", inputs=inputs)
 
 
 def _inputs(workload: Workload, distribution: str, seed: int) -> Inputs:

@@ -11,10 +11,11 @@ import torch
 
 if TYPE_CHECKING:
     from package.cpu_library import load_library
-
-    from .function import Call
 else:
     from .cpu_library import load_library
+from .call import Call, laid_out, packed
+
+Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def can_run(manifest: Mapping[str, Any], kernel: str, call: Call) -> bool:
@@ -22,11 +23,8 @@ def can_run(manifest: Mapping[str, Any], kernel: str, call: Call) -> bool:
     return True
 
 
-Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-def prepare(folder: Path, manifest: Mapping[str, Any], kernel: str, call: Call) -> tuple[Run, Run]:
-    """A function of q, k and v, of the sizes of `call`, for any strides and for contiguous tensors: the same one.
+def prepare(folder: Path, manifest: Mapping[str, Any], kernel: str, call: Call) -> Run:
+    """A function of q, k and v, of the sizes and strides of `call`.
 
     Raises RuntimeError when the kernel cannot be built.
     """
@@ -37,13 +35,13 @@ def prepare(folder: Path, manifest: Mapping[str, Any], kernel: str, call: Call) 
     rest = (*sizes, ctypes.c_float(call.scale), ctypes.c_int32(call.causal))
 
     def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
+        q, k, v = packed(q, k, v)
         out = torch.empty_like(q)
         workspace = torch.empty(workspace_bytes, dtype=torch.uint8)
         pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (q, k, v, out, workspace)]
         status = functions.attention_fwd(*pointers, *rest)
         if status != 0:
             raise RuntimeError(f"the kernel must return 0, got {status}")
-        return out
+        return laid_out(out, call.heads_inside)
 
-    return run, run
+    return run

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # in the kernel's folder, where a package's launching.py is c
     from . import cpu as launching
 else:
     from . import launching
+from .call import Call, call_of, heads_inside, laid_out
 from .dispatch import choose, supported
 
 FOLDER = Path(__file__).resolve().parent
@@ -28,16 +29,9 @@ MOST_PLANS = 4096
 NEXT_TO_ZERO = 2.0**-126
 
 Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-_plans: dict[tuple[object, ...], Plan] = {}
+_plans: dict[tuple[object, ...], Run] = {}
 # Looked up once: by their names they take three times as long.
 _is_compiling, _dispatch_stack = torch.compiler.is_compiling, torch._C._len_torch_dispatch_stack
-
-
-class Plan(NamedTuple):
-    """What serves calls of a shape: `run` whatever their strides are, `contiguous` those that are contiguous."""
-
-    run: Run
-    contiguous: Run
 
 
 def _tensor_guards() -> Any:
@@ -56,7 +50,7 @@ _latest: Latest | None = None
 
 @dataclass(frozen=True)
 class Latest:
-    """The last call's plan. `same(q, k, v)` says at once whether tensors are such as those were: 0.4 us instead of 1.5.
+    """What served the last call. `same(q, k, v)` says at once whether tensors are as those were: 0.4 us instead of 1.5.
 
     It compares class, dtype, device, sizes, strides, whether a gradient is asked for, and what torch dispatches by.
     """
@@ -65,33 +59,6 @@ class Latest:
     scale: float | None
     same: Callable[..., bool]
     run: Run
-
-
-@dataclass(frozen=True)
-class Call:
-    """What a kernel is prepared for: the shape of q and of the output, keys, the scale, the mask, and where."""
-
-    shape: tuple[int, int, int, int]
-    keys: int
-    scale: float
-    causal: bool
-    dtype: torch.dtype
-    device: torch.device
-
-    @property
-    def batch_heads(self) -> int:
-        """Matrices of queries."""
-        return self.shape[0] * self.shape[1]
-
-    @property
-    def queries(self) -> int:
-        """Of each matrix."""
-        return self.shape[2]
-
-    @property
-    def head_dim(self) -> int:
-        """Features of a query and of a key."""
-        return self.shape[3]
 
 
 def attention_fwd(
@@ -103,10 +70,11 @@ def attention_fwd(
     *,
     on_grad: Literal["error", "sdpa"] = "error",
 ) -> torch.Tensor:
-    """`softmax(scale * q @ k^T) @ v` in a new contiguous tensor of q's shape; `scale` is 1/sqrt(D) unless given.
+    """`softmax(scale * q @ k^T) @ v` in a new tensor of q's shape; `scale` is 1/sqrt(D) unless given.
 
     q is [B, H, S_q, D]; k and v are [B, H_kv, S_kv, D] with H a multiple of H_kv (heads are then repeated, as SDPA
-    does with enable_gqa). Any strides, S_q and S_kv, any finite scale. `is_causal` lets query i see keys 0 to i, as
+    does with enable_gqa). Any strides, S_q and S_kv, any finite scale. The result is dense, with heads inside of rows
+    where q has them so, and contiguous elsewhere. `is_causal` lets query i see keys 0 to i, as
     SDPA does. dispatch.py says which kernel, or SDPA itself, serves which shape; SDPA also serves a GPU that the
     package has no binary for. There is no backward: inputs that require grad are refused, or given to SDPA with
     `on_grad="sdpa"`. Works in torch.compile(fullgraph=True), and in CUDA graphs after one call of the same shapes on
@@ -128,9 +96,9 @@ def attention_fwd(
         if torch.is_grad_enabled():
             return _with_grad(q, k, v, is_causal, scale, on_grad)
         return _forward(q, k, v, is_causal, scale)
-    plan = _planned(q, k, v, is_causal, scale)
-    _remember(q, k, v, is_causal, scale, plan)
-    return plan.run(q, k, v)
+    run = _planned(q, k, v, is_causal, scale)
+    _remember(q, k, v, is_causal, scale, run)
+    return run(q, k, v)
 
 
 def kernel_function(kernel: str) -> Callable[..., torch.Tensor]:
@@ -140,10 +108,10 @@ def kernel_function(kernel: str) -> Callable[..., torch.Tensor]:
         q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool = False, scale: float | None = None
     ) -> torch.Tensor:
         _check(q, k, v, scale)
+        inside = heads_inside(q)
         q, scale = _above_zero(q, scale)
-        k, v = (_expanded(tensor, q.shape[1] // k.shape[1]) for tensor in (k, v))
-        launch, _ = launching.prepare(FOLDER, MANIFEST, kernel, _call(q, k, is_causal, scale))
-        return launch(q, k, v)
+        launch = launching.prepare(FOLDER, MANIFEST, kernel, _call(q, k, v, is_causal, scale))
+        return laid_out(launch(q, k, v), inside)
 
     return run
 
@@ -151,53 +119,47 @@ def kernel_function(kernel: str) -> Callable[..., torch.Tensor]:
 def _forward(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool = False, scale: float | None = None
 ) -> torch.Tensor:
-    return _planned(q, k, v, is_causal, scale).run(q, k, v)
+    return _planned(q, k, v, is_causal, scale)(q, k, v)
 
 
-def _planned(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> Plan:
-    """A plan was made with every check, so that the same shapes, dtypes and devices need none again."""
-    key = (q.shape, k.shape, v.shape, q.dtype, k.dtype, v.dtype, q.device, k.device, v.device, is_causal, scale)
-    plan = _plans.get(key)
-    if plan is None:
-        plan = _plan(q, k, v, is_causal, scale)
+def _planned(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> Run:
+    """Made with every check, so that calls with the same shapes, strides, dtypes and devices need none again."""
+    tensors = (q, k, v)
+    key = (*((each.shape, each.stride(), each.dtype, each.device) for each in tensors), is_causal, scale)
+    run = _plans.get(key)
+    if run is None:
+        run = _plan(q, k, v, is_causal, scale)
         if len(_plans) >= MOST_PLANS:
             _plans.clear()
-        _plans[key] = plan
-    return plan
+        _plans[key] = run
+    return run
 
 
 def _remember(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None, plan: Plan
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None, run: Run
 ) -> None:
     global _latest
-    contiguous = q.is_contiguous() and k.is_contiguous() and v.is_contiguous()
     # Of one tensor that is given twice a guard says no every time.
     if _TensorGuards is not None and k is not v and q is not k and q is not v:
         guards = _TensorGuards(q, k, v, dynamic_dims_sizes=None, dynamic_dims_strides=None)
-        _latest = Latest(is_causal, scale, guards.check, plan.contiguous if contiguous else plan.run)
+        _latest = Latest(is_causal, scale, guards.check, run)
 
 
-def _plan(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> Plan:
+def _plan(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> Run:
+    """What serves such calls."""
     _check(q, k, v, scale)
+    inside = heads_inside(q)
     if q.numel() == 0:
-        return _for_all_strides(lambda q, k, v: torch.empty(q.shape, dtype=q.dtype, device=q.device))
+        return lambda q, k, v: _new_output(q)
     if scale is not None and scale <= 0:
         negated, above_zero = _above_zero(q, scale)
-        run = _plan(negated, k, v, is_causal, above_zero).run
-        return _for_all_strides(lambda q, k, v: run(_above_zero(q, scale)[0], k, v))
-    call = _call(q, k, is_causal, scale)
+        run = _plan(negated, k, v, is_causal, above_zero)
+        return lambda q, k, v: laid_out(run(_above_zero(q, scale)[0], k, v), inside)
+    call = _call(q, k, v, is_causal, scale)
     bucket = choose(_name(q.dtype), call.head_dim, call.batch_heads, call.queries, call.keys, call.causal)
     if bucket.kernel is None or not launching.can_run(MANIFEST, bucket.kernel, call):
-        return _for_all_strides(lambda q, k, v: _sdpa(q, k, v, is_causal, scale).contiguous())
-    launch, launch_contiguous = launching.prepare(FOLDER, MANIFEST, bucket.kernel, call)
-    times = q.shape[1] // k.shape[1]
-    if times == 1:
-        return Plan(launch, launch_contiguous)
-    return _for_all_strides(lambda q, k, v: launch(q, _expanded(k, times), _expanded(v, times)))
-
-
-def _for_all_strides(run: Run) -> Plan:
-    return Plan(run, run)
+        return lambda q, k, v: laid_out(_sdpa(q, k, v, is_causal, scale), inside)
+    return launching.prepare(FOLDER, MANIFEST, bucket.kernel, call)
 
 
 def _above_zero(q: torch.Tensor, scale: float | None) -> tuple[torch.Tensor, float | None]:
@@ -207,14 +169,16 @@ def _above_zero(q: torch.Tensor, scale: float | None) -> tuple[torch.Tensor, flo
     return (-q, -scale) if scale < 0 else (q, NEXT_TO_ZERO)
 
 
-def _call(q: torch.Tensor, k: torch.Tensor, is_causal: bool, scale: float | None) -> Call:
+def _call(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> Call:
     factor = 1.0 / math.sqrt(q.shape[3]) if scale is None else float(scale)
+    return call_of(q, k, v, factor, bool(is_causal))
+
+
+def _new_output(q: torch.Tensor) -> torch.Tensor:
     batch, heads, queries, head_dim = q.shape
-    return Call((batch, heads, queries, head_dim), k.shape[2], factor, bool(is_causal), q.dtype, q.device)
-
-
-def _expanded(tensor: torch.Tensor, times: int) -> torch.Tensor:
-    return tensor if times == 1 else tensor.repeat_interleave(times, dim=1)
+    if heads_inside(q):
+        return torch.empty((batch, queries, heads, head_dim), dtype=q.dtype, device=q.device).transpose(1, 2)
+    return torch.empty(q.shape, dtype=q.dtype, device=q.device)
 
 
 def _sdpa(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> torch.Tensor:
@@ -292,4 +256,4 @@ _operator = torch.library.custom_op(
 def _(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool = False, scale: float | None = None
 ) -> torch.Tensor:
-    return torch.empty(q.shape, dtype=q.dtype, device=q.device)
+    return _new_output(q)

@@ -1,9 +1,9 @@
-"""Launching the CUDA kernels: everything that a shape decides is worked out once, a call passes pointers."""
+"""Launching the CUDA kernels: what sizes and strides decide is worked out once, a call passes pointers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from package.cuda_modules import choose_binary, load_program
 
     from ..sm80 import geometry
-    from .function import Call
 else:
     from . import geometry
     from .cuda_modules import choose_binary, load_program
+from .call import ALIGNMENT, Call, laid_out, packed
 
 Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-# 16-byte copies: sm80.cu.
-ALIGNMENT = 16
+# The build that takes strides as arguments (variant.py: forms), and what these, and its products of heads, are below.
+STRIDED = "strided"
+STRIDE_LIMIT, HEADS_LIMIT = 2**31, 2**32
 _empty_strided_cuda: Any = getattr(torch._C._dynamo.guards, "_empty_strided_cuda", None)
 
 
@@ -31,12 +32,23 @@ def can_run(manifest: Mapping[str, Any], kernel: str, call: Call) -> bool:
     return choose_binary(manifest["kernels"][kernel]["binaries"], capability) is not None
 
 
-def prepare(folder: Path, manifest: Mapping[str, Any], kernel: str, call: Call) -> tuple[Run, Run]:
-    """Functions of q, k and v, of the sizes of `call`, that queue the kernel on torch's current stream.
+def prepare(folder: Path, manifest: Mapping[str, Any], kernel: str, call: Call) -> Run:
+    """A function of q, k and v, of the sizes and strides of `call`, that queues the kernel on torch's current stream.
 
-    The first takes any strides, the second contiguous tensors. They raise RuntimeError, when first called on a stream,
-    if the kernel does not load.
+    It raises RuntimeError, when first called on a stream, if the kernel does not load. Packed tensors go to the very
+    build that was measured, others to the one that takes strides, and what that cannot read is copied first.
     """
+    if call.is_packed:
+        return _launcher(folder, manifest, kernel, "", call, ())
+    if STRIDED in manifest["kernels"][kernel]["forms"] and _is_readable(call):
+        return _launcher(folder, manifest, kernel, STRIDED, call, _places(call))
+    run = prepare(folder, manifest, kernel, call.packed())
+    return lambda q, k, v: laid_out(run(*packed(q, k, v)), call.heads_inside)
+
+
+def _launcher(
+    folder: Path, manifest: Mapping[str, Any], kernel: str, form: str, call: Call, places: tuple[np.generic, ...]
+) -> Run:
     configuration = manifest["kernels"][kernel]["configuration"]
     shape = geometry.Shape(call.batch_heads, call.queries, call.keys, call.head_dim)
     threads = geometry.threads(configuration)
@@ -46,12 +58,12 @@ def prepare(folder: Path, manifest: Mapping[str, Any], kernel: str, call: Call) 
     index = call.device.index or 0
     current_device, current_stream = torch._C._cuda_getDevice, torch._C._cuda_getCurrentRawStream
     sizes = (np.int64(call.batch_heads), np.int64(call.queries), np.int64(call.keys))
-    rest = (*sizes, np.float32(call.scale), np.int32(call.causal))
+    rest = (*sizes, np.float32(call.scale), np.int32(call.causal), *places)
     ready: dict[int, Callable[..., None]] = {}
     new_output = _outputs(call)
 
     def on_stream(stream: int) -> Callable[..., None]:
-        program = load_program(folder, manifest, kernel, index, stream, threads, shared_bytes, exclusive)
+        program = load_program(folder, manifest, kernel, form, index, stream, threads, shared_bytes, exclusive)
         from cuda.core import LaunchConfig  # there, since the program is
 
         grid = geometry.grid(configuration, shape, program.resident_blocks)
@@ -59,13 +71,17 @@ def prepare(folder: Path, manifest: Mapping[str, Any], kernel: str, call: Call) 
         ready[stream] = partial(program.launch, program.stream, config, program.kernel)
         return ready[stream]
 
-    def contiguous(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    @cache
+    def of_copies() -> Run:
+        return prepare(folder, manifest, kernel, call.packed())
+
+    def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         if current_device() != index:
             with torch.cuda.device(index):
-                return contiguous(q, k, v)
+                return run(q, k, v)
         q_start, k_start, v_start = q.data_ptr(), k.data_ptr(), v.data_ptr()
         if (q_start | k_start | v_start) % ALIGNMENT:
-            return contiguous(_copied(q), _copied(k), _copied(v))
+            return laid_out(of_copies()(*packed(q, k, v)), call.heads_inside)
         out = new_output()
         scratch = torch.empty(workspace_bytes, dtype=torch.uint8, device=q.device) if workspace_bytes else None
         stream = current_stream(index)
@@ -73,36 +89,32 @@ def prepare(folder: Path, manifest: Mapping[str, Any], kernel: str, call: Call) 
         launch(q_start, k_start, v_start, out.data_ptr(), 0 if scratch is None else scratch.data_ptr(), *rest)
         return out
 
-    def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        return contiguous(*_copied_together(q, k, v))
+    return run
 
-    return run, contiguous
+
+def _is_readable(call: Call) -> bool:
+    """Whether rows are whole and start at 16-byte boundaries, as their copies need, and k and v lie alike."""
+    strides = (*call.q_strides, *call.k_strides)
+    starts = all(stride * call.dtype.itemsize % ALIGNMENT == 0 for stride in strides[:3] + strides[4:7])
+    whole = call.q_strides[3] == call.k_strides[3] == 1
+    small = max(*strides, *call.out_strides) < STRIDE_LIMIT and call.batch_heads * call.shape[1] < HEADS_LIMIT
+    return whole and starts and small and call.k_strides == call.v_strides
+
+
+def _places(call: Call) -> tuple[np.generic, ...]:
+    """What sm80.cu's entry takes with STRIDED: heads, two reciprocals, then three strides each of q, k and v, out."""
+    heads = call.shape[1]
+    strides = (*call.q_strides[:3], *call.k_strides[:3], *call.out_strides[:3])
+    return np.int32(heads), _reciprocal(heads), _reciprocal(call.sharing), *map(np.int32, strides)
+
+
+def _reciprocal(divisor: int) -> np.uint32:
+    """The lower 32 bits of 2^32 / divisor, rounded up: tensors.cuh."""
+    return np.uint32(-(-(2**32) // divisor) % 2**32)
 
 
 def _outputs(call: Call) -> Callable[[], torch.Tensor]:
     """Makes outputs on the current device: by what torch's compiler allocates with, at half of empty_strided's time."""
-    _, heads, queries, head_dim = call.shape
-    strides = (heads * queries * head_dim, queries * head_dim, head_dim, 1)
     if _empty_strided_cuda is not None:
-        return partial(_empty_strided_cuda, call.shape, strides, call.dtype)
-    return partial(torch.empty_strided, call.shape, strides, dtype=call.dtype, device=call.device)
-
-
-def _copied_together(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Where they lie evenly in one tensor, as a joint projection leaves them, by one kernel instead of three."""
-    if q.is_contiguous() and k.is_contiguous() and v.is_contiguous():
-        return q, k, v
-    step, same = k.storage_offset() - q.storage_offset(), q.shape == k.shape == v.shape
-    even = step > 0 and v.storage_offset() - k.storage_offset() == step and q.stride() == k.stride() == v.stride()
-    start = q.untyped_storage().data_ptr()
-    if not (same and even and start == k.untyped_storage().data_ptr() == v.untyped_storage().data_ptr()):
-        return _copied(q), _copied(k), _copied(v)
-    joint = q.as_strided((3, *q.shape), (step, *q.stride()))
-    return joint.clone(memory_format=torch.contiguous_format).unbind()
-
-
-def _copied(tensor: torch.Tensor) -> torch.Tensor:
-    """Itself where a kernel can read it; the caching allocator aligns what it gives to 512 bytes."""
-    if tensor.is_contiguous() and tensor.data_ptr() % ALIGNMENT == 0:
-        return tensor
-    return tensor.clone(memory_format=torch.contiguous_format)
+        return partial(_empty_strided_cuda, call.shape, call.out_strides, call.dtype)
+    return partial(torch.empty_strided, call.shape, call.out_strides, dtype=call.dtype, device=call.device)

@@ -6,11 +6,11 @@
     !defined(PREFETCH_WARPS) || !defined(STAGES) || !defined(STEP_N) || !defined(OVERLAP_SCORES) ||                   \
     !defined(PERSISTENT) || !defined(SPLIT_KV) || !defined(SPLIT_MERGE) || !defined(Q_IN_REGISTERS) ||                \
     !defined(SHARED_LAYOUT) || !defined(MIN_BLOCKS) || !defined(L2_POLICY) || !defined(KEY_ORDER) ||                  \
-    !defined(RESCALE) || !defined(ROW_SUM) || !defined(POLYNOMIAL_EXP) || !defined(MERGE_MEMORY) || !defined(HEAD_DIM) || !defined(ELEMENT)
+    !defined(RESCALE) || !defined(ROW_SUM) || !defined(POLYNOMIAL_EXP) || !defined(MERGE_MEMORY) || !defined(HEAD_DIM) || !defined(ELEMENT) || !defined(STRIDED)
 #error "every parameter must be defined: TILE_M TILE_N COMPUTE_WARPS KV_WARPS PREFETCH_WARPS STAGES STEP_N \
 OVERLAP_SCORES PERSISTENT SPLIT_KV SPLIT_MERGE Q_IN_REGISTERS SHARED_LAYOUT MIN_BLOCKS L2_POLICY KEY_ORDER RESCALE ROW_SUM \
 POLYNOMIAL_EXP MERGE_MEMORY \
-HEAD_DIM ELEMENT"
+HEAD_DIM ELEMENT STRIDED"
 #endif
 
 enum class Element { float16, bfloat16 };
@@ -45,6 +45,7 @@ constexpr bool q_in_registers = Q_IN_REGISTERS;
 constexpr int min_blocks = MIN_BLOCKS;
 constexpr int polynomial_exp = POLYNOMIAL_EXP;  // of each 4 exponentials, how many the FMA unit computes
 constexpr int head_dim = HEAD_DIM;
+constexpr bool strided = STRIDED;  // heads and rows of q, k, v and out lie where each call says
 
 constexpr int row_warps = compute_warps / kv_warps;
 constexpr int row_fragments = tile_m / (16 * row_warps);  // 16-row fragments of a warp
@@ -88,4 +89,4 @@ extern "C" __device__ const char evotune_configuration[1024] =
     ";L2_POLICY=" EVOTUNE_VALUE(L2_POLICY) ";KEY_ORDER=" EVOTUNE_VALUE(KEY_ORDER) ";RESCALE=" EVOTUNE_VALUE(RESCALE)
     ";ROW_SUM=" EVOTUNE_VALUE(ROW_SUM) ";POLYNOMIAL_EXP=" EVOTUNE_VALUE(POLYNOMIAL_EXP)
     ";MERGE_MEMORY=" EVOTUNE_VALUE(MERGE_MEMORY)
-    ";HEAD_DIM=" EVOTUNE_VALUE(HEAD_DIM) ";ELEMENT=" EVOTUNE_VALUE(ELEMENT) ";";
+    ";HEAD_DIM=" EVOTUNE_VALUE(HEAD_DIM) ";ELEMENT=" EVOTUNE_VALUE(ELEMENT) ";STRIDED=" EVOTUNE_VALUE(STRIDED) ";";

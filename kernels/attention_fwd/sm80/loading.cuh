@@ -6,6 +6,7 @@
 #include "configuration.cuh"
 #include "cp_async.cuh"
 #include "shared_tile.cuh"
+#include "tensors.cuh"
 
 // Where the thread's chunk lies `rows` (a multiple of rows_at_once) below its first one.
 template <int rows_at_once>
@@ -22,45 +23,46 @@ __device__ __forceinline__ uint32_t further_down(
     }
 }
 
-// Rows [first_row, first_row + rows) of `source` [sequence, head_dim], all of them there, spread over `loaders` threads.
+// Rows [first_row, first_row + rows) of `source`, all of them there, spread over `loaders` threads.
 template <int rows, int loaders>
 __device__ __forceinline__ void load_whole_rows(
-    uint32_t target, const uint16_t* source, int first_row, unsigned thread, uint64_t policy) {
+    uint32_t target, Matrix<const uint16_t> source, int first_row, unsigned thread, uint64_t policy) {
     static_assert(loaders % row_chunks == 0, "a thread keeps to one column of chunks");
     constexpr int rows_at_once = loaders / row_chunks;
     constexpr int turns = (rows + rows_at_once - 1) / rows_at_once;
     const int chunk = thread % row_chunks, thread_row = thread / row_chunks;
-    const uint16_t* const address = source + int64_t(first_row + thread_row) * head_dim + chunk * 8;
+    const uint16_t* const address = data_of(source) + int64_t(first_row + thread_row) * row_stride(source) + chunk * 8;
     // Turns differ by constants only, which the copy instruction adds by itself.
     const uint32_t thread_target = target + chunk_offset(thread_row, chunk);
 #pragma unroll
     for (int turn = 0; turn < turns; ++turn) {
         const int row = turn * rows_at_once;
         if (rows % rows_at_once != 0 && turn == turns - 1 && row + thread_row >= rows) break;
-        copy_async(further_down<rows_at_once>(thread_target, target, thread_row, row, chunk), address + row * head_dim, 16, policy);
+        copy_async(further_down<rows_at_once>(thread_target, target, thread_row, row, chunk),
+                   address + row * row_stride(source), 16, policy);
     }
 }
 
 // The same where the sequence ends among them.
 template <int rows, int loaders>
 __device__ __forceinline__ void load_last_rows(
-    uint32_t target, const uint16_t* source, int first_row, int sequence, unsigned thread, uint64_t policy) {
+    uint32_t target, Matrix<const uint16_t> source, int first_row, int sequence, unsigned thread, uint64_t policy) {
     constexpr int rows_at_once = loaders / row_chunks;
     const int chunk = thread % row_chunks, thread_row = thread / row_chunks;
-    const uint16_t* const address = source + int64_t(first_row + thread_row) * head_dim + chunk * 8;
+    const uint16_t* const address = data_of(source) + int64_t(first_row + thread_row) * row_stride(source) + chunk * 8;
     const int rows_left = sequence - first_row;
 #pragma unroll 1
     for (int row = thread_row; row < rows; row += rows_at_once) {
         // Nothing is read where 0 bytes are asked for; the address stays within the tensor all the same.
         const bool inside = row < rows_left;
-        copy_async(target + chunk_offset(row, chunk), inside ? address + (row - thread_row) * head_dim : source,
-                   inside ? 16 : 0, policy);
+        copy_async(target + chunk_offset(row, chunk),
+                   inside ? address + (row - thread_row) * row_stride(source) : data_of(source), inside ? 16 : 0, policy);
     }
 }
 
 template <int rows, int loaders>
 __device__ __forceinline__ void load_rows(
-    uint32_t target, const uint16_t* source, int first_row, int sequence, unsigned thread, uint64_t policy) {
+    uint32_t target, Matrix<const uint16_t> source, int first_row, int sequence, unsigned thread, uint64_t policy) {
     if (first_row + rows <= sequence) {
         load_whole_rows<rows, loaders>(target, source, first_row, thread, policy);
     } else {

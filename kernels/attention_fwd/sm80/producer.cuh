@@ -9,6 +9,7 @@
 #include "loading.cuh"
 #include "schedule.cuh"
 #include "shared_memory.cuh"
+#include "tensors.cuh"
 
 constexpr int loader_threads = prefetch_warps > 0 ? 32 * prefetch_warps : 32;
 
@@ -71,7 +72,8 @@ class Producer {
         : shared_(shared), thread_(thread), policy_(make_l2_policy()) {}
 
     // Copies all tiles of an item, as stages become free.
-    __device__ __forceinline__ void produce(const WorkItem& item, const uint16_t* keys, const uint16_t* values, int sequence) {
+    __device__ __forceinline__ void produce(
+        const WorkItem& item, Matrix<const uint16_t> keys, Matrix<const uint16_t> values, int sequence) {
         for (int t = 0; t < item.tiles; ++t) {
             const int first_key = item.first_key(t), slot = position_.slot;
             // A stage that was never filled counts as released: the parity before the first phase is complete.
@@ -100,7 +102,7 @@ class Producer {
     // One group's rows after the other, and `loaded` after each.
     template <class Loaded>
     __device__ __forceinline__ void load_groups(
-        const uint16_t* source, uint32_t target, int first_key, int sequence, Loaded&& loaded) {
+        Matrix<const uint16_t> source, uint32_t target, int first_key, int sequence, Loaded&& loaded) {
         if (first_key + tile_n <= sequence) {
 #pragma unroll
             for (int group = 0; group < kv_warps; ++group) {
@@ -133,7 +135,7 @@ class Consumer {
         : shared_(shared), kv_warp_(kv_warp), group_offset_(kv_warp * warp_keys * row_bytes) {}
 
     // The producer loads without being asked.
-    __device__ __forceinline__ void start(const WorkItem&, const uint16_t*, const uint16_t*, int) {
+    __device__ __forceinline__ void start(const WorkItem&, Matrix<const uint16_t>, Matrix<const uint16_t>, int) {
         if (!announced_) arrive_at<threads>(initialisation_barrier);
         announced_ = true;
     }

@@ -8,6 +8,7 @@
 #include "loading.cuh"
 #include "schedule.cuh"
 #include "shared_memory.cuh"
+#include "tensors.cuh"
 
 class SelfLoading {
   public:
@@ -18,7 +19,8 @@ class SelfLoading {
           barrier_(1 + kv_warp), thread_(thread), policy_(make_l2_policy()) {}
 
     // Starts the copies of the first tiles. Order of the committed groups, here and later: K0 V0 K1 V1 ...
-    __device__ __forceinline__ void start(const WorkItem& item, const uint16_t* keys, const uint16_t* values, int sequence) {
+    __device__ __forceinline__ void start(
+        const WorkItem& item, Matrix<const uint16_t> keys, Matrix<const uint16_t> values, int sequence) {
         item_ = item;
         keys_ = keys;
         values_ = values;
@@ -106,7 +108,7 @@ class SelfLoading {
     // Beyond the last tile an empty group is committed, which keeps the waits' counts the same.
     __device__ __forceinline__ void load_keys(int t, int slot) { load(keys_, t, keys_of_stage(shared_, slot)); }
     __device__ __forceinline__ void load_values(int t, int slot) { load(values_, t, values_of_stage(shared_, slot)); }
-    __device__ __forceinline__ void load(const uint16_t* source, int t, uint32_t target) {
+    __device__ __forceinline__ void load(Matrix<const uint16_t> source, int t, uint32_t target) {
         if (t < item_.tiles)
             load_rows<warp_keys, group_threads>(
                 target + group_offset_, source, item_.first_key(t) + first_key_of_group_, sequence_, thread_, policy_);
@@ -117,6 +119,6 @@ class SelfLoading {
     int first_key_of_group_, barrier_, thread_;
     uint64_t policy_;
     WorkItem item_;
-    const uint16_t *keys_, *values_;
+    Matrix<const uint16_t> keys_, values_;
     int sequence_, slot_, previous_slot_;
 };

@@ -1,7 +1,9 @@
 // Fused attention forward for Ampere, Ada and Hopper: softmax(Q K^T * scale) V with mma.sync, ldmatrix and cp.async.
 // FP16 or BF16 in and out, FP32 accumulation, online softmax in base 2. README.md says what each parameter does.
 //
-// q, out: [batch_heads, queries, head_dim]; k, v: [batch_heads, keys, head_dim]; contiguous, 16-byte aligned.
+// q, out: [batch_heads, queries, head_dim]; k, v: [batch_heads, keys, head_dim]; contiguous, 16-byte aligned. A build with
+// STRIDED takes the strides of q, of k and v alike, and of out besides, in elements (multiples of 8): batch_heads are then
+// `heads` of each batch, and several of them in turn may share a head of k and v (tensors.cuh: reciprocals).
 // scale > 0. causal: query i sees keys 0 to i. workspace: geometry.py's workspace_bytes, of any content.
 // Launch: geometry.py's grid, threads and shared_memory. With SPLIT_MERGE=workspace two calls of the same loaded module
 // must not overlap in time, because they would count their shares in the same place.
@@ -20,6 +22,7 @@
 #include "shared_memory.cuh"
 #include "softmax.cuh"
 #include "storing.cuh"
+#include "tensors.cuh"
 
 // What geometry.py is checked against.
 extern "C" __device__ const int evotune_shared_bytes = shared_bytes;
@@ -27,12 +30,6 @@ extern "C" __device__ const int evotune_shared_bytes = shared_bytes;
 #ifdef __CUDA_ARCH__
 static_assert(!cluster_merge || __CUDA_ARCH__ >= 900, "SPLIT_MERGE=cluster needs compute capability 9.0 or later");
 #endif
-
-struct Tensors {
-    const uint16_t *queries, *keys, *values;
-    uint16_t* output;
-    float* workspace;
-};
 
 // A choice of code, as an argument of a generic lambda.
 template <bool of>
@@ -177,7 +174,7 @@ __device__ __forceinline__ void each_fragment(const Output& output, const RowSta
 // Merges what others have seen of the same queries, if anything, and stores the result.
 __device__ __forceinline__ void finish_item(
     const Output& output, const RowStatistics& statistics, const Tensors& tensors, const Problem& problem,
-    const WorkItem& item, uint16_t* target, const Rows& rows, uint32_t shared, const Place& place) {
+    const WorkItem& item, Matrix<uint16_t> target, const Rows& rows, uint32_t shared, const Place& place) {
     const auto store = [&](const auto& run) { store_run(target, run, rows.first, problem.queries, place.lane); };
     if constexpr (workspace_merge) {
         if (item.shares > 1) {
@@ -205,7 +202,7 @@ __device__ __forceinline__ void finish_item(
 // The copy of an item's queries, as a group of its own.
 __device__ __forceinline__ void start_queries(
     const Tensors& tensors, const Problem& problem, const WorkItem& item, uint32_t shared, int thread) {
-    const uint16_t* const queries = tensors.queries + int64_t(item.head) * problem.queries * head_dim;
+    const auto queries = matrix_at(tensors.q + queries_start(tensors, problem, item.head), tensors.q_strides);
     load_rows<tile_m, compute_threads>(
         shared + query_offset, queries, item.first_row, problem.queries, thread, make_l2_policy());
     commit_copies();
@@ -216,11 +213,12 @@ template <class Tiles>
 __device__ __forceinline__ void compute_item(
     Tiles& tiles, const Tensors& tensors, const Problem& problem, const WorkItem& item, uint32_t shared,
     const Place& place) {
-    const int64_t query_start = int64_t(item.head) * problem.queries * head_dim;
-    const int64_t key_start = int64_t(item.head) * problem.keys * head_dim;
+    const int64_t out_start = output_start(tensors, problem, item.head);
+    const int64_t key_start = keys_start(tensors, problem, item.head);
     const Rows rows = rows_of_warp(problem, item, place);
     start_queries(tensors, problem, item, shared, place.thread);
-    tiles.start(item, tensors.keys + key_start, tensors.values + key_start, problem.keys);
+    tiles.start(item, matrix_at(tensors.k + key_start, tensors.kv_strides),
+                matrix_at(tensors.v + key_start, tensors.kv_strides), problem.keys);
     tiles.wait_for_queries();
     synchronise_compute_warps();
     const uint32_t queries_shared =
@@ -238,7 +236,7 @@ __device__ __forceinline__ void compute_item(
     Output output = {};
     RowStatistics statistics;
     statistics.clear();
-    const Recording record = {reinterpret_cast<float*>(tensors.output), problem, item, place, rows.first};
+    const Recording record = {reinterpret_cast<float*>(tensors.out), problem, item, place, rows.first};
     if constexpr (overlap_scores) {
         attend_overlapped(tiles, output, statistics, queries, queries_shared, problem, item, rows, place, record);
     } else {
@@ -247,7 +245,8 @@ __device__ __forceinline__ void compute_item(
     statistics.complete_sums();
 
     if constexpr (until == Until::output) {
-        finish_item(output, statistics, tensors, problem, item, tensors.output + query_start, rows, shared, place);
+        const auto target = matrix_at(tensors.out + out_start, tensors.out_strides);
+        finish_item(output, statistics, tensors, problem, item, target, rows, shared, place);
     } else {
         record.sums(statistics);
     }
@@ -261,14 +260,30 @@ __cluster_dims__(cluster_merge ? split_kv : 1, 1, 1)
 #endif
 __launch_bounds__(threads, min_blocks)
 attention_fwd(const void* q, const void* k, const void* v, void* out, void* workspace, int64_t batch_heads,
-              int64_t queries, int64_t keys, float scale, int32_t causal) {
+              int64_t queries, int64_t keys, float scale, int32_t causal
+#if STRIDED
+              ,
+              int32_t heads, uint32_t heads_reciprocal, uint32_t sharing_reciprocal, int32_t q_batch, int32_t q_head,
+              int32_t q_row, int32_t kv_batch, int32_t kv_head, int32_t kv_row, int32_t out_batch, int32_t out_head,
+              int32_t out_row
+#endif
+) {
     extern __shared__ __align__(1024) unsigned char shared_memory[];
     const uint32_t shared = static_cast<uint32_t>(__cvta_generic_to_shared(shared_memory));
     constexpr float log2_of_e = 1.4426950408889634f;
     const Problem problem = {int(batch_heads), int(queries), int(keys), causal != 0, scale * log2_of_e};
     const Tensors tensors = {static_cast<const uint16_t*>(q), static_cast<const uint16_t*>(k),
                              static_cast<const uint16_t*>(v), static_cast<uint16_t*>(out),
-                             static_cast<float*>(workspace)};
+                             static_cast<float*>(workspace),
+#if STRIDED
+                             {q_batch, q_head, q_row},
+                             {kv_batch, kv_head, kv_row},
+                             {out_batch, out_head, out_row},
+                             heads,
+                             heads_reciprocal,
+                             sharing_reciprocal
+#endif
+    };
     const Place place;
 
     if constexpr (prefetch_warps == 0) {
@@ -281,8 +296,9 @@ attention_fwd(const void* q, const void* k, const void* v, void* out, void* work
         if (threadIdx.x >= compute_threads) {
             Producer producer(shared, threadIdx.x - compute_threads);
             for_each_item(problem, [&](const WorkItem& item) {
-                const int64_t start = int64_t(item.head) * problem.keys * head_dim;
-                producer.produce(item, tensors.keys + start, tensors.values + start, problem.keys);
+                const int64_t start = keys_start(tensors, problem, item.head);
+                producer.produce(item, matrix_at(tensors.k + start, tensors.kv_strides),
+                                 matrix_at(tensors.v + start, tensors.kv_strides), problem.keys);
             });
             producer.finish();
         } else {

@@ -7,6 +7,7 @@
 #include "merge.cuh"
 #include "mma.cuh"
 #include "softmax.cuh"
+#include "tensors.cuh"
 
 // Transposes the 4x4 words that a quad of lanes holds: word i of lane j goes to word j of lane i.
 __device__ __forceinline__ void transpose_quad(uint32_t (&words)[4], int lane) {
@@ -32,14 +33,14 @@ __device__ __forceinline__ void store_chunk(uint16_t* address, const uint32_t (&
 
 // Divides by the rows' sums and stores the rows that exist, 16 bytes at a time. `target` is the head's output.
 __device__ __forceinline__ void store_rows(
-    uint16_t* target, const Output& output, const RowStatistics& statistics, int first_row, int queries, int lane) {
+    Matrix<uint16_t> target, const Output& output, const RowStatistics& statistics, int first_row, int queries, int lane) {
 #pragma unroll
     for (int m = 0; m < row_fragments; ++m)
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
             const int row = first_row + m * 16 + half * 8;
             const float factor = reciprocal(statistics.sum(m, half));
-            uint16_t* const address = target + int64_t(row) * head_dim + lane % 4 * 8;
+            uint16_t* const address = data_of(target) + int64_t(row) * row_stride(target) + lane % 4 * 8;
 #pragma unroll
             for (int n = 0; n < value_fragments; n += 4) {
                 uint32_t words[4];
@@ -54,21 +55,21 @@ __device__ __forceinline__ void store_rows(
 
 // The same for one fragment.
 __device__ __forceinline__ void store_run(
-    uint16_t* target, const Fragment (&run)[1], int first_row, int queries, int lane) {
+    Matrix<uint16_t> target, const Fragment (&run)[1], int first_row, int queries, int lane) {
     const Fragment& fragment = run[0];
     const int row = first_row + fragment.m * 16;
-    uint16_t* const address = target + int64_t(row) * head_dim + fragment.n * 8 + lane % 4 * 2;
+    uint16_t* const address = data_of(target) + int64_t(row) * row_stride(target) + fragment.n * 8 + lane % 4 * 2;
     const float upper = reciprocal(fragment.upper.y), lower = reciprocal(fragment.lower.y);
     if (row < queries)
         *reinterpret_cast<uint32_t*>(address) = pack(fragment.values.x * upper, fragment.values.y * upper);
     if (row + 8 < queries)
-        *reinterpret_cast<uint32_t*>(address + 8 * head_dim) =
+        *reinterpret_cast<uint32_t*>(address + 8 * row_stride(target)) =
             pack(fragment.values.z * lower, fragment.values.w * lower);
 }
 
 // For two neighbours, 16 bytes at a time: a quad's lanes store the upper row of each, then the lower.
 __device__ __forceinline__ void store_run(
-    uint16_t* target, const Fragment (&run)[2], int first_row, int queries, int lane) {
+    Matrix<uint16_t> target, const Fragment (&run)[2], int first_row, int queries, int lane) {
     const float upper = reciprocal(run[0].upper.y), lower = reciprocal(run[0].lower.y);
     uint32_t words[4];
 #pragma unroll
@@ -78,5 +79,5 @@ __device__ __forceinline__ void store_run(
     }
     transpose_quad(words, lane);
     const int row = first_row + run[0].m * 16 + (lane & 2) * 4, column = (run[0].n + lane % 2) * 8;
-    if (row < queries) store_chunk(target + int64_t(row) * head_dim + column, words);
+    if (row < queries) store_chunk(data_of(target) + int64_t(row) * row_stride(target) + column, words);
 }

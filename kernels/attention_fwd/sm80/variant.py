@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from evotune_workers.kernel import Configuration, Geometry, Value, Variant, Workload
 
@@ -14,7 +15,7 @@ from . import geometry
 FRAGMENT_FEATURES = 8
 HEADERS = (
     *("barrier", "configuration", "cp_async", "ldmatrix", "loading", "merge", "mma", "place", "producer"),
-    *("recording", "schedule", "self_loading", "shared_memory", "shared_tile", "softmax", "storing"),
+    *("recording", "schedule", "self_loading", "shared_memory", "shared_tile", "softmax", "storing", "tensors"),
 )
 
 
@@ -31,6 +32,8 @@ class Sm80Variant(Variant):
     entry = "attention_fwd"
     modules = ("sm80/geometry.py",)
     stages = (Scores(), Softmax(shares))
+    # Heads and rows of q, k, v and out lie where each call says: models' projections are read as they are.
+    forms = MappingProxyType({"strided": {"STRIDED": 1}})
 
     def supports(self, workload: Workload) -> bool:
         """What tensor cores multiply in 16 bits."""
@@ -38,7 +41,7 @@ class Sm80Variant(Variant):
 
     def build_macros(self, workload: Workload) -> Mapping[str, Value]:
         """The head size and the element type; everything else is an argument."""
-        return {"HEAD_DIM": attention(workload).head_dim, "ELEMENT": workload.dtype}
+        return {"HEAD_DIM": attention(workload).head_dim, "ELEMENT": workload.dtype, "STRIDED": 0}
 
     def derived(self, configuration: Configuration, workload: Workload) -> Mapping[str, int]:
         """`threads` and dynamic `shared_memory` (bytes) of a block, `registers` of a thread (estimated), `blocks`."""

@@ -23,8 +23,9 @@ def builds(folder: Path, manifest: Mapping[str, Any]) -> bool:
 def _runs(folder: Path, manifest: Mapping[str, Any], name: str) -> bool:
     kernel = manifest["kernels"][name]
     try:
-        chosen = binary_for(manifest, name, torch.cuda.current_device())
-        read_binary(folder, kernel, chosen)
+        chosen = binary_for(kernel, torch.cuda.current_device())
+        for build in (kernel, *kernel["forms"].values()):
+            read_binary(folder, build, chosen)
     except NoBinary as error:
         print(f"device      REFUSED: {error}")
         return False

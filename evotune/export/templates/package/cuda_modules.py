@@ -60,10 +60,10 @@ def choose_binary(binaries: Mapping[str, Mapping[str, Any]], capability: tuple[i
     return None
 
 
-def binary_for(manifest: Mapping[str, Any], kernel: str, device: int) -> str:
+def binary_for(build: Mapping[str, Any], device: int) -> str:
     """As `choose_binary` for this machine's GPU of that number; NoBinary tells what there is."""
     capability = torch.cuda.get_device_capability(device)
-    binaries = manifest["kernels"][kernel]["binaries"]
+    binaries = build["binaries"]
     chosen = choose_binary(binaries, capability)
     if chosen is None:
         has = ", ".join(binaries)
@@ -77,6 +77,7 @@ def load_program(
     folder: Path,
     manifest: Mapping[str, Any],
     kernel: str,
+    form: str,
     device: int,
     stream: int,
     threads: int,
@@ -85,28 +86,31 @@ def load_program(
 ) -> Program:
     """The kernel, to be launched on the stream of that handle; `exclusive` modules hold state, so each stream has one.
 
-    Raises NoBinary, or RuntimeError when cuda-core is missing, a file is not the one that was exported, or something
-    would have to be loaded while a stream is captured.
+    `form` names one of the manifest's forms of the kernel; "" is the one that was measured. Raises NoBinary, or
+    RuntimeError when cuda-core is missing, a file is not the one that was exported, or something would have to be
+    loaded while a stream is captured.
     """
     try:
         from cuda.core import Stream, launch
     except ImportError as error:
         raise RuntimeError(f"CUDA kernels need cuda-core, got {error}: pip install cuda-core cuda-bindings") from error
-    key = (folder, kernel, device, shared_bytes)
-    load = partial(_load, folder, manifest, kernel, device, threads, shared_bytes)
+    measured = manifest["kernels"][kernel]
+    build = measured["forms"][form] if form else measured
+    key = (folder, kernel, form, device, shared_bytes)
+    load = partial(_load, folder, build, manifest["entry"], device, threads, shared_bytes)
     with _lock, torch.cuda.device(device):
         module = _module(key, stream if exclusive else None, load)
     handle = Stream.from_handle(stream or _LEGACY_DEFAULT_STREAM)
     return Program(launch, handle, module.kernel, module.resident_blocks)
 
 
-def read_binary(folder: Path, kernel: Mapping[str, Any], name: str) -> bytes:
+def read_binary(folder: Path, build: Mapping[str, Any], name: str) -> bytes:
     """The binary of that name; RuntimeError when it is not what the manifest says."""
-    binary = kernel["binaries"][name]
+    binary = build["binaries"][name]
     content: bytes = (folder / binary["file"]).read_bytes()
     if digest(content) != binary["sha256"]:
         raise RuntimeError(f"{binary['file']} must have the hash that manifest.json says; install the package again")
-    if name.startswith("sm_") and recorded_macros(content) != kernel["macros"]:
+    if name.startswith("sm_") and recorded_macros(content) != build["macros"]:
         raise RuntimeError(f"{binary['file']} must be of the configuration that manifest.json says; export it again")
     return content
 
@@ -127,17 +131,15 @@ def _module(key: tuple[object, ...], stream: int | None, load: Callable[[], Modu
     return module
 
 
-def _load(
-    folder: Path, manifest: Mapping[str, Any], kernel: str, device: int, threads: int, shared_bytes: int
-) -> Module:
+def _load(folder: Path, build: Mapping[str, Any], entry: str, device: int, threads: int, shared_bytes: int) -> Module:
     from cuda.core import Device, ObjectCode
 
-    name = binary_for(manifest, kernel, device)
-    content = read_binary(folder, manifest["kernels"][kernel], name)
+    name = binary_for(build, device)
+    content = read_binary(folder, build, name)
     core = Device(device)
     core.set_current()
     code = ObjectCode.from_cubin(content) if name.startswith("sm_") else ObjectCode.from_ptx(content)
-    loaded = code.get_kernel(manifest["entry"])
+    loaded = code.get_kernel(entry)
     if shared_bytes > _SHARED_BYTES_WITHOUT_ASKING:
         _ask_for_shared_memory(loaded, shared_bytes, device)
     of_one = loaded.occupancy.max_active_blocks_per_multiprocessor(threads, shared_bytes)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-FORMAT = 2
+FORMAT = 3
 _MARK = b"evotune-configuration:"
 _RECORD_BYTES = 1024
 
@@ -79,8 +79,9 @@ def _changed(folder: Path, digests: Mapping[str, str]) -> Iterator[str]:
 
 def _other_configurations(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
     """PTX holds its record as numbers, so only cubins are read."""
-    for kernel in manifest["kernels"].values():
-        for binary in kernel["binaries"].values():
+    builds = (build for kernel in manifest["kernels"].values() for build in (kernel, *kernel["forms"].values()))
+    for build in builds:
+        for binary in build["binaries"].values():
             path = folder / binary["file"]
-            if path.suffix == ".cubin" and path.is_file() and recorded_macros(path.read_bytes()) != kernel["macros"]:
+            if path.suffix == ".cubin" and path.is_file() and recorded_macros(path.read_bytes()) != build["macros"]:
                 yield f"{binary['file']} must be built with the macros of the manifest, its own record says otherwise"
