@@ -36,6 +36,7 @@ WORKLOADS = (named_workload(KERNEL, "mission"), named_workload(KERNEL, "wide"))
 ELEMENTS = ("float16", "bfloat16")
 # The sample of a space goes to these in turn, its defaults to all. h200 has thread-block clusters, which sm_90 brought.
 TARGETS = {"l4": ("sm_80", "sm_89", "sm_90"), "h200": ("sm_90",)}
+EACH_OF_A_FORM = 3
 HEAD_SIZE = "head size"
 RISKY_PAIRS = (
     ("prefetch_warps", "stages"),
@@ -59,10 +60,12 @@ class Case:
     workload: Workload
     target: str
     default: bool
+    form: str | None = None
 
     @property
     def macros(self) -> dict[str, Value]:
-        return dict(KERNEL.macros(VARIANT, self.configuration, self.workload))
+        changed = VARIANT.forms[self.form] if self.form is not None else {}
+        return {**KERNEL.macros(VARIANT, self.configuration, self.workload), **changed}
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,10 @@ class Built:
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
     nvcc_or_skip()
-    return [case for space in TARGETS for case in cases_of(space)]
+    measured = [case for space in TARGETS for case in cases_of(space)]
+    # Forms differ in how tensors are addressed alone.
+    others = [replace(case, form=form, default=False) for form in VARIANT.forms for case in measured[::EACH_OF_A_FORM]]
+    return [*measured, *others]
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +137,7 @@ def compile_case(case: Case) -> Build:
 
 @pytest.mark.parametrize("space", TARGETS)
 def test_every_value_of_a_space_is_in_the_sample(space: str, cases: list[Case]) -> None:
-    sampled = [case for case in cases if case.space == space and not case.default]
+    sampled = [case for case in cases if case.space == space and not case.default and case.form is None]
     for parameter in load_space(space_file("attention_fwd", space)).parameters:
         assert {case.configuration[parameter.name] for case in sampled} == set(parameter.values), parameter.name
     assert {case.target for case in sampled} == set(TARGETS[space])
