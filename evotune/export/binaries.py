@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evotune_workers.compilers.build import Build, BuildRequest, Resources, hash_binary
+from evotune_workers.compilers.build import Build, BuildRequest, Resources, hash_binary, macro_text
 from evotune_workers.compilers.nvcc import compile_nvcc, compile_ptx, compiler_version
 from evotune_workers.kernel import Value
 from evotune_workers.targets import KNOWN_TARGETS, capability, known_device
@@ -66,7 +66,7 @@ def make_forms(evidence: Evidence, kernel: str, names: Sequence[str]) -> dict[st
     """The variant's other forms for the same architectures, by name; errors as `make_binaries`."""
     forms = {}
     for form, changed in evidence.variant.forms.items():
-        macros = {**evidence.macros, **{name: str(value) for name, value in changed.items()}}
+        macros = {**evidence.macros, **{name: macro_text(value) for name, value in changed.items()}}
         forms[form] = Form(macros, _built(evidence, macros, f"{kernel}.{form}", names))
     return forms
 
@@ -78,7 +78,7 @@ def _built(evidence: Evidence, macros: Mapping[str, str], stem: str, names: Sequ
 
 def _cubin(evidence: Evidence, macros: Mapping[str, str], stem: str, name: str) -> Binary:
     build = compile_nvcc(_request(evidence, macros, name))
-    return Binary(name, f"binaries/{stem}.{name}.cubin", _binary(build, evidence, name), build.resources)
+    return Binary(name, f"binaries/{stem}.{name}.cubin", _binary(build, evidence, stem, name), build.resources)
 
 
 def _check_measured(binary: Binary, evidence: Evidence) -> None:
@@ -102,7 +102,7 @@ def _check_fits(evidence: Evidence, name: str) -> None:
 
 def _ptx(evidence: Evidence, macros: Mapping[str, str], stem: str, architecture: str) -> Binary:
     name = f"compute_{capability(architecture)}"
-    binary = _binary(compile_ptx(_request(evidence, macros, architecture)), evidence, name)
+    binary = _binary(compile_ptx(_request(evidence, macros, architecture)), evidence, stem, name)
     return Binary(name, f"binaries/{stem}.{name}.ptx", binary, None)
 
 
@@ -110,10 +110,10 @@ def _request(evidence: Evidence, macros: Mapping[str, str], architecture: str) -
     return BuildRequest(evidence.folder, evidence.variant, architecture, dict[str, Value](macros))
 
 
-def _binary(build: Build, evidence: Evidence, name: str) -> bytes:
+def _binary(build: Build, evidence: Evidence, stem: str, name: str) -> bytes:
     if build.binary is None:
         raise ExportError(
-            f"trial {evidence.entry.trial} must compile for {name}, got: {build.failure}; it was measured on"
+            f"trial {evidence.entry.trial} must compile for {name} ({stem}), got: {build.failure}; it was measured on"
             f" {evidence.entry.target}, built by {evidence.build.compiler}: export for that, by that compiler"
         )
     return build.binary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict
 from importlib import metadata
 
@@ -26,12 +26,12 @@ def package_files(contents: Contents, target: ExportTarget) -> dict[str, bytes]:
     own = _supplied(evidence)
     sources = _sources(contents)
     files = {
+        **_modules(evidence, {*MODULES, *target.modules}),
         **sources,
         **{binary.file: binary.content for kernel in contents.kernels.values() for binary in kernel.all_binaries},
         **{name: (TEMPLATES / "package" / name).read_bytes() for name in MODULES},
         **{name: module.read_bytes() for name, module in target.modules.items()},
         "__init__.py": _init(evidence),
-        **_modules(evidence),
         "launching.py": own[f"{evidence.variant.name}.py"],
         "dispatch.py": _dispatch(own["dispatch.py"].decode(), contents.rows),
         "py.typed": b"",
@@ -59,11 +59,17 @@ def _supplied(evidence: Evidence) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names}
 
 
-def _modules(evidence: Evidence) -> dict[str, bytes]:
+def _modules(evidence: Evidence, taken: Set[str]) -> dict[str, bytes]:
     """The author's, without those that launch: what function.py and checks.py import is there by its name."""
     launching = {f"{variant.name}.py" for variant in evidence.kernel.variants}
     paths = sorted((evidence.folder / "export").glob("*.py"))
-    return {path.name: path.read_bytes() for path in paths if path.name not in launching}
+    modules = {path.name: path.read_bytes() for path in paths if path.name not in launching | {"__init__.py"}}
+    clashes = sorted(modules.keys() & {*taken, "launching.py"})
+    if clashes:
+        raise ExportError(
+            f"the package's own {clashes[0]} must be the only one, got another in {paths[0].parent}; rename that"
+        )
+    return modules
 
 
 def _sources(contents: Contents) -> dict[str, bytes]:

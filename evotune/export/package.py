@@ -22,9 +22,11 @@ def export_package(served: Sequence[Served], out: Path, architectures: Sequence[
 
     All of `served` are of one kernel and target. `architectures` are those that a CUDA kernel gets binaries for, beside
     the one that was measured. `out` must not exist, or be empty. The kernel's folder supplies `export/`: function.py,
-    dispatch.py, checks.py, usage.md and `<variant>.py`, which launches. Raises ExportError, and leaves `out` as it was,
-    when anything is missing, the sources or the binary are no longer those that were measured, nvcc is needed and not
-    there, or the disk is full; KernelError when the kernel's folder does not load.
+    dispatch.py, checks.py, usage.md and `<variant>.py`, which launches; other Python files there go along.
+
+    Raises ExportError, and leaves `out` as it was, when anything is missing, the sources or the binary are no longer
+    those that were measured, nvcc is needed and not there, or the disk is full; KernelError when the kernel's folder
+    does not load.
     """
     _check_out(out)
     target = export_target(served[0].entry.target)

@@ -48,7 +48,9 @@ def _row(row: Row) -> str:
 
 
 def _binaries(contents: Contents) -> str:
-    names = [binary.name for binary in next(iter(contents.kernels.values())).binaries]
+    kernel = next(iter(contents.kernels.values()))
+    names = [binary.name for binary in kernel.binaries]
     if not names:
         return "built from the sources on first use"
-    return f"cubins for {', '.join(names[:-1])}; PTX for what is newer ({names[-1]})"
+    forms = f"; all of them also {' and '.join(kernel.forms)}, which was checked but not timed" if kernel.forms else ""
+    return f"cubins for {', '.join(names[:-1])}; PTX for what is newer ({names[-1]}){forms}"

@@ -301,6 +301,19 @@ def test_a_kernel_without_its_export_files_is_refused_with_their_names(measured:
         measured.from_folder(bare).export(tmp_path / "out")
 
 
+def test_other_modules_of_the_kernels_go_along_unless_a_package_has_one_of_that_name(
+    measured: Measured, tmp_path: Path
+) -> None:
+    folder = _copied(measured.folder, tmp_path)
+    (folder / "export" / "mine.py").write_text("# mine\n")
+    (folder / "export" / "__init__.py").write_text("# not the package's\n")
+    out = measured.from_folder(folder).export(tmp_path / "out") / "attention_fwd"
+    assert (out / "mine.py").read_text() == "# mine\n" and "attention_fwd" in (out / "__init__.py").read_text()
+    (folder / "export" / "integrity.py").write_text("# a seal that holds whatever\n")
+    with pytest.raises(ExportError, match=r"^the package's own integrity.py must be the only one, got another in .*"):
+        measured.from_folder(folder).export(tmp_path / "refused")
+
+
 def test_a_target_that_cannot_be_exported_is_refused(measured: Measured, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="got target sm_70"):
         replace(measured, entry=replace(measured.entry, target="sm_70")).export(tmp_path / "out")

@@ -82,15 +82,15 @@ def test_a_form_takes_strides_beside_what_the_measured_build_takes(exported: Pat
     q = torch.zeros(2, 30, 3, 4, 64).half().unbind(2)[0].transpose(1, 2)
     places = _module(exported, "launching")._places(call.call_of(q, q, q, 1.0, False))
     assert strided == [*measured, *(f".u{8 * place.itemsize}" for place in places)]
-    assert [int(place) for place in places] == [4, 2**30, 0, *2 * [30 * 768, 64, 768], 30 * 256, 64, 256]
+    assert [int(place) for place in places] == [4, 2**30, 0, *3 * [30 * 768, 64, 768], 30 * 256, 64, 256]
 
 
 def test_packed_tensors_go_to_the_measured_build_others_to_the_form_and_the_rest_is_copied(
     exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launching, call = _module(exported, "launching"), _module(exported, "call")
-    forms: list[str] = []
-    monkeypatch.setattr(launching, "_launcher", lambda folder, manifest, kernel, form, *rest: forms.append(form))
+    prepared: list[tuple[str, Any]] = []
+    monkeypatch.setattr(launching, "_launcher", lambda *given: prepared.append((given[3], given[4])))
     q, k, v = (torch.zeros(2, 6, size, 64).half() for size in (130, 77, 77))
     inside = tuple(tensor.transpose(1, 2).contiguous().transpose(1, 2) for tensor in (q, k, v))
     joint = torch.zeros(2, 130, 3, 6, 64).half().unbind(2)
@@ -104,13 +104,23 @@ def test_packed_tensors_go_to_the_measured_build_others_to_the_form_and_the_rest
             (q, k[:, :2, :50], v[:, :2, :50]),
             (q[:, :, ::2], k, v),
             (q[:, :1].expand(q.shape), k, v),
+            (q, inside[1], v),
         ],
-        "copies": [(q, k, wide), (q, wide, wide), (q, inside[1], v), (q.mT.contiguous().mT, k, v)],
+        "v is copied": [(q, k, wide), (q, inside[1], wide)],
     }
     for expected, tensors in cases.items():
         for each in tensors:
-            launching.prepare(exported, _manifest(exported), "k1", call.call_of(*each, 1.0, False))
-            assert forms.pop() == ("" if expected == "copies" else expected), [tensor.stride() for tensor in each]
+            made = call.call_of(*each, 1.0, False)
+            launching.prepare(exported, _manifest(exported), "k1", made)
+            form, read = prepared.pop()
+            assert form == ("" if expected == "" else "strided"), [tensor.stride() for tensor in each]
+            assert read == made.contiguous((False, False, expected == "v is copied"))
+    features_outside = call.call_of(q.mT.contiguous().mT, k, v, 1.0, False)
+    launching.prepare(exported, _manifest(exported), "k1", features_outside)
+    assert prepared.pop() == ("strided", features_outside.contiguous((True, False, False)))
+    far = replace(call.call_of(*inside, 1.0, False), v_strides=(2**31, 64, 384, 1))
+    launching.prepare(exported, _manifest(exported), "k1", far)
+    assert prepared.pop() == ("", far.packed())
 
 
 def test_heads_are_divided_exactly_by_a_reciprocal(exported: Path) -> None:
@@ -272,7 +282,9 @@ def test_a_binary_that_takes_too_long_to_build_is_told(
     measured: Measured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nvcc, "TIME_LIMIT_SECONDS", 0.1)
-    with pytest.raises(ExportError, match=r"^trial 7 must compile for sm_80, got: a build must end within .*, killed"):
+    with pytest.raises(
+        ExportError, match=r"^trial 7 must compile for sm_80 \(k1\), got: a build must end within .*, killed"
+    ):
         measured.export(tmp_path / "out", ["sm_80"])
 
 

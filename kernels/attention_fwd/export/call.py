@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-# 16-byte copies: sm80.cu. The caching allocators align what they give to 64 bytes and more.
+# 16-byte copies: sm80.cu. Torch aligns what it allocates to 64 bytes and more.
 ALIGNMENT = 16
 
 Sizes = tuple[int, int, int, int]
@@ -17,6 +17,7 @@ class Call:
     """The shape of q and of the output, heads and length of k and v, the strides of all three, the scale, the mask.
 
     Strides are in elements; that of a size of 1, which nothing moves along, is the one a contiguous tensor has, or 0.
+    `heads_inside` is how the output lies.
     """
 
     shape: Sizes
@@ -58,7 +59,7 @@ class Call:
 
     @property
     def out_strides(self) -> Sizes:
-        """Of the output: dense, and with heads inside of rows where q has them so, as SDPA leaves it."""
+        """Of the output: dense, and with heads inside of rows where q has them so."""
         _, heads, queries, head_dim = self.shape
         if self.heads_inside:
             return queries * heads * head_dim, head_dim, heads * head_dim, 1
@@ -66,14 +67,17 @@ class Call:
 
     def packed(self) -> Call:
         """What it is for the results of the function `packed`."""
-        kv = dense((self.shape[0], self.shape[1], self.keys, self.head_dim))
+        return replace(self, kv_heads=self.shape[1], heads_inside=False).contiguous()
+
+    def contiguous(self, wanted: tuple[bool, bool, bool] = (True, True, True)) -> Call:
+        """What it is where those of q, k and v that are wanted so are contiguous."""
+        kv = dense((self.shape[0], self.kv_heads, self.keys, self.head_dim))
+        q, k, v = wanted
         return replace(
             self,
-            kv_heads=self.shape[1],
-            q_strides=dense(self.shape),
-            k_strides=kv,
-            v_strides=kv,
-            heads_inside=False,
+            q_strides=dense(self.shape) if q else self.q_strides,
+            k_strides=kv if k else self.k_strides,
+            v_strides=kv if v else self.v_strides,
         )
 
 
@@ -87,7 +91,8 @@ def call_of(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float, cau
         q_strides=_strides(q),
         k_strides=_strides(k),
         v_strides=_strides(v),
-        heads_inside=heads_inside(q) and not q.is_contiguous(),
+        # Where one of the two is 1, either order is both.
+        heads_inside=heads_inside(q) and heads > 1 and queries > 1,
         scale=scale,
         causal=causal,
         dtype=q.dtype,
@@ -106,14 +111,18 @@ def laid_out(out: torch.Tensor, inside: bool) -> torch.Tensor:
 
 
 def packed(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Contiguous, aligned, and a head of k and v for each of q; one kernel copies what lies evenly in one tensor."""
+    """Contiguous, aligned, and a head of k and v for each of q."""
     sharing = q.shape[1] // k.shape[1]
     if sharing > 1:
         k, v = (tensor.repeat_interleave(sharing, dim=1) for tensor in (k, v))
-    together = None if q.is_contiguous() else _evenly_spaced(q, k, v)
-    if together is not None:
-        return together.clone(memory_format=torch.contiguous_format).unbind()
-    return _copied(q), _copied(k), _copied(v)
+    return aligned(q), aligned(k), aligned(v)
+
+
+def aligned(tensor: torch.Tensor) -> torch.Tensor:
+    """Contiguous and where a kernel can read it: itself, or a copy."""
+    if tensor.is_contiguous() and tensor.data_ptr() % ALIGNMENT == 0:
+        return tensor
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def dense(sizes: Sizes) -> Sizes:
@@ -130,19 +139,3 @@ def _strides(tensor: torch.Tensor) -> Sizes:
         stride if size > 1 else 0 for size, stride in zip(sizes, tensor.stride(), strict=True)
     )
     return first, second, third, last
-
-
-def _evenly_spaced(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor | None:
-    """[3, B, H, S, D], as a joint projection leaves them."""
-    step = k.storage_offset() - q.storage_offset()
-    even = step > 0 and v.storage_offset() - k.storage_offset() == step
-    alike = q.shape == k.shape == v.shape and q.stride() == k.stride() == v.stride()
-    starts = {tensor.untyped_storage().data_ptr() for tensor in (q, k, v)}
-    return q.as_strided((3, *q.shape), (step, *q.stride())) if even and alike and len(starts) == 1 else None
-
-
-def _copied(tensor: torch.Tensor) -> torch.Tensor:
-    """Itself where a kernel can read it."""
-    if tensor.is_contiguous() and tensor.data_ptr() % ALIGNMENT == 0:
-        return tensor
-    return tensor.clone(memory_format=torch.contiguous_format)

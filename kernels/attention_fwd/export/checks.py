@@ -40,16 +40,19 @@ class Case:
 
 
 def cases(workload: Workload) -> Iterator[Case]:
-    """The tuned size with every distribution and seed, and with heads inside of rows, as models' projections have them;
-    then the ragged sizes; all of them causal and not."""
+    """The tuned size with every distribution and seed, then the ragged sizes; all of them causal and not.
+
+    The first of the tuned size and each of the ragged ones also with heads inside of rows, as projections have them.
+    """
     tuned = (workload["batch"], workload["heads"], workload["queries"], workload["keys"])
     for causal in (workload["causal"], not workload["causal"]):
         for distribution in DISTRIBUTIONS:
             for seed in SEEDS:
                 yield _case({**workload, "causal": causal}, tuned, distribution, seed)
-        yield _with_heads_inside(_case({**workload, "causal": causal}, tuned, "normal", SEEDS[0]))
         for sizes in RAGGED:
             yield _case({**workload, "causal": causal}, sizes, "normal", SEEDS[0])
+        for sizes in (tuned, *RAGGED):
+            yield _with_heads_inside(_case({**workload, "causal": causal}, sizes, "normal", SEEDS[0]))
 
 
 def timed_inputs(workload: Workload, seed: int) -> Inputs:

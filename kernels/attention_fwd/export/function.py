@@ -50,7 +50,7 @@ _latest: Latest | None = None
 
 @dataclass(frozen=True)
 class Latest:
-    """What served the last call. `same(q, k, v)` says at once whether tensors are as those were: 0.4 us instead of 1.5.
+    """What served the last call. `same(q, k, v)` says at once whether tensors are as those were: 0.4 us instead of 2.
 
     It compares class, dtype, device, sizes, strides, whether a gradient is asked for, and what torch dispatches by.
     """
@@ -124,8 +124,8 @@ def _forward(
 
 def _planned(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> Run:
     """Made with every check, so that calls with the same shapes, strides, dtypes and devices need none again."""
-    tensors = (q, k, v)
-    key = (*((each.shape, each.stride(), each.dtype, each.device) for each in tensors), is_causal, scale)
+    shapes, strides = (q.shape, k.shape, v.shape), (q.stride(), k.stride(), v.stride())
+    key = (shapes, strides, q.dtype, k.dtype, v.dtype, q.device, k.device, v.device, is_causal, scale)
     run = _plans.get(key)
     if run is None:
         run = _plan(q, k, v, is_causal, scale)

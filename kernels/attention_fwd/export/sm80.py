@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
     from . import geometry
     from .cuda_modules import choose_binary, load_program
-from .call import ALIGNMENT, Call, laid_out, packed
+from .call import ALIGNMENT, Call, Sizes, aligned, laid_out, packed
 
 Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 # The build that takes strides as arguments (variant.py: forms), and what these, and its products of heads, are below.
@@ -36,14 +36,19 @@ def prepare(folder: Path, manifest: Mapping[str, Any], kernel: str, call: Call) 
     """A function of q, k and v, of the sizes and strides of `call`, that queues the kernel on torch's current stream.
 
     It raises RuntimeError, when first called on a stream, if the kernel does not load. Packed tensors go to the very
-    build that was measured, others to the one that takes strides, and what that cannot read is copied first.
+    build that was measured, others to the one that takes strides; which of them that cannot read is copied first.
     """
     if call.is_packed:
         return _launcher(folder, manifest, kernel, "", call, ())
-    if STRIDED in manifest["kernels"][kernel]["forms"] and _is_readable(call):
-        return _launcher(folder, manifest, kernel, STRIDED, call, _places(call))
-    run = prepare(folder, manifest, kernel, call.packed())
-    return lambda q, k, v: laid_out(run(*packed(q, k, v)), call.heads_inside)
+    copy_q, copy_k, copy_v = (not _is_readable(each, call) for each in (call.q_strides, call.k_strides, call.v_strides))
+    read = call.contiguous((copy_q, copy_k, copy_v))
+    if not _fits(read):
+        run = prepare(folder, manifest, kernel, call.packed())
+        return lambda q, k, v: laid_out(run(*packed(q, k, v)), call.heads_inside)
+    launch = _launcher(folder, manifest, kernel, STRIDED, read, _places(read))
+    if read == call:
+        return launch
+    return lambda q, k, v: launch(aligned(q) if copy_q else q, aligned(k) if copy_k else k, aligned(v) if copy_v else v)
 
 
 def _launcher(
@@ -73,7 +78,7 @@ def _launcher(
 
     @cache
     def of_copies() -> Run:
-        return prepare(folder, manifest, kernel, call.packed())
+        return prepare(folder, manifest, kernel, call.contiguous())
 
     def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         if current_device() != index:
@@ -81,7 +86,7 @@ def _launcher(
                 return run(q, k, v)
         q_start, k_start, v_start = q.data_ptr(), k.data_ptr(), v.data_ptr()
         if (q_start | k_start | v_start) % ALIGNMENT:
-            return laid_out(of_copies()(*packed(q, k, v)), call.heads_inside)
+            return of_copies()(aligned(q), aligned(k), aligned(v))
         out = new_output()
         scratch = torch.empty(workspace_bytes, dtype=torch.uint8, device=q.device) if workspace_bytes else None
         stream = current_stream(index)
@@ -92,20 +97,28 @@ def _launcher(
     return run
 
 
-def _is_readable(call: Call) -> bool:
-    """Whether rows are whole and start at 16-byte boundaries, as their copies need, and k and v lie alike."""
-    strides = (*call.q_strides, *call.k_strides)
-    starts = all(stride * call.dtype.itemsize % ALIGNMENT == 0 for stride in strides[:3] + strides[4:7])
-    whole = call.q_strides[3] == call.k_strides[3] == 1
-    small = max(*strides, *call.out_strides) < STRIDE_LIMIT and call.batch_heads * call.shape[1] < HEADS_LIMIT
-    return whole and starts and small and call.k_strides == call.v_strides
+def _is_readable(strides: Sizes, call: Call) -> bool:
+    """Whether rows are whole and start at 16-byte boundaries, as their copies into shared memory need."""
+    *others, last = strides
+    return last == 1 and all(stride * call.dtype.itemsize % ALIGNMENT == 0 for stride in others)
+
+
+def _fits(call: Call) -> bool:
+    """Whether all that counts strides and heads has enough bits."""
+    return max(_strides(call)) < STRIDE_LIMIT and call.batch_heads * call.shape[1] < HEADS_LIMIT
 
 
 def _places(call: Call) -> tuple[np.generic, ...]:
-    """What sm80.cu's entry takes with STRIDED: heads, two reciprocals, then three strides each of q, k and v, out."""
+    """What sm80.cu's entry takes with STRIDED: heads, two reciprocals, then three strides each of q, k, v and out."""
     heads = call.shape[1]
-    strides = (*call.q_strides[:3], *call.k_strides[:3], *call.out_strides[:3])
-    return np.int32(heads), _reciprocal(heads), _reciprocal(call.sharing), *map(np.int32, strides)
+    return np.int32(heads), _reciprocal(heads), _reciprocal(call.sharing), *map(np.int32, _strides(call))
+
+
+def _strides(call: Call) -> tuple[int, ...]:
+    """From batch to batch (0 where there is one), head to head and row to row."""
+    several = call.shape[0] > 1
+    each = (call.q_strides, call.k_strides, call.v_strides, call.out_strides)
+    return tuple(stride for batch, head, row, _ in each for stride in (batch if several else 0, head, row))
 
 
 def _reciprocal(divisor: int) -> np.uint32:

@@ -2,8 +2,8 @@
 // FP16 or BF16 in and out, FP32 accumulation, online softmax in base 2. README.md says what each parameter does.
 //
 // q, out: [batch_heads, queries, head_dim]; k, v: [batch_heads, keys, head_dim]; contiguous, 16-byte aligned. A build with
-// STRIDED takes the strides of q, of k and v alike, and of out besides, in elements (multiples of 8): batch_heads are then
-// `heads` of each batch, and several of them in turn may share a head of k and v (tensors.cuh: reciprocals).
+// STRIDED takes the strides of each besides, in elements (multiples of 8): batch_heads are then `heads` of each batch, and
+// several of them in turn may share a head of k and v (tensors.cuh: reciprocals).
 // scale > 0. causal: query i sees keys 0 to i. workspace: geometry.py's workspace_bytes, of any content.
 // Launch: geometry.py's grid, threads and shared_memory. With SPLIT_MERGE=workspace two calls of the same loaded module
 // must not overlap in time, because they would count their shares in the same place.
@@ -215,10 +215,11 @@ __device__ __forceinline__ void compute_item(
     const Place& place) {
     const int64_t out_start = output_start(tensors, problem, item.head);
     const int64_t key_start = keys_start(tensors, problem, item.head);
+    const int64_t value_start = values_start(tensors, problem, item.head);
     const Rows rows = rows_of_warp(problem, item, place);
     start_queries(tensors, problem, item, shared, place.thread);
-    tiles.start(item, matrix_at(tensors.k + key_start, tensors.kv_strides),
-                matrix_at(tensors.v + key_start, tensors.kv_strides), problem.keys);
+    tiles.start(item, matrix_at(tensors.k + key_start, tensors.k_strides),
+                matrix_at(tensors.v + value_start, tensors.v_strides), problem.keys);
     tiles.wait_for_queries();
     synchronise_compute_warps();
     const uint32_t queries_shared =
@@ -264,8 +265,8 @@ attention_fwd(const void* q, const void* k, const void* v, void* out, void* work
 #if STRIDED
               ,
               int32_t heads, uint32_t heads_reciprocal, uint32_t sharing_reciprocal, int32_t q_batch, int32_t q_head,
-              int32_t q_row, int32_t kv_batch, int32_t kv_head, int32_t kv_row, int32_t out_batch, int32_t out_head,
-              int32_t out_row
+              int32_t q_row, int32_t k_batch, int32_t k_head, int32_t k_row, int32_t v_batch, int32_t v_head,
+              int32_t v_row, int32_t out_batch, int32_t out_head, int32_t out_row
 #endif
 ) {
     extern __shared__ __align__(1024) unsigned char shared_memory[];
@@ -277,7 +278,8 @@ attention_fwd(const void* q, const void* k, const void* v, void* out, void* work
                              static_cast<float*>(workspace),
 #if STRIDED
                              {q_batch, q_head, q_row},
-                             {kv_batch, kv_head, kv_row},
+                             {k_batch, k_head, k_row},
+                             {v_batch, v_head, v_row},
                              {out_batch, out_head, out_row},
                              heads,
                              heads_reciprocal,
@@ -296,9 +298,10 @@ attention_fwd(const void* q, const void* k, const void* v, void* out, void* work
         if (threadIdx.x >= compute_threads) {
             Producer producer(shared, threadIdx.x - compute_threads);
             for_each_item(problem, [&](const WorkItem& item) {
-                const int64_t start = keys_start(tensors, problem, item.head);
-                producer.produce(item, matrix_at(tensors.k + start, tensors.kv_strides),
-                                 matrix_at(tensors.v + start, tensors.kv_strides), problem.keys);
+                const int64_t key_start = keys_start(tensors, problem, item.head);
+                const int64_t value_start = values_start(tensors, problem, item.head);
+                producer.produce(item, matrix_at(tensors.k + key_start, tensors.k_strides),
+                                 matrix_at(tensors.v + value_start, tensors.v_strides), problem.keys);
             });
             producer.finish();
         } else {

@@ -46,7 +46,7 @@ struct Tensors {
     const uint16_t *q, *k, *v;
     uint16_t* out;
     float* workspace;
-    Strides q_strides, kv_strides, out_strides;
+    Strides q_strides, k_strides, v_strides, out_strides;
     int heads;                    // of q and out in each batch
     uint32_t heads_reciprocal;    // to divide by them
     uint32_t sharing_reciprocal;  // to divide by how many of them in turn share a head of k and v
@@ -74,7 +74,10 @@ __device__ __forceinline__ int64_t queries_start(const Tensors& tensors, const P
     return head_start(tensors, tensors.q_strides, 0, head, problem.queries);
 }
 __device__ __forceinline__ int64_t keys_start(const Tensors& tensors, const Problem& problem, int head) {
-    return head_start(tensors, tensors.kv_strides, tensors.sharing_reciprocal, head, problem.keys);
+    return head_start(tensors, tensors.k_strides, tensors.sharing_reciprocal, head, problem.keys);
+}
+__device__ __forceinline__ int64_t values_start(const Tensors& tensors, const Problem& problem, int head) {
+    return head_start(tensors, tensors.v_strides, tensors.sharing_reciprocal, head, problem.keys);
 }
 __device__ __forceinline__ int64_t output_start(const Tensors& tensors, const Problem& problem, int head) {
     return head_start(tensors, tensors.out_strides, 0, head, problem.queries);

@@ -94,12 +94,18 @@ def load_program(
         from cuda.core import Stream, launch
     except ImportError as error:
         raise RuntimeError(f"CUDA kernels need cuda-core, got {error}: pip install cuda-core cuda-bindings") from error
-    measured = manifest["kernels"][kernel]
-    build = measured["forms"][form] if form else measured
-    key = (folder, kernel, form, device, shared_bytes)
-    load = partial(_load, folder, build, manifest["entry"], device, threads, shared_bytes)
+    builds = {"": manifest["kernels"][kernel], **manifest["kernels"][kernel]["forms"]}
+
+    def module_of(name: str) -> Module:
+        load = partial(_load, folder, builds[name], manifest["entry"], device, threads, shared_bytes)
+        return _module((folder, kernel, name, device, shared_bytes), stream if exclusive else None, load)
+
     with _lock, torch.cuda.device(device):
-        module = _module(key, stream if exclusive else None, load)
+        module = module_of(form)
+        if not torch.cuda.is_current_stream_capturing():
+            # What was called once can be captured with tensors of other strides.
+            for name in builds:
+                module_of(name)
     handle = Stream.from_handle(stream or _LEGACY_DEFAULT_STREAM)
     return Program(launch, handle, module.kernel, module.resident_blocks)
 
