@@ -74,7 +74,7 @@ def test_a_candidate_close_to_the_incumbent_is_measured_to_the_end() -> None:
 
 def test_blocks_that_other_work_disturbed_do_not_count() -> None:
     samples, _ = race(["candidate"], ["sdpa"], Machine(disturbed=0.3, candidate=100.0, sdpa=150.0).blocks, None)
-    assert len(samples.kept) < MOST_BLOCKS / 3
+    assert len(samples.kept) < MOST_BLOCKS / 3 and samples.why_dropped == "met other work on the machine"
     assert samples.too_disturbed
 
 
@@ -104,6 +104,7 @@ def test_a_device_at_its_power_limit_disturbs_itself() -> None:
     assert samples.kept == (steady,) * 20 and samples.dropped == 0 and not samples.too_disturbed
     hot = NO_SAMPLES.joined([steady, steady, block(1815.0, "software thermal")] * 10)
     assert hot.kept == (steady,) * 20 and hot.dropped == 10 and hot.too_disturbed
+    assert hot.why_dropped == "had another clock, between 1815 and 1980 MHz (software thermal)"
 
 
 def test_a_baseline_that_a_first_estimate_shows_to_be_hopeless_is_not_timed() -> None:

@@ -173,6 +173,5 @@ class Timekeeper:
 
     def _judge_quiet(self, samples: Samples) -> None:
         if samples.too_disturbed or not samples.kept:
-            dropped, measured = samples.dropped, len(samples.blocks)
-            reason = f"{dropped} of {measured} blocks met other work on the machine, or another clock: no result"
+            reason = f"{samples.dropped} of {len(samples.blocks)} blocks {samples.why_dropped}: no result"
             raise NoResult(refuse("timing", reason, self._workload).results)

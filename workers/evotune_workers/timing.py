@@ -91,6 +91,16 @@ class Samples:
         return len(since) - len(self.kept)
 
     @property
+    def why_dropped(self) -> str:
+        """What happened to blocks: others took cores, or the clock moved, and what the device says of that."""
+        clocks = [block.conditions.clock_mhz for block in self.blocks if block.conditions.clock_mhz is not None]
+        if not clocks:
+            return "met other work on the machine"
+        reasons = sorted({reason for block in self.blocks for reason in block.conditions.throttled})
+        told = f" ({', '.join(reasons)})" if reasons else ""
+        return f"had another clock, between {min(clocks):.0f} and {max(clocks):.0f} MHz{told}"
+
+    @property
     def wrong(self) -> frozenset[str]:
         """Sides with a timed output of other bits than before."""
         return frozenset().union(*(block.wrong for block in self.blocks))
