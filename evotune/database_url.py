@@ -11,6 +11,7 @@ from evotune.errors import UserError
 
 VARIABLE = "EVOTUNE_DB"
 DEFAULT = "./evotune.db"
+PASSWORD_IN_QUERY = re.compile(r"(?<=password=)[^&]*")
 
 
 def existing(url: str) -> str:
@@ -27,7 +28,7 @@ def existing(url: str) -> str:
 def sqlite_file(url: str) -> Path | None:
     """The file of an SQLite database (a plain path or an sqlite URL), None for a server or one in memory."""
     if "://" not in url:
-        return Path(url)
+        return Path(url).expanduser()
     if not url.startswith("sqlite"):
         return None
     path = url.partition(":///")[2].partition("?")[0]
@@ -35,8 +36,14 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def shown(url: str) -> str:
-    """`url` with its password hidden, if it has one."""
-    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", url)
+    """`url` with its password hidden, wherever it has one: before the last @, or in the query."""
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        return url
+    user, at, place = rest.rpartition("@")
+    name, colon, _ = user.partition(":")
+    hidden = f"{name}:***@" if colon else f"{user}{at}"
+    return f"{scheme}://{hidden}{PASSWORD_IN_QUERY.sub('***', place)}"
 
 
 def option(url: str) -> str:

@@ -238,11 +238,21 @@ class Ledger:
             except (ConnectionLost, LeaseLost):
                 raise
             except DatabaseError:
-                # One that is refused costs no other its place in the record.
-                for each in booked:
-                    self._write([each], ())
-                self._write((), taken)
+                self._write_one_by_one(booked, taken)
             self._share()
+
+    def _write_one_by_one(self, booked: Sequence[Booked], taken: Sequence[int]) -> None:
+        """One that is refused costs no other its place in the record; the first refusal is raised at the end."""
+        refusals = []
+        for outcomes, measuring in (*(((each,), ()) for each in booked), *(((), (trial,)) for trial in taken)):
+            try:
+                self._write(outcomes, measuring)
+            except (ConnectionLost, LeaseLost):
+                raise
+            except DatabaseError as refusal:
+                refusals.append(refusal)
+        if refusals:
+            raise refusals[0]
 
     def _write(self, booked: Sequence[Booked], taken: Sequence[int]) -> None:
         self._database.record_outcomes([(each.entry.trial, each.outcome) for each in booked], measuring=taken)

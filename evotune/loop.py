@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from evotune.events import Built, CanaryRead, Event, Gone, Measured, Told
@@ -104,13 +105,21 @@ def _settled_memory() -> Iterator[None]:
         gc.unfreeze()
 
 
-class Doubted(Exception):
+@dataclass(frozen=True)
+class Doubt:
     """What a worker measured is not to be believed: `canary` is the row that says so."""
 
-    def __init__(self, verdict: Verdict, canary: int) -> None:
-        """The verdict names the worker and its trials."""
-        super().__init__(verdict.reason)
-        self.verdict, self.canary = verdict, canary
+    verdict: Verdict
+    canary: int
+
+
+class Doubted(Exception):
+    """The search has to go on without what is doubted."""
+
+    def __init__(self, doubts: Sequence[Doubt]) -> None:
+        """All that one reading of a canary led to."""
+        super().__init__("; ".join(doubt.verdict.reason or doubt.verdict.kind for doubt in doubts))
+        self.doubts = tuple(doubts)
 
 
 class ClusterWork:
@@ -191,7 +200,7 @@ class ClusterWork:
         verdict = self._canaries.gone(worker)
         if verdict is not None:
             assert self._canaries.candidate is not None, "nobody is doubted before there is a canary"
-            raise Doubted(verdict, self._ledger.canary(self._canaries.candidate.number, verdict, None))
+            raise Doubted([Doubt(verdict, self._ledger.canary(self._canaries.candidate.number, verdict, None))])
 
     def _judge(self, worker: Worker, measurement: Measurement) -> None:
         """Follows what a canary says of its worker, and of others."""
@@ -205,6 +214,6 @@ class ClusterWork:
             elif verdict.kind == "quarantined":
                 self._reporter.note(f"{verdict.worker.name} gets no more work: {verdict.reason}")
             if verdict.kind == "quarantined" or verdict.numbers:
-                doubts.append(Doubted(verdict, row))
+                doubts.append(Doubt(verdict, row))
         if doubts:
-            raise doubts[0]
+            raise Doubted(doubts)

@@ -63,11 +63,13 @@ def database(db: str) -> str:
 def _connect(url: str) -> str:
     import sqlalchemy
 
+    from evotune_db import DatabaseError, address
+
     try:
-        engine = sqlalchemy.create_engine(url)
+        engine = sqlalchemy.create_engine(address.parse(url))
         tables = sqlalchemy.inspect(engine).get_table_names()
         engine.dispose()
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+    except (DatabaseError, sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
         reason = str(error).splitlines()[0]
         raise Missing(f"{database_url.shown(url)}: {reason}") from error
     return f"{database_url.shown(url)}: reachable, {len(tables)} tables"

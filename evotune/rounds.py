@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from evotune.canary import Canaries
 from evotune.interrupt import Interrupt
 from evotune.ledger import Ledger
-from evotune.loop import ClusterWork, Doubted, SearchLoop
+from evotune.loop import ClusterWork, Doubt, Doubted, SearchLoop
 from evotune.pipeline import JOBS_AHEAD, Pipeline
 from evotune.plan import Plan
 from evotune.progress import Reporter, TrialLine
+from evotune.readings import Verdict
 from evotune.reuse import Reuse
 from evotune.seeds import search_seeds
 from evotune.space import ValidSet
@@ -56,9 +57,10 @@ class Rounds:
             try:
                 return self._round(ledger, trials, canaries)
             except Doubted as doubted:
-                trials = self._take_back(doubted, ledger)
-                self._go_without(doubted)
-                canaries.begin_again(doubted.verdict)
+                trials = self._take_back(doubted.doubts, ledger)
+                for doubt in doubted.doubts:
+                    self._go_without(doubt.verdict)
+                    canaries.begin_again(doubt.verdict)
 
     def _ledger(self) -> Ledger:
         study = Study(self.valid, self.plan.sampler, self.plan.seed, self.first)
@@ -84,19 +86,20 @@ class Rounds:
         jobs = (1 + JOBS_AHEAD) * self.roster.wanted if self.roster is not None else 0
         return max(self.cluster.cores, jobs)
 
-    def _take_back(self, doubted: Doubted, ledger: Ledger) -> tuple[StoredTrial, ...]:
+    def _take_back(self, doubts: Sequence[Doubt], ledger: Ledger) -> tuple[StoredTrial, ...]:
         """The trials as they are without what is doubted."""
-        self.database.doubt(self.search_id, doubted.canary, doubted.verdict.numbers)
+        for doubt in doubts:
+            self.database.doubt(self.search_id, doubt.canary, doubt.verdict.numbers)
         trials = self.database.load_search(self.search_id).trials
         again = [trial.number for trial in trials if trial.state not in FINISHED]
         self.lines |= ledger.lines
         taken_back = [self.lines.pop(number) for number in again if number in self.lines]
         self.reporter.taken_back(taken_back)
-        self.reporter.note(f"{doubted.verdict.worker.name}: {len(taken_back)} trials are measured again")
+        names = ", ".join(doubt.verdict.worker.name for doubt in doubts)
+        self.reporter.note(f"{names}: {len(taken_back)} trials are measured again")
         return trials
 
-    def _go_without(self, doubted: Doubted) -> None:
-        verdict = doubted.verdict
+    def _go_without(self, verdict: Verdict) -> None:
         if verdict.kind != "quarantined":
             return
         assert self.roster is not None, "only a worker is quarantined"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from evotune.space.parameter import KINDS
+from evotune_workers.compilers.build import Resources
 
-RESOURCES = ("registers", "spill_stores", "spill_loads", "stack_bytes", "shared_bytes", "local_bytes")
+RESOURCES = tuple(field.name for field in fields(Resources))
 
 # Strings reach the compiler bare, as macro values, so they have to be identifiers.
 _VALUES: dict[str, Any] = {

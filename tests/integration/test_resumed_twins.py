@@ -67,7 +67,7 @@ def test_an_outcome_that_is_refused_costs_no_other_its_place(bench: Bench, tmp_p
         for candidate in (first, second):
             assert books.built(candidate)
             books.left_at_that(candidate)
-        database.record_outcome(trials[1].id, failed())
-        with pytest.raises(DatabaseError, match=f"trial {trials[1].id} has one already"):
+        database.record_outcome(trials[0].id, failed())
+        with pytest.raises(DatabaseError, match=f"trial {trials[0].id} has one already"):
             books.close_books()
-        assert [trial.state for trial in database.load_search(search).trials] == ["built", "failed"]
+        assert [trial.state for trial in database.load_search(search).trials] == ["failed", "built"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from evotune.canary import BUSY_MOST, FAILURES, INTERVAL, Canaries
+from evotune.loop import ClusterWork, Doubted
 from evotune.readings import Verdict
 from evotune_workers.cluster import Worker
 from evotune_workers.device import cpu_device
@@ -15,7 +18,7 @@ from evotune_workers.targets import known_device
 from evotune_workers.timing import Timing
 
 GPU = known_device("sm_89")
-A, B = Worker("a", GPU, None), Worker("b", GPU, None)
+A, B, C, D = (Worker(name, GPU, None) for name in "abcd")
 OTHER = Worker("other", replace(GPU, name="Another model"), None)
 
 
@@ -203,3 +206,22 @@ def test_a_restarted_worker_that_comes_back_elsewhere_is_quarantined() -> None:
     made.join(Worker("elsewhere", GPU, None))
     verdict = made.gone(B)
     assert verdict is not None and told([verdict]) == [("b", "quarantined", (1,))]
+
+
+def test_all_that_one_reading_condemns_is_taken_back_at_once() -> None:
+    made = joined(A, B, C)
+    made.measured(A, candidate(0), passed(own_us=150))
+    for worker, number in ((B, 5), (C, 6)):
+        read(made, worker, passed(own_us=150))
+        made.measured(worker, candidate(number), passed(own_us=150))
+        assert made.gone(worker) is None
+    made.join(D)
+    rows = iter(range(100))
+    ledger: Any = SimpleNamespace(canary=lambda *of: next(rows))
+    pipeline: Any = SimpleNamespace(canaries=made, restart=lambda worker: None)
+    work = ClusterWork(cast(Any, None), pipeline, ledger, cast(Any, SimpleNamespace(note=lambda text: None)))
+    made.give(D)
+    with pytest.raises(Doubted) as doubted:
+        work._judge(D, passed())
+    taken_back = {doubt.verdict.worker.name: doubt.verdict.numbers for doubt in doubted.value.doubts}
+    assert taken_back == {"b": (5,), "c": (6,)} and len({doubt.canary for doubt in doubted.value.doubts}) == 2

@@ -427,19 +427,3 @@ def test_a_full_disk_is_one_line_and_a_fault_of_evotune_is_not_hidden() -> None:
     told = errors.user_line(OSError(28, "No space left on device", "/data/x.db"))
     assert told is not None and told.startswith("No space left on device: /data/x.db; ")
     assert errors.user_line(KeyError("x")) is None
-
-
-@pytest.mark.parametrize(
-    ("url", "file"),
-    [
-        ("runs/evotune.db", Path("runs/evotune.db")),
-        ("sqlite:///evotune.db", Path("evotune.db")),
-        ("sqlite:////var/evotune.db", Path("/var/evotune.db")),
-        ("sqlite+pysqlite:///evotune.db?timeout=3", Path("evotune.db")),
-        ("sqlite://", None),
-        ("sqlite:///:memory:", None),
-        ("postgresql://host/evotune", None),
-    ],
-)
-def test_the_file_of_a_database_url_is_found(url: str, file: Path | None) -> None:
-    assert database_url.sqlite_file(url) == file
