@@ -20,7 +20,6 @@ from evotune_workers.quiet import measuring
 from evotune_workers.session import GateFailed
 from evotune_workers.statistics import Interval
 
-BASELINE = "baseline"
 Verdict = Literal["faster", "slower", "no difference seen"]
 
 

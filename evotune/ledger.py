@@ -315,7 +315,6 @@ class Ledger:
             reason=outcome.reason,
             speedup=1 / outcome.objective if outcome.objective and outcome.device else None,
             censored=censored,
-            proposal_seconds=entry.proposal.seconds,
             elapsed_seconds=time.monotonic() - self._started,
         )
 

@@ -13,8 +13,8 @@ class TrialLine:
     """A finished trial as the terminal shows it; `built` is as far as a search without measuring takes one.
 
     `trial` is its id in the database, `number` its place in the search. `speedup` is None unless it was timed;
-    `censored` when timing stopped early because it was clearly slower than the best. `proposal_seconds` is what the
-    sampler took to propose it, `elapsed_seconds` the time since this run of the search started.
+    `censored` when timing stopped early because it was clearly slower than the best. `elapsed_seconds` is the time
+    since this run of the search started.
     """
 
     number: int
@@ -24,7 +24,6 @@ class TrialLine:
     reason: str | None
     speedup: float | None
     censored: bool
-    proposal_seconds: float
     elapsed_seconds: float
 
 
@@ -84,6 +83,8 @@ class Tally:
         self.finished -= 1
         if line.state == "passed":
             self.passed -= 1
+        elif line.state == "built":
+            self.built -= 1
         else:
             self.failed[line.failed_gate or "unknown gate"] -= 1
         self.failed = +self.failed

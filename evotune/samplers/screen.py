@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr
 from threadpoolctl import ThreadpoolController
 
-from evotune.samplers.acquisition import expected_improvement, normal_cdf
+from evotune.samplers.acquisition import expected_improvement
 from evotune.samplers.fitting import fit
 from evotune.samplers.history import History
 from evotune.samplers.insight import standardise
@@ -100,7 +101,7 @@ class Screen:
         # Nearer to 0, a success, than to 1: far from all outcomes this is about the share that has passed.
         means, deviations = process.predict(candidates)
         middle = (0.5 - failed[recent].mean()) / spread
-        return np.asarray(np.maximum(normal_cdf((middle - means) / deviations), self._settings.least_success))
+        return np.asarray(np.maximum(ndtr((middle - means) / deviations), self._settings.least_success))
 
     def _condition(self, configurations: Numbers, targets: Array, hyper: Hyperparameters) -> GaussianProcess:
         trend = self._terrain.trend

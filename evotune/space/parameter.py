@@ -47,21 +47,6 @@ class Parameter:
         """Whether it is one of the values."""
         return (isinstance(value, bool), value) in self._code_of_value
 
-    def random(self, rng: np.random.Generator) -> Value:
-        """Any value, all equally likely."""
-        return self.values[int(rng.integers(len(self.values)))]
-
-    def neighbours(self, value: Value) -> tuple[Value, ...]:
-        """The values one step away: the next lower and higher one on a scale, every other one without a scale."""
-        code = self.code(value)
-        if self.is_scale:
-            return tuple(self.values[near] for near in (code - 1, code + 1) if 0 <= near < len(self.values))
-        return self.values[:code] + self.values[code + 1 :]
-
-    def encode(self, value: Value) -> tuple[float, ...]:
-        """The value as coordinates: see `encoding`."""
-        return tuple(float(coordinate) for coordinate in self.encoding[self.code(value)])
-
     @cached_property
     def encoding(self) -> npt.NDArray[np.float32]:
         """Coordinates of every value, shape (values, width); the two farthest values are 1 apart.

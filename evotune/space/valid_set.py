@@ -142,11 +142,6 @@ class ValidSet:
         return np.concatenate(columns, axis=1)
 
     @cached_property
-    def feature_parameters(self) -> Indices:
-        """For each coordinate, which parameter it belongs to."""
-        return np.repeat(np.arange(len(self.parameters)), [p.encoding.shape[1] for p in self.parameters])
-
-    @cached_property
     def _radices(self) -> Indices:
         return radices(self.parameters)
 

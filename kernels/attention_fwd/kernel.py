@@ -1,4 +1,4 @@
-"""Fused attention forward: softmax(Q K^T / sqrt(D)) V, in FP16 or FP32, causal or not.
+"""Fused attention forward: softmax(Q K^T / sqrt(D)) V, in FP16, BF16 or FP32, causal or not.
 
 Causal has the meaning of torch's `is_causal`: query i sees keys 0 to i, also when there are more or fewer keys than
 queries. Tensors are contiguous [batch, heads, sequence, head_dim].
@@ -55,7 +55,7 @@ class AttentionForward(Kernel):
         *(sized(*size, causal=True) for size in CAUSAL_SIZES),
     )
     distributions = DISTRIBUTIONS
-    # docs/numerics.md: honest kernels stay below 2.6 and 1.12, those that round too much 9.5 and 6.3 and more.
+    # docs/numerics.md: honest kernels stay below 2.6 and 1.12, those that round too much exceed one of the two limits.
     numerics = NumericsLimits(max_factor=4.0, rms_factor=1.25)
 
     def inputs(self, workload: Workload, distribution: str, seed: int) -> Inputs:

@@ -32,7 +32,7 @@ Function = Callable[..., torch.Tensor]
 Capture = pytest.CaptureFixture[str]
 SPLIT: Configuration = {**PLAIN, "split_kv": 2, "split_merge": "workspace"}
 PERSISTENT: Configuration = {**PLAIN, "persistent": True}
-# What the design allows a call beyond the bare launch.
+# What a call may cost the host beyond the bare launch.
 OVERHEAD_US = 5.0
 
 

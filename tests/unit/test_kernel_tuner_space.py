@@ -45,7 +45,7 @@ def sampled() -> Iterator[dict[str, Value]]:
     """Of the product of all values; warps that share rows evenly, as the derived quantities need them."""
     rng, count = np.random.default_rng(0), 0
     while count < SAMPLE:
-        configuration = {parameter.name: parameter.random(rng) for parameter in SPACE.parameters}
+        configuration = {each.name: each.values[int(rng.integers(len(each.values)))] for each in SPACE.parameters}
         if int(configuration["compute_warps"]) % int(configuration["kv_warps"]) == 0:
             count += 1
             yield configuration

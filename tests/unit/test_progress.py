@@ -24,7 +24,6 @@ def line(number: int, failed_gate: str | None = None) -> TrialLine:
         reason=None,
         speedup=None,
         censored=False,
-        proposal_seconds=0.01,
         elapsed_seconds=2.0 * number,
     )
 

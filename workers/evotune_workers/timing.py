@@ -1,7 +1,7 @@
 """The timing protocol: the actor's half, which decides how long to measure and what the samples say.
 
 Unit of evidence: a block, in which every side is timed in order and then in reverse (ABBA), so that drift cancels. The
-statistic is the median over blocks of baseline / candidate, with a bootstrap interval. Bounds are the design's.
+statistic is the median over blocks of baseline / candidate, with a bootstrap interval.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WARM_BLOCKS = 10
 # A block whose threads waited for a core for more than this share of its time is dropped. The daemons of an otherwise
 # idle Ray node cost 0.03 to 0.15, by how busy the host is; one busy thread beside the measurement costs 0.3 and more.
 DISTURBED_SHARE = 0.20
-# The design's: blocks whose clock is further than this off the median are dropped. The median of the latest blocks,
+# Blocks whose clock is further than this off the median are dropped. The median of the latest blocks,
 # since a device that reaches its power limit has another clock from then on.
 CLOCK_MARGIN = 0.04
 MOST_DROPPED_SHARE = 0.20

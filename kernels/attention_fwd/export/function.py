@@ -72,7 +72,7 @@ def attention_fwd(
 ) -> torch.Tensor:
     """`softmax(scale * q @ k^T) @ v` in a new tensor of q's shape; `scale` is 1/sqrt(D) unless given.
 
-    q is [B, H, S_q, D]; k and v are [B, H_kv, S_kv, D] with H a multiple of H_kv (heads are then repeated, as SDPA
+    q is [B, H, S_q, D]; k and v are [B, H_kv, S_kv, D] with H a multiple of H_kv (each is then shared, as SDPA
     does with enable_gqa). Any strides, S_q and S_kv, any finite scale. The result is dense, with heads inside of rows
     where q has them so, and contiguous elsewhere. `is_causal` lets query i see keys 0 to i, as
     SDPA does. dispatch.py says which kernel, or SDPA itself, serves which shape; SDPA also serves a GPU that the

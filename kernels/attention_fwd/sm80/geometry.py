@@ -17,8 +17,6 @@ PADDING_BYTES = 16
 SPLIT_BLOCKS_MOST = 16384
 # CUDA C++ Programming Guide, technical specifications: most blocks of a grid in y.
 GRID_Y_MOST = 65535
-# Shared memory that the runtime reserves in each block (CUDA C++ Programming Guide, compute capabilities 8.x and 9.0).
-RESERVED_SHARED_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -134,11 +132,6 @@ def registers_estimate(configuration: Configuration, head_dim: int) -> int:
     output = fragments * head_dim // 2
     queries = fragments * head_dim // 4 if configuration["q_in_registers"] else 0
     return output + scores + queries + 40
-
-
-def waves(configuration: Configuration, shape: Shape, resident_blocks: int) -> float:
-    """How often the device is filled by the work items."""
-    return work_items(configuration, shape) / resident_blocks
 
 
 def _int(configuration: Configuration, name: str) -> int:

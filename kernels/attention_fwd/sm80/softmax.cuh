@@ -131,7 +131,7 @@ __device__ __forceinline__ void compute_scores(
     }
 }
 
-// Scores of keys that a row does not see become -inf. `visible_keys` counts from key 0, for the lane's first row.
+// Scores of keys that a row does not see become -inf. `row` is the lane's first.
 __device__ __forceinline__ void mask_scores(Scores& scores, int first_key, int lane, int row, int keys, bool causal) {
 #pragma unroll
     for (int m = 0; m < row_fragments; ++m)

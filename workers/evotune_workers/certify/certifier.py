@@ -21,7 +21,7 @@ from . import ncu, sanitizer
 from .findings import SANITIZERS, Certification, NoProfile, Profile, Sanitizer, ToolFinding
 from .watched import Watched
 
-# The seeds' rule: the same output over 100 runs.
+# As the `repeatability` gate.
 RUNS = 100
 # A sanitizer slows a kernel down a hundredfold; two launches show what the second does after the first.
 WATCHED_LAUNCHES = 2

@@ -18,7 +18,7 @@ from .process import run_group
 
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-Wl,--build-id=none")
 OWN_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared")
-# Design: a build that takes longer than 120 s is a failed one.
+# Builds take seconds: one that takes longer than this is taken for one that never ends, a failed one.
 TIME_LIMIT_SECONDS = 120.0
 
 # A vector register stored to, or loaded from, the stack: x86 (AT&T syntax) and AArch64.

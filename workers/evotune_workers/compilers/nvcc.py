@@ -29,7 +29,7 @@ FLAGS = ("-cubin", *CODE, "-Xptxas=-v")
 PTX_FLAGS = ("-ptx", *CODE)
 # Registers and the like are given out when PTX is compiled for a GPU.
 NO_RESOURCES = Resources(None, None, None, None, None)
-# Design: a build that takes longer than 120 s is a failed one.
+# Builds take seconds: one that takes longer than this is taken for one that never ends, a failed one.
 TIME_LIMIT_SECONDS = 120.0
 # As the front end, the host's preprocessor, ptxas and nvcc itself write it: "error: ", "error #20-D: ", "fatal   : ".
 COMPLAINT = re.compile(r"\b(?:error|fatal)(?: #\S+)?\s*:")

@@ -29,7 +29,7 @@ class Finding:
 class Errors:
     """Errors against float64 of a kernel and of the pinned baseline on the same inputs, a value per group.
 
-    `rounding` is the largest error that rounding the exact result to the output's dtype makes in that group, and
+    `rounding_max` is the largest error that rounding the exact result to the output's dtype makes in that group, and
     `rounding_rms` its root mean square.
     """
 
