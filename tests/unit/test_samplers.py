@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from evotune.samplers import SAMPLERS, SpaceExhausted, SpaceSampler, make_sampler
 from evotune.space import ValidSet
 from evotune.space.reading import parse_space
+from evotune.study import Study as SearchStudy
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -122,6 +123,17 @@ class TestEverySampler:
             assert expected == actual
             tell(study, expected[0], 2.0)
             tell(resumed, actual[0], 2.0)
+
+    def test_a_search_is_proposed_what_an_optuna_study_would_be(self, name: str, valid: ValidSet) -> None:
+        """With several under way, outcomes in another order than proposals, and failures."""
+        study, search = new_study(make_sampler(name, valid, 7)), SearchStudy(valid, name, 7)
+        for _ in range(8):
+            asked = [ask(study, valid) for _ in range(4)]
+            proposals = [search.ask() for _ in range(4)]
+            assert asked == [(each.number, dict(each.configuration)) for each in proposals]
+            for number, configuration in reversed(asked):
+                tell(study, number, value_of(valid, configuration))
+                search.tell(number, value_of(valid, configuration))
 
     def test_what_is_pending_is_not_proposed_again(self, name: str, valid: ValidSet) -> None:
         study = new_study(make_sampler(name, valid, 2))
