@@ -14,13 +14,14 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from evotune.build_only import spills
 from evotune.locate import kernel_folder
 from evotune_db import Database
-from evotune_db.records import BuildRecord, SearchRecord, TrialDetails
-from evotune_workers.kernel import Geometry, Kernel, Value
+from evotune_db.records import BuildRecord, SearchRecord, StoredSearch
+from evotune_workers.kernel import Configuration, Geometry, Kernel, Value
 from evotune_workers.kernel_folder import load_kernel, named_workload
 from evotune_workers.targets import known_device
 
@@ -46,30 +47,28 @@ def main() -> None:
     parser.add_argument("--by", default="tile_m")
     options = parser.parse_args()
     with Database.open(options.db) as database:
-        stored = database.load_search(options.search)
-        trials = [database.trial(trial.id) for trial in stored.trials]
-    spilling = sum(any(_spills(build) for build in trial.builds) for trial in trials)
-    print(f"{len(trials) - spilling} of {len(trials)} without spills")
+        stored, builds = database.load_search(options.search), database.builds(options.search)
+    spilling = sum(any(map(spills, each)) for each in builds.values())
+    print(f"{len(builds) - spilling} of {len(builds)} without spills")
     print(HEADINGS.format(by=options.by))
     print("|---" * HEADINGS.count(" | ") + "|---|")
-    rows = _rows(trials, stored.record, options.by)
+    rows = _rows(stored, builds, options.by)
     for value in sorted(rows):
         print(_line(str(value), rows[value]))
 
 
-def _rows(trials: Iterable[TrialDetails], record: SearchRecord, by: str) -> Mapping[Value, list[Row]]:
-    kernel = load_kernel(kernel_folder(record.kernel.name))
+def _rows(stored: StoredSearch, builds: Mapping[int, Sequence[BuildRecord]], by: str) -> Mapping[Value, Sequence[Row]]:
+    kernel = load_kernel(kernel_folder(stored.record.kernel.name))
     rows: dict[Value, list[Row]] = defaultdict(list)
-    for details in trials:
-        for build in details.builds:
-            if build.registers is not None and not _spills(build):
-                rows[details.trial.configuration[by]].append(_row(kernel, record, details, build.registers))
+    for trial in stored.trials:
+        for build in builds.get(trial.id, ()):
+            if build.registers is not None and not spills(build):
+                rows[trial.configuration[by]].append(_row(kernel, stored.record, trial.configuration, build.registers))
     return rows
 
 
-def _row(kernel: Kernel, record: SearchRecord, details: TrialDetails, registers: int) -> Row:
+def _row(kernel: Kernel, record: SearchRecord, configuration: Configuration, registers: int) -> Row:
     variant, workload = kernel.variant_for(record.target), named_workload(kernel, record.workloads[0])
-    configuration = details.trial.configuration
     # A persistent grid is as long as this, too, so that it counts its pieces of work.
     launch = variant.geometry(configuration, workload, resident_blocks=1 << 20)
     assert launch is not None, "only GPUs have multiprocessors"
@@ -90,11 +89,7 @@ def _blocks_of_multiprocessor(launch: Geometry, registers: int, limits: Mapping[
     return min(fitting_warps // warps, shared, threads, limits["blocks_per_multiprocessor"])
 
 
-def _spills(build: BuildRecord) -> bool:
-    return bool(build.spill_stores or build.spill_loads)
-
-
-def _line(value: str, rows: list[Row]) -> str:
+def _line(value: str, rows: Sequence[Row]) -> str:
     columns: tuple[tuple[Callable[[Row], float], str], ...] = (
         (lambda row: row.registers, ".0f"),
         (lambda row: row.shared_bytes / 1024, ".0f"),

@@ -11,7 +11,7 @@ import numpy as np
 from evotune.outcomes import build_gates, build_records
 from evotune.plan import Plan
 from evotune_db import Database
-from evotune_db.records import BuildRecord, OutcomeRecord, TrialDetails
+from evotune_db.records import BuildRecord, OutcomeRecord
 from evotune_workers.jobs import Candidate
 from evotune_workers.kernel import Configuration
 from evotune_workers.kernel_folder import named_workload
@@ -51,22 +51,22 @@ def built_outcome(candidate: Candidate, limits: Mapping[str, int]) -> OutcomeRec
 
 def build_figures(plan: Plan, database: Database, search_id: int) -> BuildFigures:
     """Reads back what the search recorded."""
-    trials = database.load_search(search_id).trials
-    built = [database.trial(trial.id) for trial in trials if trial.state == "built"]
-    figures = [_figures(plan, details) for details in built]
+    trials, builds = database.load_search(search_id).trials, database.builds(search_id)
+    built = [trial for trial in trials if trial.state == "built"]
+    figures = [_figures(plan, trial.configuration, builds[trial.id]) for trial in built]
     names = [name for name in (*REPORTED, "shared_bytes", "seconds") if any(name in each for each in figures)]
     return BuildFigures(
         built=len(built),
-        without_spills=sum(not any(map(_spills, details.builds)) for details in built),
+        without_spills=sum(not any(map(spills, builds[trial.id])) for trial in built),
         failures=Counter(trial.reason or "no reason given" for trial in trials if trial.state == "failed"),
         spreads={name: _spread([each[name] for each in figures if name in each]) for name in names},
     )
 
 
-def _figures(plan: Plan, details: TrialDetails) -> dict[str, float]:
+def _figures(plan: Plan, configuration: Configuration, builds: Sequence[BuildRecord]) -> dict[str, float]:
     """Each figure at its largest over the builds of a trial; one that a compiler does not report is left out."""
-    launch_shared = _launch_shared_bytes(plan, details.trial.configuration)
-    reports = [_report(build, launch_shared) for build in details.builds]
+    launch_shared = _launch_shared_bytes(plan, configuration)
+    reports = [_report(build, launch_shared) for build in builds]
     return {name: max(report[name] for report in reports) for name in set.intersection(*map(set, reports))}
 
 
@@ -86,7 +86,8 @@ def _launch_shared_bytes(plan: Plan, configuration: Configuration) -> int:
     return max(geometry.shared_bytes if geometry else 0 for geometry in geometries)
 
 
-def _spills(build: BuildRecord) -> bool:
+def spills(build: BuildRecord) -> bool:
+    """Whether registers of it were kept in memory."""
     return bool(build.spill_stores or build.spill_loads)
 
 

@@ -237,6 +237,10 @@ class Database:
         """Of a search, the trials whose outcome others with the same binaries share, in the order of their numbers."""
         return self._read(queries.own_binaries, search_id)
 
+    def builds(self, search_id: int) -> dict[int, tuple[BuildRecord, ...]]:
+        """The builds of all trials of a search that have any, by the trial's id."""
+        return self._read(queries.builds, search_id)
+
     def searches(self) -> list[SearchSummary]:
         """All searches, the oldest first."""
         return self._read(queries.searches)

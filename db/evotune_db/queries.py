@@ -11,6 +11,7 @@ from evotune_db.findings_of import certifications_of, diagnoses_of, profiles_of
 from evotune_db.progress import FINISHED
 from evotune_db.ranking import ranked
 from evotune_db.records import (
+    BuildRecord,
     DeviceRecord,
     LeaderboardFilter,
     OutcomeRecord,
@@ -144,6 +145,21 @@ def trial_details(connection: Connection, trial_id: int) -> TrialDetails:
         diagnoses=diagnoses_of(connection, trial_id),
         suspects=suspects_of(connection, trial_id),
     )
+
+
+def builds(connection: Connection, search_id: int) -> dict[int, tuple[BuildRecord, ...]]:
+    """The builds of all trials of a search that have any, by the trial's id."""
+    query = (
+        select(trial_build.c.trial_id, *(build.c[name] for name in BUILD_FIELDS))
+        .join_from(trial_build, build)
+        .join(trial, trial.c.id == trial_build.c.trial_id)
+        .where(trial.c.search_id == search_id)
+        .order_by(trial_build.c.trial_id, trial_build.c.position)
+    )
+    found: dict[int, list[BuildRecord]] = defaultdict(list)
+    for row in connection.execute(query):
+        found[row.trial_id].append(build_record(row))
+    return {trial_id: tuple(records) for trial_id, records in found.items()}
 
 
 def _listed_by_search() -> Subquery:

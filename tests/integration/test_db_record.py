@@ -58,6 +58,16 @@ def test_a_stored_search_is_what_resume_needs(database: Database) -> None:
     assert database.trial(copy).same_binary_as == first
 
 
+def test_the_builds_of_a_search_are_those_of_its_trials(database: Database) -> None:
+    search, other = database.start_search(SEARCH), database.start_search(SEARCH)
+    shared = replace(passed(), builds=(build("b"), build("a")), timings=(timing(),))
+    trials = [record(database, search, number, each) for number, each in enumerate((failed(), shared, passed()))]
+    record(database, other, 0, shared)
+    found = database.builds(search)
+    assert found == {trial: database.trial(trial).builds for trial in trials if database.trial(trial).builds}
+    assert [each.key for each in found[trials[1]]] == ["b", "a"]
+
+
 def test_a_search_ends_and_is_resumed_with_a_larger_budget(database: Database) -> None:
     search = database.start_search(SEARCH)
     database.finish_search(search, "interrupted")
