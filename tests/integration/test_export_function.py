@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ import evotune
 from evotune.cli import run
 from evotune.errors import UserError
 from evotune.locate import kernel_folder
+from evotune_workers.compilers.build import IDENTITY_BYTES, hash_binary
+from evotune_workers.kernel_folder import load_kernel, named_workload
+from evotune_workers.runtimes.runtime import parse_identity
 from tests.gpt import GPT, attention_of
 from tests.integration.export_record import CONFIGURATION, measure
 
@@ -141,6 +146,34 @@ def test_a_package_that_was_edited_is_not_loaded_and_not_verified(
     assert "integrity   REFUSED: dispatch.py is not the file that was exported\nNOT verified" in capfd.readouterr().out
 
 
+def test_the_package_checks_by_distributions_and_a_reference_like_those_of_the_gates(attention_fwd: Function) -> None:
+    """It works without evotune, so it has them written again; draws of its own find what the gates' did not."""
+    checks, kernel = sibling(attention_fwd, "checks"), load_kernel(kernel_folder("attention_fwd"))
+    assert kernel.distributions == checks.DISTRIBUTIONS
+    sizes: dict[str, Any] = {"batch": 2, "heads": 3, "queries": 70, "keys": 50}
+    for name in ("mission", "causal", "mission_fp32"):
+        workload = replace(named_workload(kernel, name), **sizes)
+        for distribution in kernel.distributions:
+            inputs = kernel.inputs(workload, distribution, seed=7)
+            written_again = checks._inputs(asdict(workload), distribution, 7)
+            for one, other in zip(inputs, written_again, strict=True):
+                assert (one.shape, one.dtype) == (other.shape, other.dtype) and not torch.equal(one, other)
+                scale = float(one.float().std())
+                assert float(other.float().std()) == pytest.approx(scale, rel=0.05)
+                assert float(other.float().mean()) == pytest.approx(float(one.float().mean()), abs=0.05 * scale)
+            torch.testing.assert_close(
+                checks.reference(asdict(workload), inputs), kernel.reference(workload, inputs), atol=1e-12, rtol=1e-12
+            )
+
+
+def test_the_package_reads_binaries_as_the_gates_do(attention_fwd: Function) -> None:
+    integrity = sibling(attention_fwd, "integrity")
+    record = b"evotune-configuration:TILE_M=16;LAYOUT=row;".ljust(IDENTITY_BYTES, b"\0")
+    for binary in (b"\x7fELF" + record + b"code", b"no record at all"):
+        assert integrity.code_hash(binary) == hash_binary(binary)
+    assert integrity.recorded_macros(b"\x7fELF" + record) == parse_identity(record)
+
+
 def test_a_folder_that_is_no_package_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["verify", str(tmp_path)]) == 2
     assert "must be one that `evotune export` wrote" in capsys.readouterr().err
@@ -159,3 +192,8 @@ def inputs(*sizes: tuple[int, int, int]) -> tuple[torch.Tensor, ...]:
 
 def module_of(function: Function) -> Any:
     return sys.modules[function.__module__]
+
+
+def sibling(function: Function, name: str) -> Any:
+    """Another module of the function's package."""
+    return import_module(f"{function.__module__.rpartition('.')[0]}.{name}")
