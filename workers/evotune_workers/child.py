@@ -35,7 +35,7 @@ from .messages import (
     RunGate,
     Start,
 )
-from .runtimes.runtime import LaunchError
+from .runtimes.runtime import LaunchError, LoadError
 from .runtimes.select import make_runtime
 from .stopwatch import Stopwatch
 
@@ -113,7 +113,7 @@ def _reply(child: Child, request: Request) -> Reply:
         _end_if_broken(child)
         if isinstance(error, LaunchError | MemoryError | torch.OutOfMemoryError):
             return Refused(f"{type(error).__name__}: {error}")
-        if isinstance(error, OSError | AttributeError) and isinstance(request, Load):
+        if isinstance(error, LoadError):
             return Refused(f"the build must load: {error}")
         return Broke(traceback.format_exc())
 

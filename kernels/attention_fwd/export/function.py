@@ -107,11 +107,7 @@ def kernel_function(kernel: str) -> Callable[..., torch.Tensor]:
     def run(
         q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool = False, scale: float | None = None
     ) -> torch.Tensor:
-        _check(q, k, v, scale)
-        inside = heads_inside(q)
-        q, scale = _above_zero(q, scale)
-        launch = launching.prepare(FOLDER, MANIFEST, kernel, _call(q, k, v, is_causal, scale))
-        return laid_out(launch(q, k, v), inside)
+        return _plan(q, k, v, is_causal, scale, kernel)(q, k, v)
 
     return run
 
@@ -145,21 +141,24 @@ def _remember(
         _latest = Latest(is_causal, scale, guards.check, run)
 
 
-def _plan(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> Run:
-    """What serves such calls."""
+def _plan(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None, kernel: str | None = None
+) -> Run:
+    """What serves such calls: that kernel, or the one that dispatch.py chooses."""
     _check(q, k, v, scale)
     inside = heads_inside(q)
     if q.numel() == 0:
         return lambda q, k, v: _new_output(q)
     if scale is not None and scale <= 0:
         negated, above_zero = _above_zero(q, scale)
-        run = _plan(negated, k, v, is_causal, above_zero)
+        run = _plan(negated, k, v, is_causal, above_zero, kernel)
         return lambda q, k, v: laid_out(run(_above_zero(q, scale)[0], k, v), inside)
     call = _call(q, k, v, is_causal, scale)
-    bucket = choose(_name(q.dtype), call.head_dim, call.batch_heads, call.queries, call.keys, call.causal)
-    if bucket.kernel is None or not launching.can_run(MANIFEST, bucket.kernel, call):
-        return lambda q, k, v: laid_out(_sdpa(q, k, v, is_causal, scale), inside)
-    return launching.prepare(FOLDER, MANIFEST, bucket.kernel, call)
+    if kernel is None:
+        kernel = choose(_name(q.dtype), call.head_dim, call.batch_heads, call.queries, call.keys, call.causal).kernel
+        if kernel is None or not launching.can_run(MANIFEST, kernel, call):
+            return lambda q, k, v: laid_out(_sdpa(q, k, v, is_causal, scale), inside)
+    return launching.prepare(FOLDER, MANIFEST, kernel, call)
 
 
 def _above_zero(q: torch.Tensor, scale: float | None) -> tuple[torch.Tensor, float | None]:

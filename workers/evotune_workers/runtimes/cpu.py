@@ -19,7 +19,7 @@ from ..stopwatch import Mode
 from .call_loop import CallLoop
 from .guarded import GuardedTensor
 from .openmp import share_torch_runtime
-from .runtime import Argument, CallTimes, Program, Runtime, parse_identity, require_success
+from .runtime import Argument, CallTimes, LoadError, Program, Runtime, parse_identity, require_success
 
 if TYPE_CHECKING:
     from ..bench import Bench
@@ -81,9 +81,12 @@ class CpuProgram(Program):
     """A loaded CPU build; `launch` is synchronous."""
 
     def __init__(self, path: Path, entry: str) -> None:
-        """Loads the library; OSError when it cannot be, AttributeError when it lacks the entry function."""
-        self._library = ctypes.CDLL(str(path))
-        self._entry = getattr(self._library, entry)
+        """Loads the library; LoadError when it cannot be, or lacks the entry function."""
+        try:
+            self._library = ctypes.CDLL(str(path))
+            self._entry = getattr(self._library, entry)
+        except (OSError, AttributeError) as error:
+            raise LoadError(str(error)) from error
         self._entry.restype = ctypes.c_int
 
     def identity(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ from ..kernel import Baseline, Geometry, Workload
 from ..stopwatch import Mode
 from .graph import CallGraph
 from .guarded_cuda import GuardedCudaTensor, checked
-from .runtime import Argument, CallTimes, LaunchError, Program, Runtime, parse_identity
+from .runtime import Argument, CallTimes, LaunchError, LoadError, Program, Runtime, parse_identity
 
 if TYPE_CHECKING:
     from ..bench import Bench
@@ -115,17 +115,17 @@ class CudaProgram(Program):
     def __init__(self, cubin: bytes, entry: str, device: Any, stream: Callable[[], int]) -> None:
         """Loads it for a cuda.core device; `stream` gives the handle of the stream to launch on.
 
-        Raises OSError when the device does not take it, AttributeError when it lacks the entry function.
+        Raises LoadError when the device does not take it, or it lacks the entry function.
         """
         try:
             self._code = ObjectCode.from_cubin(cubin)
             self._handle = self._code.handle
         except Exception as error:  # as in `launch`
-            raise OSError(f"the cubin does not load: {error}") from error
+            raise LoadError(f"the cubin does not load: {error}") from error
         try:
             self._kernel = self._code.get_kernel(entry)
         except Exception as error:  # as in `launch`
-            raise AttributeError(f"{entry}: {error}") from error
+            raise LoadError(f"{entry}: {error}") from error
         self._device = device
         self._stream_handle, self._streams = stream, dict[int, Any]()
         self._shared_bytes = SHARED_BYTES_WITHOUT_ASKING

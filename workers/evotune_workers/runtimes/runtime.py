@@ -25,6 +25,10 @@ class LaunchError(RuntimeError):
     """A launch that reported a status other than success, or that the device cannot hold."""
 
 
+class LoadError(RuntimeError):
+    """A build that cannot be loaded, or that lacks the entry function."""
+
+
 def require_success(status: int) -> None:
     """LaunchError when an entry function returned anything but 0."""
     if status != 0:
@@ -77,7 +81,7 @@ class Runtime(abc.ABC):
 
     @abc.abstractmethod
     def load(self, path: Path, entry: str) -> Program:
-        """A build's file, loaded; raises OSError or AttributeError when it cannot be or lacks the entry function."""
+        """A build's file, loaded; raises LoadError when it cannot be or lacks the entry function."""
 
     @abc.abstractmethod
     def guard(self, like: torch.Tensor, *, at_end: bool) -> Guarded:
