@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ray.exceptions import RayError, RayTaskError
 
-from evotune.errors import UserError, user_line
+from evotune.errors import UserError, last_line, user_line
 from evotune.loop import SearchLoop
 from evotune.request import SearchRequest
 from evotune.rounds import Rounds
@@ -58,8 +58,3 @@ def run_to_end(
         raise
     database.finish_search(search_id, state)
     return state
-
-
-def last_line(error: BaseException) -> str:
-    """Of a Ray error: its text is a traceback from another process, whose last line says what happened."""
-    return str(getattr(error, "cause", None) or error).strip().splitlines()[-1]

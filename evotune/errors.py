@@ -21,6 +21,11 @@ class UserError(Exception):
     """Something that the user can put right; its text is the one line that they see, and the exit code is 2."""
 
 
+def last_line(error: BaseException) -> str:
+    """Of a Ray error: its text is a traceback from another process, whose last line says what happened."""
+    return str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
+
+
 def user_line(error: BaseException) -> str | None:
     """The one line that tells the user of `error`, or None when it is evotune's own fault and needs its traceback."""
     if isinstance(error, (UserError, *_domain_errors())):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ray.exceptions import RayActorError, RayError
 
 from evotune.confirmation import Confirmation
-from evotune.endings import last_line
+from evotune.errors import last_line
 from evotune.interrupt import Interrupt
 from evotune.plan import Plan
 from evotune.progress import Reporter

@@ -6,8 +6,7 @@ import time
 
 from ray.exceptions import RayError
 
-from evotune.endings import last_line
-from evotune.errors import UserError
+from evotune.errors import UserError, last_line
 from evotune.interrupt import Interrupt
 from evotune.plan import Plan
 from evotune.progress import Reporter

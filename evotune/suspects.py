@@ -13,6 +13,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from evotune.errors import last_line
 from evotune_workers.builder import StageBuildJob
 from evotune_workers.cluster import Cluster, Worker
 from evotune_workers.diagnosis.finding import Diagnosis
@@ -104,13 +105,13 @@ class Diagnoses:
         try:
             return Diagnosed(worker, candidate, ray.get(future))
         except RayError as error:
-            return NotDiagnosed(worker, candidate, _last_line(error))
+            return NotDiagnosed(worker, candidate, last_line(error))
 
     def _take_build(self, suspect: Suspect, future: Any) -> NotDiagnosed | None:
         try:
             stages: tuple[StageBuild, ...] | Unfit = ray.get(future)
         except RayError as error:
-            return NotDiagnosed(None, suspect.candidate, _last_line(error))
+            return NotDiagnosed(None, suspect.candidate, last_line(error))
         finally:
             self._build_next()
         if isinstance(stages, Unfit):
@@ -133,7 +134,3 @@ def stage_build_job(suspect: Suspect, variant: str) -> StageBuildJob:
     """The stages of the very build that gave the wrong result."""
     built = next(built for built in suspect.candidate.builds if built.workload == suspect.wrong.built_for)
     return StageBuildJob(variant, suspect.target, built.workload, built.macros)
-
-
-def _last_line(error: RayError) -> str:
-    return str(getattr(error, "cause", None) or error).strip().splitlines()[-1]

@@ -16,12 +16,11 @@ from evotune_db.errors import DatabaseError
 from evotune_db.evidence import Timed, add_gates, add_timings, require_phase, timing_row
 from evotune_db.progress import mark_measuring, require_unfinished
 from evotune_db.records import BuildRecord, DeviceRecord, GateRecord, OutcomeRecord, TimingRecord
+from evotune_db.reuse import HANDED_ON
 from evotune_db.rows import OUTCOME_FIELDS, Values, values
 from evotune_db.schema import leaderboard, timing, trial, trial_build
 from evotune_db.statements import in_chunks, insert_row, insert_rows, now, require_passed, update_rows
 
-# What a trial of another search has of the outcome that it took over.
-HANDED_ON = ("state", "failed_gate", "objective", "device_id", "build_id")
 _FOLLOWERS = trial.c.reused_from.is_not(None)
 _FOLLOWED = (
     select(trial.c.same_binary_as)

@@ -27,7 +27,8 @@ FOUND = (
 KNOWN = select(trial.c.reuse_key).where(trial.c.reuse_key.in_(bindparam("keys", expanding=True))).distinct()
 # Samples are large, and are looked up where they are.
 FIGURES = tuple(name for name in TIMING_FIELDS if name not in ("samples", "conditions"))
-SHARED = ("state", "failed_gate", "objective", "device_id", "build_id")
+# What a trial of another search has of the outcome that it took over.
+HANDED_ON = ("state", "failed_gate", "objective", "device_id", "build_id")
 
 
 def known(connection: Connection, keys: Sequence[str]) -> frozenset[str]:
@@ -64,7 +65,7 @@ def take(connection: Connection, trial_id: int, origin: int, reason: str) -> int
     row = connection.execute(query).one_or_none()
     if row is None:
         return None
-    shared = {name: getattr(row, name) for name in SHARED}
+    shared = {name: getattr(row, name) for name in HANDED_ON}
     whose = {"same_binary_as": origin, "reused_from": origin, "own_binary": False}
     update_row(connection, trial, trial_id, {**shared, **whose, "reason": reason, "finished": now()})
     links = select(literal(trial_id), trial_build.c.position, trial_build.c.build_id)
