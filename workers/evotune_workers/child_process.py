@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
+from . import time_limits
 from .device import import_path
 from .messages import Answer, Broke, Refused, Reply, Request, Start
 
@@ -92,7 +93,7 @@ class ChildProcess:
     def _answer(self, time_limit: float) -> Any:
         try:
             if not self._connection.poll(time_limit):
-                raise ChildTimeout(f"no answer within {time_limit:.0f} s")
+                raise ChildTimeout(f"{time_limits.ANSWER} {time_limit:.0f} s")
             reply: Reply = self._connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
             raise ChildDied(self._how_it_died()) from None

@@ -10,6 +10,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+from .. import time_limits
 from ..device import cpu_device
 from .attempt import Attempt, make_build
 from .build import Build, BuildRequest, Resources, ToolchainError, build_key, macro_flags
@@ -94,7 +95,7 @@ def _run(request: BuildRequest, flags: tuple[str, ...], folder: Path) -> Attempt
 
 def _failure(returncode: int | None, log: str) -> str | None:
     if returncode is None:
-        return f"a build must end within {TIME_LIMIT_SECONDS:.0f} s, killed"
+        return f"{time_limits.BUILD} {TIME_LIMIT_SECONDS:.0f} s, killed"
     if returncode == 0:
         return None
     first = next((line for line in log.splitlines() if "error" in line), f"compiler exit code {returncode}")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from .. import time_limits
 from ..targets import capability
 from .attempt import Attempt, make_build
 from .build import Build, BuildRequest, Resources, build_key, macro_flags
@@ -76,7 +77,7 @@ def _run(
 
 def _failure(ran: Ran, log: str, toolkit: Toolkit, target: str) -> str | None:
     if ran.returncode is None:
-        return f"a build must end within {TIME_LIMIT_SECONDS:.0f} s, killed"
+        return f"{time_limits.BUILD} {TIME_LIMIT_SECONDS:.0f} s, killed"
     if ran.returncode == 0:
         return None
     # A compiler that cannot build anything is no configuration's fault.
