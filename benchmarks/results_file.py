@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,5 +29,14 @@ def conditions(device: Device) -> dict[str, Any]:
         "versions": versions(),
         "git": git_facts(Path(__file__).parent),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python", *_without_out(sys.argv)]),
     }
+
+
+def _without_out(arguments: Sequence[str]) -> list[str]:
+    """Where results were written decides nothing, and may be a place of one machine."""
+    return [
+        each
+        for before, each in pairwise(["", *arguments])
+        if before != "--out" and each != "--out" and not each.startswith("--out=")
+    ]
