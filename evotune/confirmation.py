@@ -81,7 +81,7 @@ class Confirmation:
         """Whether the next best need not be tried: one was confirmed, or the machine was too busy to say."""
         variant = self.plan.space.variant
         jobs = [
-            BuildJob(trial.number, trial.configuration, variant, self.plan.target, self.plan.workloads)
+            BuildJob(trial.id, trial.configuration, variant, self.plan.target, self.plan.workloads)
             for trial in finalists
         ]
         candidates = self._built(jobs)

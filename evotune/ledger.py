@@ -17,7 +17,7 @@ from evotune_db import Database, DatabaseError
 from evotune_db.errors import ConnectionLost
 from evotune_db.lease import LeaseLost
 from evotune_db.progress import FINISHED
-from evotune_db.records import NewTrial, OutcomeRecord, StoredTrial, TimingRecord
+from evotune_db.records import LeaderboardFilter, NewTrial, OutcomeRecord, StoredTrial, TimingRecord
 from evotune_workers.device import Device
 from evotune_workers.diagnosis.finding import Diagnosis
 from evotune_workers.jobs import Candidate, Measurement
@@ -183,6 +183,10 @@ class Ledger:
         trial, *_ = self._recorded[candidate.number]
         self._database.record_diagnosis(trial, diagnosis_records(diagnosis))
 
+    def trial(self, number: int) -> int:
+        """The id of a trial, by its number in the search."""
+        return self._trials[number]
+
     def canary(self, number: int, verdict: Verdict, measurement: Measurement | None) -> int:
         """Books what a worker's canary says of it, by its own measurement or by another's; returns the row's id."""
         record = canary_record(self._trials[number], verdict, measurement)
@@ -215,7 +219,29 @@ class Ledger:
             proposal = Proposal(trial.number, dict(trial.configuration), seconds=0.0)
             self._open[trial.number] = Entry(trial.id, proposal)
             unfinished.append(proposal)
+        self._restore_best(trials)
         return unfinished
+
+    def _restore_best(self, trials: Sequence[StoredTrial]) -> None:
+        """What new trials have to beat."""
+        complete = [trial for trial in trials if trial.objective and not trial.censored]
+        best = min(complete, key=lambda trial: trial.objective or 0.0, default=None)
+        if best is None or best.objective is None:
+            return
+        measured_as = best.id if best.reused_from is None else best.reused_from
+        entries = self._database.leaderboard(LeaderboardFilter(trial=measured_as))
+        if entries:
+            first, single, speedup = entries[0], len(entries) == 1, 1 / best.objective
+            self._best = BestSoFar(
+                trial=best.id,
+                speedup=speedup,
+                low=first.speedup_low if single else speedup,
+                high=first.speedup_high if single else speedup,
+                baseline=first.baseline,
+                median_us=first.median_us,
+                baseline_us=first.baseline_us,
+                configuration=best.configuration,
+            )
 
     def _offered(self, number: int, outcome: OutcomeRecord, device: Device | None) -> OutcomeRecord:
         """With the key by which other searches find it."""

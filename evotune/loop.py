@@ -164,9 +164,9 @@ class ClusterWork:
         given = self._pipeline.dispatch(self._ledger.incumbents)
         self._ledger.measuring([candidate for _, candidate in given])
         for worker, candidate in given:
-            self._reporter.worker(worker.name, f"measuring trial {candidate.number}")
+            self._reporter.worker(worker.name, f"measuring trial {self._ledger.trial(candidate.number)}")
         for worker, candidate in self._pipeline.dispatch_diagnoses():
-            self._reporter.worker(worker.name, f"diagnosing trial {candidate.number}")
+            self._reporter.worker(worker.name, f"diagnosing trial {self._ledger.trial(candidate.number)}")
 
     def _handle(self, event: Event) -> None:
         match event:

@@ -10,11 +10,12 @@ from evotune.errors import UserError
 from evotune.locate import kernel_folder
 from evotune.request import RECORDED
 from evotune.suggestions import did_you_mean
+from evotune_db.records import LeaderboardFilter
 
 if TYPE_CHECKING:
     from evotune.export import Served
     from evotune_db import Database
-    from evotune_db.records import LeaderboardEntry, LeaderboardFilter, SearchSummary, TrialDetails
+    from evotune_db.records import LeaderboardEntry, SearchSummary, TrialDetails
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,10 @@ def select_served(database: Database, wanted: LeaderboardFilter) -> Served:
     from evotune.export import Served
 
     chosen = select(database, wanted)
-    return Served(chosen.entry, chosen.details, chosen.folder, best=chosen.entry)
+    entry = chosen.entry
+    alike = LeaderboardFilter(entry.kernel, entry.target, entry.device, entry.workload)
+    best = max(database.leaderboard(alike), key=lambda each: each.speedup)
+    return Served(entry, chosen.details, chosen.folder, best)
 
 
 def select_portfolio(database: Database, wanted: LeaderboardFilter, within: float) -> list[Served]:

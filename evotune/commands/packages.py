@@ -14,6 +14,7 @@ from evotune.commands.given import given
 from evotune.errors import UserError
 
 if TYPE_CHECKING:
+    from evotune.export import Served
     from evotune_db.records import LeaderboardFilter
 
 # Settings of a package.
@@ -104,12 +105,26 @@ def _export_package(
     from evotune.selection import select_portfolio, select_served
     from evotune_db import Database
 
+    if within is not None and wanted.trial is not None:
+        raise UserError(f"--within chooses the trials itself, got --trial {wanted.trial} too; leave one of them out")
     with Database.open(database_url.existing(db)) as database:
         served = [select_served(database, wanted)] if within is None else select_portfolio(database, wanted, within)
     export_package(served, out, architectures)
-    trials = sorted({each.entry.trial for each in served if not each.by_sdpa})
-    numbers = f"trial{'s' if len(trials) > 1 else ''} {', '.join(map(str, trials))}"
-    typer.echo(f"{numbers} exported to {out}; check and time it: evotune verify {shlex.quote(str(out))}")
+    for each in served:
+        typer.echo(f"{each.entry.workload}: {_serves(each)}")
+    typer.echo(f"exported to {out}; check and time it: evotune verify {shlex.quote(str(out))}")
+
+
+def _serves(served: Served) -> str:
+    from evotune.terminal import speedup
+    from evotune.views import proof
+
+    if served.by_sdpa:
+        return "SDPA, which was faster than every trial"
+    entry = served.entry
+    behind = f", {served.loss:.1%} behind trial {served.best.trial}" if served.loss > 0 else ""
+    ratio = speedup(entry.speedup, entry.speedup_low, entry.speedup_high)
+    return f"trial {entry.trial}, {ratio} over {entry.baseline}, {proof(entry)}{behind}"
 
 
 def _refuse_beside_t4(context: typer.Context) -> None:

@@ -79,12 +79,19 @@ def test_the_command_makes_it_from_what_is_on_record(
             for build, speedup in zip(made, pair, strict=True):
                 build.at(workload).claiming(speedup).record(database)
     assert run(["export", "--within", "3%", "--out", "out"]) == 0
-    assert "exported to out; check and time it: evotune verify out" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "exported to out; check and time it: evotune verify out" in told
+    assert "\nragged: SDPA, which was faster than every trial\n" in told and "mission: trial " in told
     rows = json.loads((tmp_path / "out/attention_fwd/manifest.json").read_text())["workloads"]
     found = {row["workload"]["name"]: (row["kernel"], round(row["loss"], 3)) for row in rows}
     assert found == {"mission": ("k1", 0.007), "causal": ("k1", 0.0), "ragged": (None, 0.0)}
     assert run(["export", "--within", "300", "--out", "other"]) == 2
     assert "must be from 0% to below 100%, got 300" in capsys.readouterr().err
+    assert run(["export", "--within", "3%", "--trial", "2", "--out", "other"]) == 2
+    assert "--within chooses the trials itself, got --trial 2 too" in capsys.readouterr().err
+    assert run(["export", "--trial", "2", "--workload", "mission", "--out", "second"]) == 0
+    assert "mission: trial 2, 1.49x " in (told := capsys.readouterr().out)
+    assert "0.7% behind trial 1\n" in told, "also of the one that was named"
 
 
 def test_trials_of_two_versions_of_the_kernel_are_refused(package: Path, tmp_path: Path) -> None:

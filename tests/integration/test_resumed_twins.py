@@ -16,7 +16,7 @@ from evotune.terminal import console
 from evotune_db import Database, DatabaseError
 from evotune_db.records import StoredTrial
 from evotune_workers.device import cpu_device
-from tests.db_examples import SEARCH, failed
+from tests.db_examples import SEARCH, failed, passed, record, timing
 
 from .conftest import SAXPY, Bench
 
@@ -54,6 +54,19 @@ def test_a_binary_that_was_recorded_before_a_resume_is_shared_after_it(bench: Be
         twin = database.load_search(search).trials[1]
         assert database.trial(twin.id).same_binary_as == database.load_search(search).trials[0].id
         assert (twin.state, twin.reason) == ("built", "same binary as trial 1: threads changed nothing")
+
+
+def test_what_a_resumed_search_calls_its_best_beats_what_it_had_before(tmp_path: Path) -> None:
+    with Database.open(str(tmp_path / "evotune.db")) as database:
+        search = database.start_search(SEARCH)
+        record(database, search, 0, replace(passed(timing(1.5)), objective=1 / 1.5))
+        fastest = record(database, search, 1, replace(passed(timing(1.9)), objective=1 / 1.9))
+        record(database, search, 2, replace(passed(timing(3.0, censored=True)), objective=1 / 3))
+        resumed = ledger(database, search)
+        resumed.restore(database.load_search(search).trials)
+        assert resumed._best is not None
+        assert (resumed._best.trial, resumed._best.baseline_us) == (fastest, timing(1.9).baseline_us)
+        assert resumed._best.speedup == pytest.approx(1.9)
 
 
 def test_an_outcome_that_is_refused_costs_no_other_its_place(bench: Bench, tmp_path: Path) -> None:
