@@ -53,6 +53,10 @@ class SearchRequest:
     reuse: bool = True
 
 
+# The sampler of a search that others ran: there is no space of it here, and nothing to go on with.
+IMPORTED = "imported"
+
+
 @dataclass(frozen=True)
 class Failure:
     """A trial that a gate ended, and why."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evotune.errors import UserError
 from evotune.plan import Plan, make_plan
-from evotune.request import SearchRequest
+from evotune.request import IMPORTED, SearchRequest
 from evotune_db.records import StoredSearch
 
 
@@ -14,6 +14,8 @@ def resumed_plan(stored: StoredSearch, request: SearchRequest) -> Plan:
     Raises UserError when the kernel or the space has changed since: its trials could not be compared.
     """
     record = stored.record
+    if record.sampler == IMPORTED:
+        raise UserError(f"a search must have run here to be gone on with, search {stored.id} was imported")
     kernel = request.kernel or str(record.options["kernel"])
     plan = make_plan(
         SearchRequest(

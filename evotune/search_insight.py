@@ -13,8 +13,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from evotune.errors import UserError
 from evotune.replay.recording import parameters_of
-from evotune.request import RECORDED
+from evotune.request import IMPORTED, RECORDED
 from evotune.samplers.history import FAILED, History, Told
 from evotune.samplers.insight import Effect, Insight
 from evotune.samplers.settings import Settings
@@ -108,7 +109,11 @@ def search_insight(stored: StoredSearch) -> SearchInsight:
 
 
 def parameters_in(record: SearchRecord) -> tuple[Parameter, ...]:
-    """The parameters of the space that a search recorded."""
+    """The parameters of the space that a search recorded; UserError for one that was imported, without a space."""
+    if record.sampler == IMPORTED:
+        raise UserError(
+            "a search must have run here to be shown, this one was imported; `evotune show TRIAL` shows one"
+        )
     if record.target == RECORDED:
         return parameters_of(record.space.text)
     return parse_space(record.space.text, record.space.name).parameters

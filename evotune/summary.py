@@ -98,6 +98,10 @@ def _commands(result: SearchResult) -> list[str]:
     if result.best is not None:
         out = f"{result.best.kernel}-{result.best.trial}"
         commands.append(f"see it:     evotune show {result.best.trial}{db}")
+        if not result.best.confirmed:
+            commands.append(
+                f"confirm it: evotune search --resume {result.search_id}{db}, on a machine that is left alone"
+            )
         commands.append(f"export it:  evotune export --trial {result.best.trial} --out {out}{db}")
     commands.append(f"see others: evotune leaderboard --search {result.search_id}{db}")
     return commands

@@ -12,13 +12,13 @@ from evotune.errors import UserError
 from evotune.replay.reading import read_text
 from evotune.replay.recording import RecordingError
 from evotune.replay.t4 import T4Result, read_results
+from evotune.request import IMPORTED
 from evotune.space import configuration_key
 from evotune_db import Database
 from evotune_db.records import GateRecord, KernelRecord, OutcomeRecord, SearchRecord, SpaceRecord
 
 from .invalidity import CORRECT, GATES
 
-SAMPLER = "imported"
 IMPORTED_GATE = "imported"
 
 
@@ -74,7 +74,7 @@ def _record(text: str, path: Path, results: int, kernel: str, target: str, workl
         space=SpaceRecord(path.name, digest, "", results),
         target=target,
         workloads=(workload,),
-        sampler=SAMPLER,
+        sampler=IMPORTED,
         seed=0,
         budget=results,
         options={"kernel": kernel, "space": None, "imported_from": str(path.resolve()), "sha256": digest},

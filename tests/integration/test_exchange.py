@@ -120,6 +120,10 @@ def test_imported_results_are_told_and_never_enter_the_leaderboard(
         assert stored.record.sampler == "imported" and stored.trials[2].failed_gate == "launch"
         assert record.leaderboard(LeaderboardFilter(workload="theirs")) == []
     assert run(["show", str(stored.trials[0].id)]) == 0
+    assert run(["show", "--search", "2"]) == 2
+    assert "a search must have run here to be shown, this one was imported" in capsys.readouterr().err
+    assert run(["search", "--resume", "2"]) == 2
+    assert "a search must have run here to be gone on with, search 2 was imported" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
