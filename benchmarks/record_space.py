@@ -28,9 +28,9 @@ from benchmarks.recorder.pipeline import build_and_measure
 from benchmarks.recorder.quick import QuickMeasurer
 from benchmarks.recorder.rows import Row, RowFile, RowsError
 from benchmarks.recorder.tables import csv_gz, summary
+from evotune.best import NARROW
 from evotune.errors import UserError
 from evotune.facts import git_facts, versions
-from evotune.ledger import NARROW
 from evotune.outcomes import refused_build
 from evotune.plan import Plan, make_plan
 from evotune.preflight import check_this_machine

@@ -6,9 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from evotune.best import Best
 from evotune.build_only import built_outcome
 from evotune.outcomes import build_records, diagnosis_records, measured, refused_build
-from evotune.progress import BestSoFar, Reporter, TrialLine
+from evotune.progress import Reporter, TrialLine
 from evotune.readings import Verdict, canary_record
 from evotune.reuse import Reuse, is_enough, lasts
 from evotune.space import configuration_key
@@ -17,14 +18,12 @@ from evotune_db import Database, DatabaseError
 from evotune_db.errors import ConnectionLost
 from evotune_db.lease import LeaseLost
 from evotune_db.progress import FINISHED
-from evotune_db.records import LeaderboardFilter, NewTrial, OutcomeRecord, StoredTrial, TimingRecord
+from evotune_db.records import NewTrial, OutcomeRecord, StoredTrial
 from evotune_workers.device import Device
 from evotune_workers.diagnosis.finding import Diagnosis
 from evotune_workers.jobs import Candidate, Measurement
 from evotune_workers.kernel import Configuration
 
-# Width of an interval relative to its median.
-NARROW = 0.05
 # A GPU has one more job waiting while it measures, which takes longer than this.
 PROPOSING_SECONDS = 0.05
 
@@ -88,8 +87,7 @@ class Ledger:
         self._owners: dict[Binary, int] = {}
         self._waiting: dict[int, tuple[int, Candidate]] = {}
         self._recorded: dict[int, tuple[int, Configuration, OutcomeRecord, bool]] = {}
-        self._best: BestSoFar | None = None
-        self.incumbents: dict[str, float] = {}
+        self.best = Best(reporter)
         self.told = 0
 
     def propose(self, most: int) -> list[Proposal]:
@@ -128,7 +126,7 @@ class Ledger:
 
     def _takes_over(self, proposal: Proposal, keys: Sequence[str]) -> bool:
         found = self._database.reusable(keys)
-        if found is None or not is_enough(found, self.incumbents):
+        if found is None or not is_enough(found, self.best.incumbents):
             return False
         entry = self._open[proposal.number]
         told = f"measured as trial {found.trial}"
@@ -219,29 +217,8 @@ class Ledger:
             proposal = Proposal(trial.number, dict(trial.configuration), seconds=0.0)
             self._open[trial.number] = Entry(trial.id, proposal)
             unfinished.append(proposal)
-        self._restore_best(trials)
+        self.best.restore(trials, self._database)
         return unfinished
-
-    def _restore_best(self, trials: Sequence[StoredTrial]) -> None:
-        """What new trials have to beat."""
-        complete = [trial for trial in trials if trial.objective and not trial.censored]
-        best = min(complete, key=lambda trial: trial.objective or 0.0, default=None)
-        if best is None or best.objective is None:
-            return
-        measured_as = best.id if best.reused_from is None else best.reused_from
-        entries = self._database.leaderboard(LeaderboardFilter(trial=measured_as))
-        if entries:
-            first, single, speedup = entries[0], len(entries) == 1, 1 / best.objective
-            self._best = BestSoFar(
-                trial=best.id,
-                speedup=speedup,
-                low=first.speedup_low if single else speedup,
-                high=first.speedup_high if single else speedup,
-                baseline=first.baseline,
-                median_us=first.median_us,
-                baseline_us=first.baseline_us,
-                configuration=best.configuration,
-            )
 
     def _offered(self, number: int, outcome: OutcomeRecord, device: Device | None) -> OutcomeRecord:
         """With the key by which other searches find it."""
@@ -293,7 +270,8 @@ class Ledger:
         number = entry.proposal.number
         self._untold[number] = Value(outcome.objective, censored)
         self._recorded[number] = (measured_as, entry.proposal.configuration, outcome, censored)
-        self._note_best(entry, outcome, censored)
+        objective = None if censored else outcome.objective
+        self.best.meet(entry.trial, entry.proposal.configuration, objective, outcome.timings)
         self.lines[number] = self._line(entry, outcome, censored)
         self._reporter.trial_finished(self.lines[number])
 
@@ -308,29 +286,6 @@ class Ledger:
             same = f"same binary as trial {trial}: {', '.join(idle)} changed nothing"
             self._reporter.note(f"trial {self._open[number].trial}: {same}")
             self._record(number, _shared(candidate, trial, outcome, same), censored)
-
-    def _note_best(self, entry: Entry, outcome: OutcomeRecord, censored: bool) -> None:
-        cold = [timing for timing in outcome.timings if timing.mode == "cold"]
-        if outcome.objective is None or not cold or censored:
-            return
-        speedup = 1 / outcome.objective
-        if self._best is not None and speedup <= self._best.speedup:
-            return
-        first = cold[0]
-        single = len(cold) == 1
-        self._best = BestSoFar(
-            trial=entry.trial,
-            speedup=speedup,
-            low=first.speedup_low if single else speedup,
-            high=first.speedup_high if single else speedup,
-            baseline=first.baseline,
-            median_us=first.median_us,
-            baseline_us=first.baseline_us,
-            configuration=entry.proposal.configuration,
-        )
-        # With several workloads what counts is their mean: being slow at one of them stops nobody.
-        self.incumbents = {first.workload: first.speedup_low} if single and _is_narrow(first) else {}
-        self._reporter.best(self._best)
 
     def _line(self, entry: Entry, outcome: OutcomeRecord, censored: bool) -> TrialLine:
         return TrialLine(
@@ -349,11 +304,6 @@ def _binary(candidate: Candidate) -> Binary:
     """Of the distinct builds, as they are recorded."""
     builds = {built.build.key: built.build for built in candidate.builds}
     return tuple(build.binary_hash for build in builds.values())
-
-
-def _is_narrow(timing: TimingRecord) -> bool:
-    """Whether a best is known well enough to stop others early."""
-    return timing.speedup_high - timing.speedup_low <= NARROW * timing.speedup
 
 
 def _shared(candidate: Candidate, trial: int, outcome: OutcomeRecord, same: str) -> OutcomeRecord:

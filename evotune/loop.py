@@ -161,7 +161,7 @@ class ClusterWork:
         # Between its proposal and its turn another search may have measured it.
         while taken := self._ledger.measured_elsewhere(self._pipeline.upcoming):
             self._pipeline.withdraw(taken)
-        given = self._pipeline.dispatch(self._ledger.incumbents)
+        given = self._pipeline.dispatch(self._ledger.best.incumbents)
         self._ledger.measuring([candidate for _, candidate in given])
         for worker, candidate in given:
             self._reporter.worker(worker.name, f"measuring trial {self._ledger.trial(candidate.number)}")

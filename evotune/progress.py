@@ -41,6 +41,9 @@ class Reporter(Protocol):
     def best(self, best: Best) -> None:
         """A trial is faster than all before it; told before its own `trial_finished` or after."""
 
+    def best_before(self, best: Best) -> None:
+        """The best of the trials that the search goes on from."""
+
     def note(self, text: str) -> None:
         """Something to know, in one line."""
 
@@ -88,6 +91,11 @@ class PlainReporter:
         """See Reporter."""
         self._best = best
         self.note(f"new best: {_long(best)}; {assignments(best.configuration)}")
+
+    def best_before(self, best: Best) -> None:
+        """See Reporter."""
+        self._best = best
+        self.note(f"best so far: {_long(best)}; {assignments(best.configuration)}")
 
     def note(self, text: str) -> None:
         """See Reporter."""
@@ -138,6 +146,8 @@ class LiveReporter:
         """See Reporter."""
         self._best = best
         self._redraw()
+
+    best_before = best
 
     def note(self, text: str) -> None:
         """Stays above the display."""

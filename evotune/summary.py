@@ -44,7 +44,7 @@ def as_text(result: SearchResult, request: SearchRequest) -> str:
     elif result.builds is not None:
         lines = [_outcome(result), *build_summary.table(result.builds), "", *build_summary.commands(result)]
     else:
-        lines = [_outcome(result), *_failures(result), *_winner(result.best), "", *_commands(result)]
+        lines = [_outcome(result), *_failures(result), *_winner(result.best), "", *_commands(result, request)]
     if result.state == "interrupted":
         lines.append(f"go on:      {resume_command(result.search_id, request)}")
     return "\n".join(lines)
@@ -92,16 +92,15 @@ def _winner(best: LeaderboardEntry | None) -> list[str]:
     ]
 
 
-def _commands(result: SearchResult) -> list[str]:
+def _commands(result: SearchResult, request: SearchRequest) -> list[str]:
     db = database_url.option(result.db)
     commands = []
     if result.best is not None:
         out = f"{result.best.kernel}-{result.best.trial}"
         commands.append(f"see it:     evotune show {result.best.trial}{db}")
         if not result.best.confirmed:
-            commands.append(
-                f"confirm it: evotune search --resume {result.search_id}{db}, on a machine that is left alone"
-            )
+            # A search that has all its trials confirms its best once more.
+            commands.append(f"confirm it: {resume_command(result.search_id, request)}")
         commands.append(f"export it:  evotune export --trial {result.best.trial} --out {out}{db}")
     commands.append(f"see others: evotune leaderboard --search {result.search_id}{db}")
     return commands

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +19,7 @@ from evotune import database_url, errors
 from evotune.cli import run
 from evotune.progress import Reporter
 from evotune.request import Failure, SearchRequest, SearchResult
+from evotune.summary import as_text
 from evotune_db import Database
 from evotune_db.records import (
     BuildRecord,
@@ -381,6 +383,13 @@ def test_a_search_ends_with_its_winner_and_the_commands_that_follow(capsys: pyte
     assert "2.00x [1.90, 2.10] over sdpa: 2.00 ms against 4.00 ms, confirmed" in output
     assert "evotune show 17 --db 'my runs.db'" in output
     assert "evotune export --trial 17 --out attention_fwd-17 --db 'my runs.db'" in output
+
+
+def test_a_winner_that_was_not_confirmed_comes_with_the_command_that_confirms_it() -> None:
+    request = SearchRequest("./evotune.db", kernel="./mine")
+    found = result(request, "finished", replace(BEST, confirmed=False))
+    assert "\nconfirm it: evotune search ./mine --resume 3\n" in as_text(found, request)
+    assert "confirm it" not in as_text(result(request, "finished", BEST), request)
 
 
 @pytest.mark.usefixtures("searched")

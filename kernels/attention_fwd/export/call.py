@@ -60,10 +60,7 @@ class Call:
     @property
     def out_strides(self) -> Sizes:
         """Of the output: dense, and with heads inside of rows where q has them so."""
-        _, heads, queries, head_dim = self.shape
-        if self.heads_inside:
-            return queries * heads * head_dim, head_dim, heads * head_dim, 1
-        return dense(self.shape)
+        return _out_strides(self.shape, self.heads_inside)
 
     def packed(self) -> Call:
         """What it is for the results of the function `packed`."""
@@ -105,6 +102,13 @@ def heads_inside(q: torch.Tensor) -> bool:
     return q.stride(1) < q.stride(2)
 
 
+def new_output(q: torch.Tensor) -> torch.Tensor:
+    """What the function promises to return for q, of any content; q may be symbolic."""
+    batch, heads, queries, head_dim = q.shape
+    shape = batch, heads, queries, head_dim
+    return torch.empty_strided(shape, _out_strides(shape, heads_inside(q)), dtype=q.dtype, device=q.device)
+
+
 def laid_out(out: torch.Tensor, inside: bool) -> torch.Tensor:
     """The output with the strides that the function promises; a copy where it has others."""
     return out.transpose(1, 2).contiguous().transpose(1, 2) if inside else out.contiguous()
@@ -129,6 +133,11 @@ def dense(sizes: Sizes) -> Sizes:
     """The strides of a contiguous tensor."""
     _, second, third, last = sizes
     return second * third * last, third * last, last, 1
+
+
+def _out_strides(shape: Sizes, inside: bool) -> Sizes:
+    _, heads, queries, head_dim = shape
+    return (queries * heads * head_dim, head_dim, heads * head_dim, 1) if inside else dense(shape)
 
 
 def _strides(tensor: torch.Tensor) -> Sizes:

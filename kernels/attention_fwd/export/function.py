@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # in the kernel's folder, where a package's launching.py is c
     from . import cpu as launching
 else:
     from . import launching
-from .call import Call, call_of, heads_inside, laid_out
+from .call import Call, call_of, heads_inside, laid_out, new_output
 from .dispatch import choose, supported
 
 FOLDER = Path(__file__).resolve().parent
@@ -148,7 +148,7 @@ def _plan(
     _check(q, k, v, scale)
     inside = heads_inside(q)
     if q.numel() == 0:
-        return lambda q, k, v: _new_output(q)
+        return lambda q, k, v: new_output(q)
     if scale is not None and scale <= 0:
         negated, above_zero = _above_zero(q, scale)
         run = _plan(negated, k, v, is_causal, above_zero, kernel)
@@ -171,13 +171,6 @@ def _above_zero(q: torch.Tensor, scale: float | None) -> tuple[torch.Tensor, flo
 def _call(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> Call:
     factor = 1.0 / math.sqrt(q.shape[3]) if scale is None else float(scale)
     return call_of(q, k, v, factor, bool(is_causal))
-
-
-def _new_output(q: torch.Tensor) -> torch.Tensor:
-    batch, heads, queries, head_dim = q.shape
-    if heads_inside(q):
-        return torch.empty((batch, queries, heads, head_dim), dtype=q.dtype, device=q.device).transpose(1, 2)
-    return torch.empty(q.shape, dtype=q.dtype, device=q.device)
 
 
 def _sdpa(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> torch.Tensor:
@@ -255,4 +248,4 @@ _operator = torch.library.custom_op(
 def _(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool = False, scale: float | None = None
 ) -> torch.Tensor:
-    return _new_output(q)
+    return new_output(q)
