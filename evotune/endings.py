@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from ray.exceptions import RayError, RayTaskError
 
 from evotune.errors import UserError, last_line, user_line
-from evotune.interrupt import Interrupt
 from evotune.loop import SearchLoop
 from evotune.request import SearchRequest
 from evotune.rounds import Rounds
@@ -40,12 +39,9 @@ def resumable(search_id: int, request: SearchRequest) -> Iterator[None]:
 
 
 def run_to_end(
-    loop: SearchLoop | Rounds, stored: StoredSearch | None, database: Database, search_id: int, interrupt: Interrupt
+    loop: SearchLoop | Rounds, stored: StoredSearch | None, database: Database, search_id: int
 ) -> SearchState:
-    """Runs the loop, after the trials of a stored search, and records how it ended, whatever ended it.
-
-    A signal to the whole group of processes, as batch systems and `timeout` send it, ends Ray as well: an interrupt.
-    """
+    """Runs the loop, after the trials of a stored search, and records how it ended, whatever ended it."""
     state: SearchState = "interrupted"
     try:
         state = loop.run(stored.trials if stored else ())
@@ -57,10 +53,8 @@ def run_to_end(
     except ChildBroke as error:
         database.finish_search(search_id, state)
         raise UserError(f"the kernel's Python raised while a trial was checked: {last_line(error)}") from error
-    except BaseException as error:
+    except BaseException:
         database.finish_search(search_id, state)
-        if interrupt.pressed and isinstance(error, (ClusterError, RayError)):
-            return state
         raise
     database.finish_search(search_id, state)
     return state

@@ -81,7 +81,7 @@ def _search(
             with resumable(search_id, request):
                 first = [each.configuration for each in precedents]
                 rounds = Rounds(plan, cluster, roster, valid, first, database, search_id, reporter, interrupt)
-                state = run_to_end(rounds, stored, database, search_id, interrupt)
+                state = run_to_end(rounds, stored, database, search_id)
                 if roster is not None and not interrupt.pressed:
                     finals = Finals(plan, cluster, roster, database, reporter, interrupt)
                     finals.run(search_id, alone=request.ray_address is None)

@@ -94,4 +94,4 @@ def _run(
     with Interrupt(time_limit) as interrupt:
         # One trial at a time, each proposed when the one before it has been told: as benchmarks/replay.py counts.
         loop = SearchLoop(work, ledger, interrupt, budget=plan.budget, batch=1, ahead=0)
-        return run_to_end(loop, stored, database, search_id, interrupt)
+        return run_to_end(loop, stored, database, search_id)
