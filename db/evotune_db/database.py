@@ -227,7 +227,7 @@ class Database:
 
     def load_search(self, search_id: int) -> StoredSearch:
         """A search with its trials in the order of their numbers."""
-        return self._read(queries.load_search, search_id)
+        return self._read(queries.load_search, search_id, this_process())
 
     def measured_on(self, search_id: int) -> DeviceRecord | None:
         """The device of a search's first trial with one; all are of one model. None where nothing was measured yet."""
@@ -243,7 +243,7 @@ class Database:
 
     def searches(self) -> list[SearchSummary]:
         """All searches, the oldest first."""
-        return self._read(queries.searches)
+        return self._read(queries.searches, this_process())
 
     def trial(self, trial_id: int) -> TrialDetails:
         """Everything recorded of one trial."""

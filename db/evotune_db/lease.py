@@ -89,18 +89,35 @@ def release(connection: Connection, held: Lease) -> None:
     connection.execute(delete(lease).where(_row(held)))
 
 
+def run_now(connection: Connection, asking: Holder) -> frozenset[int]:
+    """The searches that a process runs, as far as can be known: its end on another machine shows by its silence."""
+    moment = _now(connection)
+    return frozenset(row.search_id for row in connection.execute(select(lease)) if not _is_free(row, asking, moment))
+
+
 def _require_free(row: Row[*tuple[object, ...]], asking: Holder, moment: datetime) -> None:
-    holder = Holder(row.host, row.process, row.machine, row.born)
-    gone = holder.gone(asking)
+    if _is_free(row, asking, moment):
+        return
     rule = f"a search is run by one process at a time, search {row.search_id} is run by process {row.process}"
-    if gone is False:
+    if _gone(row, asking) is False:
         raise LeaseHeld(f"{rule} on this machine; wait for it or end it, and try again")
-    silent = (moment - row.renewed).total_seconds()
-    if gone is None and silent < LEASE_SECONDS:
-        raise LeaseHeld(
-            f"{rule} on {row.host}, last heard of {max(0.0, silent):.0f} s ago; wait for it or end it: "
-            f"after {LEASE_SECONDS:.0f} s without a word it may be gone on with"
-        )
+    raise LeaseHeld(
+        f"{rule} on {row.host}, last heard of {max(0.0, _silence(row, moment)):.0f} s ago; wait for it or end it: "
+        f"after {LEASE_SECONDS:.0f} s without a word it may be gone on with"
+    )
+
+
+def _is_free(row: Row[*tuple[object, ...]], asking: Holder, moment: datetime) -> bool:
+    gone = _gone(row, asking)
+    return _silence(row, moment) >= LEASE_SECONDS if gone is None else gone
+
+
+def _gone(row: Row[*tuple[object, ...]], asking: Holder) -> bool | None:
+    return Holder(row.host, row.process, row.machine, row.born).gone(asking)
+
+
+def _silence(row: Row[*tuple[object, ...]], moment: datetime) -> float:
+    return float((moment - row.renewed).total_seconds())
 
 
 def _require_held(rows: int, held: Lease) -> None:

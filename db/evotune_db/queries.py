@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import Connection, Select, Subquery, and_, exists, func, select, union_all
+from sqlalchemy import Connection, Row, Select, Subquery, and_, exists, func, select, union_all
 
 from evotune_db.doubts import suspects_of
 from evotune_db.findings_of import certifications_of, diagnoses_of, profiles_of
+from evotune_db.holder import Holder
+from evotune_db.lease import run_now
 from evotune_db.progress import FINISHED
 from evotune_db.ranking import ranked
 from evotune_db.records import (
@@ -16,7 +20,9 @@ from evotune_db.records import (
     LeaderboardFilter,
     OutcomeRecord,
     OwnBinary,
+    SearchState,
     SearchSummary,
+    ShownState,
     StoredSearch,
     TrialDetails,
 )
@@ -47,11 +53,12 @@ SEARCH = select(search, space.c.text).join(
 )
 
 
-def load_search(connection: Connection, search_id: int) -> StoredSearch:
+def load_search(connection: Connection, search_id: int, asking: Holder) -> StoredSearch:
     """A search with its trials in the order of their numbers."""
     row = only(connection, SEARCH.where(search.c.id == search_id), "search", search_id)
     trials = connection.execute(STORED_TRIAL.where(trial.c.search_id == search_id).order_by(trial.c.number))
-    return StoredSearch(row.id, search_record(row), row.state, tuple(map(stored_trial, trials)))
+    state = _state(row, run_now(connection, asking))
+    return StoredSearch(row.id, search_record(row), state, tuple(map(stored_trial, trials)))
 
 
 def measured_on(connection: Connection, search_id: int) -> DeviceRecord | None:
@@ -88,8 +95,8 @@ def own_binaries(connection: Connection, search_id: int) -> tuple[OwnBinary, ...
     )
 
 
-def searches(connection: Connection) -> list[SearchSummary]:
-    """All searches, the oldest first, in one query."""
+def searches(connection: Connection, asking: Holder) -> list[SearchSummary]:
+    """All searches, the oldest first."""
     state = trial.c.state
     counts = (
         select(
@@ -119,8 +126,8 @@ def searches(connection: Connection) -> list[SearchSummary]:
         .join(best, and_(search.c.id == best.c.search_id, best.c.place == 1), isouter=True)
         .order_by(search.c.id)
     )
-    rows = (row._mapping for row in connection.execute(query))
-    return [SearchSummary(**{**row, "workloads": tuple(row["workloads"])}) for row in rows]
+    alive = run_now(connection, asking)
+    return [_summary(row, alive) for row in connection.execute(query)]
 
 
 def trial_details(connection: Connection, trial_id: int) -> TrialDetails:
@@ -160,6 +167,16 @@ def builds(connection: Connection, search_id: int) -> dict[int, tuple[BuildRecor
     for row in connection.execute(query):
         found[row.trial_id].append(build_record(row))
     return {trial_id: tuple(records) for trial_id, records in found.items()}
+
+
+def _summary(row: Row[*tuple[Any, ...]], alive: Collection[int]) -> SearchSummary:
+    return SearchSummary(**{**row._mapping, "workloads": tuple(row.workloads), "state": _state(row, alive)})
+
+
+def _state(row: Row[*tuple[Any, ...]], alive: Collection[int]) -> ShownState:
+    """Who is killed writes nothing more: a search that is recorded as running is, while a process runs it."""
+    recorded: SearchState = row.state
+    return "killed" if recorded == "running" and row.id not in alive else recorded
 
 
 def _listed_by_search() -> Subquery:

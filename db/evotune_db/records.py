@@ -15,6 +15,8 @@ from evotune_db.findings import CertificationRecord, DiagnosisRecord, ProfileRec
 
 TrialState = Literal["proposed", "building", "measuring", "passed", "failed", "built"]
 SearchState = Literal["running", "finished", "interrupted"]
+# Killed: recorded as running, and no process runs it.
+ShownState = SearchState | Literal["killed"]
 Json = Mapping[str, Any]
 
 
@@ -185,7 +187,7 @@ class StoredSearch:
 
     id: int
     record: SearchRecord
-    state: SearchState
+    state: ShownState
     trials: tuple[StoredTrial, ...]
 
 
@@ -232,7 +234,7 @@ class SearchSummary:
     sampler: str
     seed: int
     budget: int
-    state: SearchState
+    state: ShownState
     started: datetime
     finished: datetime | None
     built: int

@@ -68,8 +68,10 @@ def test_a_killed_process_holds_nothing(database: Database, url: str) -> None:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
         with pytest.raises(LeaseHeld, match=f"is run by process {holder.pid} on this machine"):
             database.hold(search, silent)
+        assert database.searches()[0].state == "running"
         holder.send_signal(signal.SIGKILL)
         os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # ended, though its parent has not taken notice
+        assert database.searches()[0].state == "killed"
         database.hold(search, silent)
     assert record(database, search, 0, passed())
 

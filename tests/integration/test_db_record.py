@@ -46,7 +46,7 @@ def test_a_stored_search_is_what_resume_needs(database: Database) -> None:
     record(database, search, 2, failed())
     copy = record(database, search, 3, passed(same_binary_as=first))
     stored = database.load_search(search)
-    assert (stored.id, stored.record, stored.state) == (search, SEARCH, "running")
+    assert (stored.id, stored.record, stored.state) == (search, SEARCH, "killed")  # nobody holds it
     assert [(trial.number, trial.state, trial.censored) for trial in stored.trials] == [
         (0, "passed", True),
         (1, "building", False),
@@ -77,6 +77,7 @@ def test_a_search_ends_and_is_resumed_with_a_larger_budget(database: Database) -
     database.record_outcomes((), measuring=(trial,))
     database.resume_search(search, 50)
     database.record_outcomes((), measuring=(trial,))
+    database.hold(search, print)
     assert (database.searches()[0].state, database.searches()[0].finished) == ("running", None)
     assert database.load_search(search).record.budget == 50
 
