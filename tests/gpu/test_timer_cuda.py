@@ -98,6 +98,25 @@ def copying_us(size: int, sets: int) -> float:
     return float(np.median([graph.replay_us() for _ in range(10)]))
 
 
+def test_a_graph_keeps_what_its_calls_write_to() -> None:
+    """Else that memory goes to whoever asks next, and each replay writes over it."""
+    size = 1 << 22
+
+    def made() -> CallGraph:
+        workspace, output = torch.zeros(size, device="cuda"), torch.zeros(1, device="cuda")
+
+        def call(_: int) -> torch.Tensor:
+            workspace.fill_(1.0)
+            return output
+
+        return CallGraph(call, sets=1, rounds=1)
+
+    graph = made()
+    others = [torch.zeros(size, device="cuda") for _ in range(4)]
+    graph.replay()
+    assert not any(other.any() for other in others)
+
+
 @pytest.fixture
 def busy_gpu() -> Iterator[None]:
     """A process that uses the same GPU now and then."""

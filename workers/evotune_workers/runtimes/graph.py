@@ -9,11 +9,15 @@ import torch
 
 
 class CallGraph:
-    """`rounds` times `call(0)` to `call(sets - 1)`, captured once. `outputs` holds a round's outputs, by number."""
+    """`rounds` times `call(0)` to `call(sets - 1)`, captured once. `outputs` holds a round's outputs, by number.
+
+    `call` is kept: each replay writes to what it holds, a workspace for example, as the captured calls did.
+    """
 
     def __init__(self, call: Callable[[int], torch.Tensor], sets: int, rounds: int) -> None:
         """Captures on the current stream's device; raises what `call` raises."""
         self.outputs: list[torch.Tensor] = []
+        self._call = call
         self._graph = torch.cuda.CUDAGraph()
         self._calls = sets * rounds
         self._events = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)

@@ -57,7 +57,8 @@ class Baselines:
             return None
 
     def _graph(self, run: Callable[[Inputs], torch.Tensor], rounds: int) -> CallGraph:
-        return CallGraph(lambda number: run(self.sets[number]), len(self.sets), rounds)
+        sets = self.sets  # not self, which a graph would keep with all its buffers until garbage is collected
+        return CallGraph(lambda number: run(sets[number]), len(sets), rounds)
 
 
 class CudaStopwatch(Stopwatch):
