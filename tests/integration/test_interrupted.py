@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -40,6 +41,28 @@ def test_an_interrupted_search_ends_gracefully_and_resumes_to_its_exact_budget_a
     assert resumed.returncode == 0, resumed.stderr + resumed.stdout
     assert ask(database, ENDED) == [(BUDGET,)]
     assert ask(database, "SELECT configuration_key FROM trial ORDER BY number") == proposals(tmp_path / "space.yaml")
+
+
+def test_a_signal_to_all_of_its_processes_is_an_interrupt_too(tmp_path: Path) -> None:
+    """As `timeout` and batch systems send it: Ray's daemons are told by the search, and end with it."""
+    (tmp_path / "space.yaml").write_text(SIXTEEN_BUILDS)
+    command = [sys.executable, "-m", "evotune", "search", str(SAXPY), "--space", "space.yaml", "--target", "cpu"]
+    with (tmp_path / "output").open("w") as output:
+        process = subprocess.Popen(
+            [*command, "--build-only", "--budget", str(BUDGET)],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=output,
+            stderr=output,
+            text=True,
+            start_new_session=True,
+        )
+        wait_for_trials(tmp_path / "evotune.db", 2, process)
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
+    told = (tmp_path / "output").read_text()
+    assert process.returncode == 130, told
+    assert "search 1 interrupted after" in told and "--resume 1" in told and "must stay up" not in told
 
 
 def proposals(space: Path) -> list[tuple[object, ...]]:

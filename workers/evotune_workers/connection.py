@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import socket
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, services
 from ray.exceptions import RayError
 
 from .scratch import run_folder
@@ -79,7 +80,7 @@ def _start(folder: Path) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     # Ray's workers run at nice 15 otherwise, and the child that measures with them: anything would preempt it.
     os.environ.setdefault("RAY_worker_niceness", "0")
-    with _loopback_only():
+    with _loopback_only(), _sessions_of_their_own():
         ray.init(
             # RAY_ADDRESS must not turn "local" into "the cluster that this shell happens to know".
             address="local",
@@ -105,6 +106,20 @@ def _loopback_only() -> Iterator[None]:
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
         os.environ.pop(name) if set_before is None else os.environ.update({name: set_before})
+
+
+@contextlib.contextmanager
+def _sessions_of_their_own() -> Iterator[None]:
+    """What Ray starts now gets no signal that goes to all processes of a job, as `timeout` and batch systems send it.
+
+    The search answers it, and Ray's processes end with the search.
+    """
+    started = services.ConsolePopen
+    services.ConsolePopen = functools.partial(started, start_new_session=True)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = started
 
 
 def _join(address: str) -> None:
