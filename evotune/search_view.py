@@ -10,13 +10,13 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from evotune.request import RECORDED
-from evotune.terminal import assignments, microseconds
-from evotune.views import table
+from evotune.terminal import assignments, changes, microseconds, speedup
+from evotune.views import proof, table
 from evotune.warm_start import in_words, recorded_precedents
 
 if TYPE_CHECKING:
     from evotune.search_insight import PairInsight, ParameterInsight, SearchInsight, Standing, ValueInsight
-    from evotune_db.records import StoredSearch, StoredTrial
+    from evotune_db.records import LeaderboardEntry, StoredSearch, StoredTrial
 
 PAIRS_SHOWN = 8
 BEST_SHOWN = 5
@@ -24,9 +24,13 @@ BEST_SHOWN = 5
 
 @dataclass(frozen=True)
 class SearchDetails:
-    """A stored search with what it has learnt; the field names are the keys of its JSON form."""
+    """A stored search, the best of the leaderboard at each of its workloads, and what it has learnt.
+
+    The field names are the keys of its JSON form.
+    """
 
     search: StoredSearch
+    winners: tuple[LeaderboardEntry, ...]
     insight: SearchInsight
 
 
@@ -37,7 +41,7 @@ def print_search(details: SearchDetails, target: Console) -> None:
 
 
 def _parts(details: SearchDetails) -> Iterator[RenderableType]:
-    yield _facts(details.search, details.insight)
+    yield _facts(details)
     passed = [trial for trial in details.search.trials if trial.objective is not None and not trial.censored]
     if not passed:
         yield "no trial has passed yet, so that nothing is known of what parameters do"
@@ -48,8 +52,8 @@ def _parts(details: SearchDetails) -> Iterator[RenderableType]:
     yield from _ignorance(details.insight)
 
 
-def _facts(search: StoredSearch, insight: SearchInsight) -> Table:
-    record = search.record
+def _facts(details: SearchDetails) -> Table:
+    search, insight, record = details.search, details.insight, details.search.record
     facts = Table.grid(padding=(0, 2))
     facts.add_row("search", f"{search.id}, {search.state}")
     facts.add_row("kernel", f"{record.kernel.name} ({record.kernel.source_hash[:12]})")
@@ -60,17 +64,32 @@ def _facts(search: StoredSearch, insight: SearchInsight) -> Table:
     if precedents := recorded_precedents(record):
         facts.add_row("warm start", in_words(precedents))
     facts.add_row("trials", f"{insight.trials} of {record.budget} told, {insight.failed} of them failed")
+    for number, winner in enumerate(details.winners):
+        facts.add_row("" if number else "winner", _winner(winner))
     return facts
+
+
+def _winner(entry: LeaderboardEntry) -> str:
+    """It need not be among the best trials of the search itself: finalists are timed again, beside each other."""
+    ratio = speedup(entry.speedup, entry.speedup_low, entry.speedup_high)
+    return f"trial {entry.trial} at {entry.workload}: {ratio} over {entry.baseline}, {proof(entry)}"
 
 
 def _best(search: StoredSearch, passed: Sequence[StoredTrial]) -> Table:
     recorded = search.record.target == RECORDED
-    result = table(">trial", ">recorded" if recorded else ">time / baseline", "configuration", title="best trials")
-    for trial in sorted(passed, key=lambda trial: (trial.objective, trial.number))[:BEST_SHOWN]:
-        objective = trial.objective or 0.0
-        shown = microseconds(1000 * objective) if recorded else f"{objective:.3f}"
-        result.add_row(str(trial.id), shown, assignments(trial.configuration))
+    columns = (">trial", ">recorded" if recorded else ">time / baseline", "configuration")
+    result = table(*columns, title="best trials while it searched")
+    best, *others = sorted(passed, key=lambda trial: (trial.objective, trial.number))[:BEST_SHOWN]
+    result.add_row(str(best.id), _time(best, recorded), assignments(best.configuration))
+    for trial in others:
+        told = changes(trial.configuration, best.configuration, str(best.id))
+        result.add_row(str(trial.id), _time(trial, recorded), told)
     return result
+
+
+def _time(trial: StoredTrial, recorded: bool) -> str:
+    objective = trial.objective or 0.0
+    return microseconds(1000 * objective) if recorded else f"{objective:.3f}"
 
 
 def _parameters(parameters: Sequence[ParameterInsight]) -> Table:

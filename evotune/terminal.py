@@ -50,6 +50,14 @@ def assignments(values: Mapping[str, Any]) -> str:
     return " ".join(f"{name}={_value(value)}" for name, value in values.items())
 
 
+def changes(values: Mapping[str, Any], base: Mapping[str, Any], base_name: str) -> str:
+    """What to change in a configuration that was shown before: `as 49, but tile_n=32`."""
+    changed = {name: value for name, value in values.items() if name not in base or base[name] != value}
+    without = [name for name in base if name not in values]
+    told = [assignments(changed), f"without {', '.join(without)}" if without else ""]
+    return ", but ".join([f"as {base_name}", *([" ".join(filter(None, told))] if any(told) else [])])
+
+
 def counts(values: Mapping[str, int]) -> str:
     """`name number` for each, the largest first, separated by commas."""
     return ", ".join(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from rich import box
 from rich.console import Console
@@ -15,13 +15,13 @@ from rich.table import Table
 from evotune import plain
 from evotune.options import Format
 from evotune.request import RECORDED
-from evotune.terminal import assignments, console, microseconds, speedup
+from evotune.terminal import assignments, changes, console, microseconds, speedup
 
 if TYPE_CHECKING:
     from evotune_db.records import LeaderboardEntry, SearchSummary
 
 Record = TypeVar("Record")
-TIME = "%Y-%m-%d %H:%M"
+TIME, SHORT_TIME = "%Y-%m-%d %H:%M", "%m-%d %H:%M"
 
 
 def write_leaderboard(
@@ -52,10 +52,15 @@ def write_list(
 
 
 def table(*columns: str, title: str | None = None) -> Table:
-    """An empty table in the one style of the project; a column whose name begins with `>` is right-aligned."""
+    """An empty table in the one style of the project; a column whose name begins with `>` is right-aligned.
+
+    Those and the first are never wrapped: figures and names.
+    """
     result = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
-    for column in columns:
-        result.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+    for number, column in enumerate(columns):
+        figures = column.startswith(">")
+        justify: Literal["left", "right"] = "right" if figures else "left"
+        result.add_column(column.lstrip(">"), justify=justify, overflow="fold", no_wrap=figures or number == 0)
     return result
 
 
@@ -78,25 +83,38 @@ def _print_leaderboard(hint: str, entries: Sequence[LeaderboardEntry], target: C
     if not entries:
         target.print(hint)
     for place, group in groupby(entries, key=lambda entry: (entry.kernel, entry.workload, entry.target, entry.device)):
-        target.print(_leaderboard_table(" · ".join(place), list(group)))
+        ranked, title = list(group), " · ".join(place)
+        target.print(_leaderboard_table(title, ranked, with_configurations=not target.is_terminal))
+        if target.is_terminal:
+            target.print(_configurations(ranked))
 
 
-def _leaderboard_table(title: str, entries: Sequence[LeaderboardEntry]) -> Table:
+def _leaderboard_table(title: str, entries: Sequence[LeaderboardEntry], with_configurations: bool) -> Table:
+    """In a pipe a trial is a line, its configuration included; a terminal has no room for that."""
     counters = (">tensor pipe", ">occupancy") if any(map(_counters, entries)) else ()
-    columns = (">rank", ">trial", ">median", "speed-up", ">baseline", "", "proof", *counters, "configuration")
-    result = table(*columns, title=title)
+    last = ("configuration",) if with_configurations else ()
+    result = table(">rank", ">trial", ">median", "speed-up", "baseline", "proof", *counters, *last, title=title)
     for entry in entries:
         result.add_row(
             str(entry.rank),
             str(entry.trial),
             microseconds(entry.median_us),
             speedup(entry.speedup, entry.speedup_low, entry.speedup_high),
-            microseconds(entry.baseline_us),
-            entry.baseline,
+            f"{microseconds(entry.baseline_us)} {entry.baseline}",
             proof(entry),
             *(_counters(entry) or ("",) * len(counters)),
-            assignments(entry.configuration),
+            *((assignments(entry.configuration),) if with_configurations else ()),
         )
+    return result
+
+
+def _configurations(entries: Sequence[LeaderboardEntry]) -> Table:
+    """The best one's, and what the others have in its place."""
+    best, *others = entries
+    result = table(">trial", "configuration")
+    result.add_row(str(best.trial), assignments(best.configuration))
+    for entry in others:
+        result.add_row(str(entry.trial), changes(entry.configuration, best.configuration, str(best.trial)))
     return result
 
 
@@ -112,11 +130,32 @@ def _print_searches(searches: Sequence[SearchSummary], target: Console) -> None:
     if not searches:
         target.print("no search is recorded here; `evotune search` makes one")
         return
-    result = table(">id", "kernel", "workloads", "target", "sampler", ">seed", "state", "started", ">built", "outcomes")
-    result.add_column("best")
+    target.print(_narrow_searches(searches) if target.is_terminal else _wide_searches(searches))
+
+
+def _narrow_searches(searches: Sequence[SearchSummary]) -> Table:
+    """What a terminal has room for; `evotune show --search` has the rest."""
+    result = table(">id", "state", ">built", ">failed", ">best", ">trial", "started", "what")
+    for search in searches:
+        result.add_row(
+            str(search.id),
+            search.state,
+            f"{search.built}/{search.budget}",
+            str(search.failed),
+            _best_figure(search),
+            "" if search.best_trial is None else str(search.best_trial),
+            search.started.strftime(SHORT_TIME),
+            f"{search.kernel} {', '.join(search.workloads)} {search.target}",
+        )
+    return result
+
+
+def _wide_searches(searches: Sequence[SearchSummary]) -> Table:
+    columns = (">id", "kernel", "workloads", "target", "sampler", ">seed", "state", "started", ">built", "outcomes")
+    result = table(*columns, "best")
     for search in searches:
         result.add_row(*_search_cells(search))
-    target.print(result)
+    return result
 
 
 def _search_cells(search: SearchSummary) -> list[str]:
@@ -138,6 +177,13 @@ def _search_cells(search: SearchSummary) -> list[str]:
 
 
 def _best(search: SearchSummary) -> str:
+    figure = _best_figure(search)
     if search.target == RECORDED and search.best_objective is not None:
-        return f"{microseconds(1000 * search.best_objective)} recorded"
-    return "none" if search.best_speedup is None else f"{search.best_speedup:.2f}x (trial {search.best_trial})"
+        return f"{figure} recorded"
+    return figure if search.best_speedup is None else f"{figure} (trial {search.best_trial})"
+
+
+def _best_figure(search: SearchSummary) -> str:
+    if search.target == RECORDED and search.best_objective is not None:
+        return microseconds(1000 * search.best_objective)
+    return "none" if search.best_speedup is None else f"{search.best_speedup:.2f}x"

@@ -82,12 +82,14 @@ def _show_search(search: int | None, format: DetailFormat, db: str) -> None:
     from evotune.search_insight import search_insight
     from evotune.search_view import SearchDetails, print_search
     from evotune_db import Database
+    from evotune_db.records import LeaderboardFilter
 
     if search is None:
         raise UserError("show takes a TRIAL or --search ID, got neither; `evotune searches` lists searches")
     with Database.open(database_url.existing(db)) as database:
         stored = database.load_search(search)
-    details = SearchDetails(stored, search_insight(stored))
+        winners = tuple(database.leaderboard(LeaderboardFilter(search=search, top=1)))
+    details = SearchDetails(stored, winners, search_insight(stored))
     if format is DetailFormat.JSON:
         plain.write_json(details, sys.stdout)
     else:

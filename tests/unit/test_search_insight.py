@@ -59,7 +59,7 @@ def stored(*tiles: int) -> StoredSearch:
 
 def shown(search: StoredSearch) -> str:
     stream = io.StringIO()
-    print_search(SearchDetails(search, search_insight(search)), console(stream))
+    print_search(SearchDetails(search, (), search_insight(search)), console(stream))
     return stream.getvalue()
 
 

@@ -1,0 +1,81 @@
+"""Tables on a terminal of 80 columns, and what a pipe gets."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from evotune import views
+from evotune.options import Format
+from evotune_db.records import LeaderboardEntry, SearchSummary
+
+CONFIGURATION = {f"parameter_{number}": number for number in range(20)}
+ENTRY = LeaderboardEntry(
+    rank=1,
+    trial=49,
+    kernel="attention_fwd",
+    target="sm_90",
+    device="NVIDIA H200",
+    workload="mission",
+    configuration=CONFIGURATION,
+    median_us=4.84,
+    speedup=2.1,
+    speedup_low=2.09,
+    speedup_high=2.1,
+    baseline="sdpa_cudnn",
+    baseline_us=9.97,
+    confirmed=True,
+    certified=False,
+)
+SEARCH = SearchSummary(
+    id=1,
+    kernel="attention_fwd",
+    target="sm_90",
+    workloads=("mission",),
+    sampler="evolution",
+    seed=0,
+    budget=200,
+    state="killed",
+    started=datetime(2026, 11, 29, 7, 49, tzinfo=UTC),
+    finished=None,
+    built=60,
+    passed=58,
+    failed=2,
+    best_trial=49,
+    best_speedup=2.1,
+)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What tables are printed on: 80 columns."""
+    stream = io.StringIO()
+    target = Console(file=stream, force_terminal=True, width=80, color_system=None, highlight=False)
+    monkeypatch.setattr(views, "console", lambda stream: target)
+    return stream
+
+
+def test_a_terminal_gets_the_best_configuration_and_what_others_have_in_its_place(terminal: io.StringIO) -> None:
+    other = replace(ENTRY, rank=2, trial=11, configuration={**CONFIGURATION, "parameter_3": 5})
+    again = replace(ENTRY, rank=3, trial=60)
+    views.write_leaderboard([ENTRY, other, again], "", LeaderboardEntry, Format.TABLE)
+    lines = [line.rstrip() for line in terminal.getvalue().splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert "    1      49   4.8 us   2.10x [2.09, 2.10]   10.0 us sdpa_cudnn   confirmed" in lines
+    assert "    11   as 49, but parameter_3=5" in lines and "    60   as 49" in lines
+    assert all(any(f"{name}={value}" in line for line in lines) for name, value in CONFIGURATION.items())
+
+
+def test_a_terminal_of_80_columns_holds_the_list_of_searches(terminal: io.StringIO) -> None:
+    views.write_searches([SEARCH], SearchSummary, Format.TABLE)
+    [line] = [line for line in terminal.getvalue().splitlines() if "killed" in line]
+    assert line.split()[:8] == ["1", "killed", "60/200", "2", "2.10x", "49", "11-29", "07:49"]
+
+
+def test_a_pipe_gets_a_line_a_search(capsys: pytest.CaptureFixture[str]) -> None:
+    views.write_searches([SEARCH], SearchSummary, Format.TABLE)
+    assert any("evolution" in line and "2.10x (trial 49)" in line for line in capsys.readouterr().out.splitlines())
