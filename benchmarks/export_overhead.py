@@ -5,9 +5,9 @@ python benchmarks/export_overhead.py DIR [--batch 1 --heads 8 --length 512]
 DIR is a folder that `evotune export` wrote for a GPU. Both sides queue the same kernel on the same stream and are timed
 by the host's clock without waiting for the GPU: the bare one is cuda.core's launch with everything made beforehand; the
 other is the function as a user calls it, its output allocated each time; of contiguous tensors, and of views of a joint
-projection, whose launch has more arguments. The goal is 5 us for both. SDPA is there to compare. All take turns, and
-what a call costs beyond its launch is the median over turns: a host that others use is slower for a while, for all.
-A kernel with a workspace is refused: the function allocates that, too, so there is no launch without it to compare to.
+projection, whose launch has more arguments. The goal is 5 us for both. The function launches by cuda.bindings, which is
+faster than cuda.core: that launch alone is there, too. So is SDPA. All take turns, and what a call costs beyond a
+launch is the median over turns: a host that others use is slower for a while, for all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,7 @@ import evotune
 CALLS, TURNS, WARM_UP = 200, 50, 5
 BARE, FUNCTION = "bare launch", "attention_fwd"
 BARE_VIEWS, FUNCTION_VIEWS = f"{BARE}, views", f"{FUNCTION}, views"
-# Of the arguments of a launch: after stream, config, kernel, q, k, v and output. Its memory is gone after the call.
-WORKSPACE = 7
+OWN = "its own launch"
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,10 @@ def host_times(folder: Path, batch: int, heads: int, length: int) -> HostTimes:
     compiled = torch.compile(attention_fwd, fullgraph=True)
     with torch.no_grad():
         calls: dict[str, Callable[[], object]] = {
-            BARE: bare_launch(function, q, k, v),
+            BARE: bare_launch(function, q, k, v).by_core,
+            OWN: bare_launch(function, q, k, v).queue,
             FUNCTION: lambda: attention_fwd(q, k, v),
-            BARE_VIEWS: bare_launch(function, *views),
+            BARE_VIEWS: bare_launch(function, *views).by_core,
             FUNCTION_VIEWS: lambda: attention_fwd(*views),
             "attention_fwd, compiled": lambda: compiled(q, k, v),
             "SDPA": lambda: scaled_dot_product_attention(q, k, v),
@@ -120,32 +121,46 @@ def host_us(call: Callable[[], object]) -> float:
     return (ended - started) / 1e3 / CALLS
 
 
-def bare_launch(function: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> Callable[[], object]:
-    """The very launch that the function ends in: its arguments are taken from one call, planned afresh."""
+class BareLaunch:
+    """The very launch that a call of the function ends in, with everything made beforehand; the output stays."""
+
+    def __init__(self, launch: Any, arguments: Sequence[Any], out: torch.Tensor) -> None:
+        """`launch` has been queued once; `arguments` are those that it was made with."""
+        from cuda.core import LaunchConfig, Stream
+        from cuda.core import launch as launch_by_core
+
+        program, grid, threads, shared_bytes, pointers, values = arguments
+        config = LaunchConfig(grid=tuple(grid), block=threads, shmem_size=shared_bytes)
+        # cuda.h: CU_STREAM_LEGACY, the default stream under a handle that is not null.
+        stream = Stream.from_handle(program.stream or 1)
+        self._out = out
+        self.queue: Callable[[], object] = launch.queue
+        self.by_core: Callable[[], object] = partial(
+            launch_by_core, stream, config, program.kernel, *launch.slots[:pointers], *values
+        )
+
+
+def bare_launch(function: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> BareLaunch:
+    """Taken from one call, planned afresh; exits where none can be had without what else a call does."""
     launching: Any = import_module(f"{function.__name__.rpartition('.')[0]}.launching")
-    kept: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-    real = launching.load_program
+    made: list[tuple[Any, tuple[Any, ...]]] = []
+    real = launching.Launch
 
-    def load_program(*arguments: object) -> object:
-        program = real(*arguments)
-        return replace(program, launch=lambda *given: kept.append((program.launch, given)))
+    def make(*arguments: Any) -> object:
+        made.append((real(*arguments), arguments))
+        return made[-1][0]
 
-    launching.load_program = load_program
+    launching.Launch = make
     try:
         out: torch.Tensor = function._plan(q, k, v, False, None)(q, k, v)
     finally:
-        launching.load_program = real
-    if not kept:
+        launching.Launch = real
+    if not made:
         sys.exit(f"a kernel must serve the shape, SDPA serves {list(q.shape)}; choose another by --batch and the like")
-    [(launch, given)] = kept
-    if given[WORKSPACE]:
+    [(launch, arguments)] = made
+    if launch.slots[launching.POINTERS - 1]:
         sys.exit("a kernel must have no workspace to be launched by itself, this one has; export another trial")
-
-    def call() -> torch.Tensor:
-        launch(*given)
-        return out  # which stays allocated
-
-    return call
+    return BareLaunch(launch, arguments, out)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,11 @@ CPU = ExportTarget(
     "Linux, torch and a C++ compiler",
 )
 CUDA = ExportTarget(
-    {"cuda_modules.py": PACKAGE / "cuda_modules.py", "building.py": PACKAGE / "cuda_building.py"},
+    {
+        "cuda_modules.py": PACKAGE / "cuda_modules.py",
+        "cuda_launch.py": PACKAGE / "cuda_launch.py",
+        "building.py": PACKAGE / "cuda_building.py",
+    },
     None,
     ("cuda-bindings>=12.9", "cuda-core>=1.0", "numpy", "torch>=2.6"),
     "torch and cuda-core",

@@ -15,70 +15,14 @@ from evotune_workers.diagnosis.wrong_result import WrongResult, wrong_result
 from evotune_workers.jobs import Candidate, DiagnoseJob
 from evotune_workers.kernel_folder import load_kernel, named_workload
 from tests.attention_sm80 import CONFIGURATIONS, PLAIN
-from tests.faults import Fault, plant
+from tests.faults import plant
+from tests.faults_sm80 import AT_FAULT, CRASH, FAULTS, ONE_TILE, RECORD, SUM
 
 from .conftest import ATTENTION, SEEDS, GpuBench
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
 
 KERNEL = load_kernel(ATTENTION)
-FEATURES, ONE_TILE, SUM, MAXIMUM, EXPONENT, RESCALE, VALUES, CRASH = range(1, 9)
-MASKED = "    if (first_key + step_n > rows.whole)"
-EXPONENTIATED = "            const float base = finite_maximum(statistics.maximum[m][i / 2]) * scale_log2;"
-RESCALED = "            for (int n = 0; n < value_fragments; ++n) output[m][n][i] *= factors[m][i / 2];"
-RECORDED = "    statistics.complete_sums();\n"
-FAULTS = (
-    # The last 16 features of a product are left out.
-    Fault(
-        FEATURES,
-        "sm80/softmax.cuh",
-        "    for (int depth = 0; depth < depth_steps; ++depth) {",
-        "    for (int depth = 0; depth < depth_steps - 1; ++depth) {",
-    ),
-    # Scores of the second tile of keys with the first tile of queries.
-    Fault(
-        ONE_TILE,
-        "sm80/sm80.cu",
-        MASKED,
-        "    if (first_key / tile_n == 1 && rows.first < tile_m)\n"
-        "        for (int m = 0; m < row_fragments; ++m)\n"
-        "            for (int n = 0; n < key_fragments; ++n)\n"
-        f"                for (int i = 0; i < 4; ++i) scores[m][n][i] += 16.0f;\n{MASKED}",
-    ),
-    Fault(
-        SUM,
-        "sm80/softmax.cuh",
-        "            statistics.sums[m][i] *= factors[m][i / 2];",
-        "            statistics.sums[m][i] *= 1.0f;",
-    ),
-    # Of the row 8 further up.
-    Fault(MAXIMUM, "sm80/softmax.cuh", EXPONENTIATED, EXPONENTIATED.replace("[i / 2]", "[0]")),
-    Fault(
-        EXPONENT,
-        "sm80/softmax.cuh",
-        "            const float power = fmaf(scores[m][n][i], scale_log2, -base);",
-        "            const float power = fmaf(scores[m][n][i], scale_log2, -base) * 1.01f;",
-    ),
-    Fault(RESCALE, "sm80/softmax.cuh", RESCALED, RESCALED.replace("factors[m][i / 2]", "1.0f")),
-    # The first 16 keys' values for all keys of a step.
-    Fault(
-        VALUES,
-        "sm80/softmax.cuh",
-        "            ldmatrix_transposed(b, along_row(values, n) + k * 8 * row_bytes);",
-        "            ldmatrix_transposed(b, along_row(values, n));",
-    ),
-    Fault(CRASH, "sm80/sm80.cu", RECORDED, f"if (until == Until::softmax) __trap();\n{RECORDED}"),
-)
-AT_FAULT = {
-    **dict.fromkeys((FEATURES, ONE_TILE), "scores"),
-    **dict.fromkeys((SUM, MAXIMUM, EXPONENT), "softmax"),
-    **dict.fromkeys((RESCALE, VALUES), "output"),
-}
-RECORD = (
-    "sm80/configuration.cuh",
-    '";HEAD_DIM=" EVOTUNE_VALUE(HEAD_DIM)',
-    '";FAULT=" EVOTUNE_VALUE(FAULT) ";HEAD_DIM=" EVOTUNE_VALUE(HEAD_DIM)',
-)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +215,21 @@ def test_calls_on_two_streams_do_not_disturb_each_other(attention_fwd: Function)
                 outputs[number].append(attention_fwd(*pairs[number]))
     torch.cuda.synchronize()
     assert all(torch.equal(out, expected[number]) for number in (0, 1) for out in outputs[number])
+
+
+def test_threads_that_never_used_the_gpu_call_it_at_once(attention_fwd: Function) -> None:
+    many = [inputs((1, 8, 512), (1, 8, 512), (1, 8, 512), seed=seed) for seed in range(8)]
+    expected = [attention_fwd(*each) for each in many]
+
+    torch.cuda.synchronize()
+
+    def call(number: int) -> bool:
+        with torch.cuda.stream(torch.cuda.Stream()) if number % 2 else contextlib.nullcontext():
+            found = [attention_fwd(*many[number]) for _ in range(200)]
+            return all(torch.equal(each, expected[number]) for each in found)
+
+    with ThreadPoolExecutor(len(many)) as threads:
+        assert all(threads.map(call, range(len(many))))
 
 
 def test_ptx_gives_the_same_result_as_the_cubin(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -14,8 +15,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from cuda.bindings import driver
 
 import evotune
 from evotune.export import ExportError
@@ -194,7 +197,7 @@ def test_a_capture_takes_what_was_loaded_before_it_and_nothing_else(
     loaded: list[object] = []
 
     def load() -> object:
-        loaded.append(modules.Module(object(), 1))
+        loaded.append(modules.Module(object(), object(), 1))
         return loaded[-1]
 
     monkeypatch.setattr("torch.cuda.is_current_stream_capturing", lambda: False)
@@ -204,6 +207,23 @@ def test_a_capture_takes_what_was_loaded_before_it_and_nothing_else(
     with pytest.raises(RuntimeError, match=r"^a kernel must be called on a stream before that is captured"):
         modules._module(("k1",), 3, load)
     assert len(loaded) == 2
+
+
+def test_a_launch_passes_every_argument_with_the_bytes_of_its_type(exported: Path) -> None:
+    program = _module(exported, "cuda_modules").Program(0, 0, None, driver.CUfunction(0), 1)
+    values = (np.int64(2**40), np.float32(0.125), np.int32(-1), np.uint32(2**32 - 1))
+    launch = _module(exported, "cuda_launch").Launch(program, (1, 1, 1), 32, 0, 2, values)
+    launch.slots[0], launch.slots[1] = 2**63 + 5, 0
+    types: tuple[Any, ...] = (
+        ctypes.c_uint64,
+        ctypes.c_uint64,
+        ctypes.c_int64,
+        ctypes.c_float,
+        ctypes.c_int32,
+        ctypes.c_uint32,
+    )
+    found = [kind.from_address(place).value for kind, place in zip(types, launch._parameters, strict=True)]
+    assert found == [2**63 + 5, 0, 2**40, 0.125, -1, 2**32 - 1]
 
 
 def test_a_cubin_of_another_hash_and_one_of_another_configuration_are_refused(exported: Path, tmp_path: Path) -> None:

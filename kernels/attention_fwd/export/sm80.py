@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -11,15 +12,19 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    from package.cuda_launch import Launch
     from package.cuda_modules import choose_binary, load_program
 
     from ..sm80 import geometry
 else:
     from . import geometry
+    from .cuda_launch import Launch
     from .cuda_modules import choose_binary, load_program
 from .call import ALIGNMENT, Call, Sizes, aligned, laid_out, packed
 
 Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+# Of sm80.cu's entry: q, k, v, out, workspace.
+POINTERS = 5
 # The build that takes strides as arguments (variant.py: forms), and what these, and its products of heads, are below.
 STRIDED = "strided"
 STRIDE_LIMIT, HEADS_LIMIT = 2**31, 2**32
@@ -63,18 +68,15 @@ def _launcher(
     index = call.device.index or 0
     current_device, current_stream = torch._C._cuda_getDevice, torch._C._cuda_getCurrentRawStream
     sizes = (np.int64(call.batch_heads), np.int64(call.queries), np.int64(call.keys))
-    rest = (*sizes, np.float32(call.scale), np.int32(call.causal), *places)
-    ready: dict[int, Callable[..., None]] = {}
+    rest: tuple[np.generic, ...] = (*sizes, np.float32(call.scale), np.int32(call.causal), *places)
+    # By stream; a call takes one out while it uses it, so that no other thread does.
+    ready: dict[int, list[Launch]] = defaultdict(list)
     new_output = _outputs(call)
 
-    def on_stream(stream: int) -> Callable[..., None]:
+    def on_stream(stream: int) -> Launch:
         program = load_program(folder, manifest, kernel, form, index, stream, threads, shared_bytes, exclusive)
-        from cuda.core import LaunchConfig  # there, since the program is
-
         grid = geometry.grid(configuration, shape, program.resident_blocks)
-        config = LaunchConfig(grid=grid, block=threads, shmem_size=shared_bytes)
-        ready[stream] = partial(program.launch, program.stream, config, program.kernel)
-        return ready[stream]
+        return Launch(program, grid, threads, shared_bytes, POINTERS, rest)
 
     @cache
     def of_copies() -> Run:
@@ -90,8 +92,19 @@ def _launcher(
         out = new_output()
         scratch = torch.empty(workspace_bytes, dtype=torch.uint8, device=q.device) if workspace_bytes else None
         stream = current_stream(index)
-        launch = ready.get(stream) or on_stream(stream)
-        launch(q_start, k_start, v_start, out.data_ptr(), 0 if scratch is None else scratch.data_ptr(), *rest)
+        launches = ready[stream]
+        try:
+            launch = launches.pop()
+        except IndexError:
+            launch = on_stream(stream)
+        slots = launch.slots
+        slots[0], slots[1], slots[2], slots[3] = q_start, k_start, v_start, out.data_ptr()
+        if scratch is not None:
+            slots[4] = scratch.data_ptr()
+        (status,) = launch.queue()
+        if status:
+            launch.retry(status)
+        launches.append(launch)
         return out
 
     return run

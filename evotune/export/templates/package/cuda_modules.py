@@ -15,8 +15,6 @@ from .integrity import digest, recorded_macros
 
 # Dynamic shared memory beyond this has to be asked for (CUDA C++ Programming Guide, technical specifications).
 _SHARED_BYTES_WITHOUT_ASKING = 48 << 10
-# cuda.h: CU_STREAM_LEGACY, the default stream under a handle that is not null.
-_LEGACY_DEFAULT_STREAM = 1
 _lock = threading.Lock()
 _modules: dict[tuple[tuple[object, ...], int | None], Module] = {}
 _spares: dict[tuple[object, ...], Module] = {}
@@ -28,19 +26,21 @@ class NoBinary(RuntimeError):
 
 @dataclass(frozen=True)
 class Module:
-    """A loaded binary: its kernel, and how many of its blocks the GPU holds at once."""
+    """A loaded binary: its kernel, the driver's handle of that, and how many of its blocks the GPU holds at once."""
 
     kernel: Any
+    function: Any
     resident_blocks: int
 
 
 @dataclass(frozen=True)
 class Program:
-    """A loaded kernel. `launch(stream, config, kernel, *arguments)` is cuda.core's; `stream` is the one it is for."""
+    """A loaded kernel on a device and a stream of torch's: cuda.core's, and the driver's handles (cuda-bindings)."""
 
-    launch: Callable[..., None]
-    stream: Any
+    device: int
+    stream: int
     kernel: Any
+    function: Any
     resident_blocks: int
 
 
@@ -91,7 +91,8 @@ def load_program(
     loaded while a stream is captured.
     """
     try:
-        from cuda.core import Stream, launch
+        import cuda.bindings
+        import cuda.core  # noqa: F401  # looked for here, where its absence can be told
     except ImportError as error:
         raise RuntimeError(f"CUDA kernels need cuda-core, got {error}: pip install cuda-core cuda-bindings") from error
     builds = {"": manifest["kernels"][kernel], **manifest["kernels"][kernel]["forms"]}
@@ -106,8 +107,7 @@ def load_program(
             # What was called once can be captured with tensors of other strides.
             for name in builds:
                 module_of(name)
-    handle = Stream.from_handle(stream or _LEGACY_DEFAULT_STREAM)
-    return Program(launch, handle, module.kernel, module.resident_blocks)
+    return Program(device, stream, module.kernel, module.function, module.resident_blocks)
 
 
 def read_binary(folder: Path, build: Mapping[str, Any], name: str) -> bytes:
@@ -138,6 +138,7 @@ def _module(key: tuple[object, ...], stream: int | None, load: Callable[[], Modu
 
 
 def _load(folder: Path, build: Mapping[str, Any], entry: str, device: int, threads: int, shared_bytes: int) -> Module:
+    from cuda.bindings import driver
     from cuda.core import Device, ObjectCode
 
     name = binary_for(build, device)
@@ -148,10 +149,13 @@ def _load(folder: Path, build: Mapping[str, Any], entry: str, device: int, threa
     loaded = code.get_kernel(entry)
     if shared_bytes > _SHARED_BYTES_WITHOUT_ASKING:
         _ask_for_shared_memory(loaded, shared_bytes, device)
+    status, function = driver.cuKernelGetFunction(loaded.handle)
+    if status:
+        raise RuntimeError(f"a kernel must be a function of this GPU's context, the driver says {status.name}")
     of_one = loaded.occupancy.max_active_blocks_per_multiprocessor(threads, shared_bytes)
     if of_one < 1:
         raise RuntimeError(f"a multiprocessor must hold a block of {threads} threads with {shared_bytes} B, it cannot")
-    return Module(loaded, int(of_one) * int(core.properties.multiprocessor_count))
+    return Module(loaded, function, int(of_one) * int(core.properties.multiprocessor_count))
 
 
 def _ask_for_shared_memory(loaded: Any, shared_bytes: int, device: int) -> None:
