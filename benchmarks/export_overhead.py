@@ -13,6 +13,7 @@ launch is the median over turns: a host that others use is slower for a while, f
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -28,6 +29,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 import evotune
 
+# Else torch's compiler starts a process a core, which import torch while calls are timed.
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 # Fewer than the launches that a queue holds (1,024), so that the host never waits.
 CALLS, TURNS, WARM_UP = 200, 50, 5
 BARE, FUNCTION = "bare launch", "attention_fwd"
@@ -92,11 +95,12 @@ def host_times(folder: Path, batch: int, heads: int, length: int) -> HostTimes:
     views = tuple(tensor.transpose(1, 2) for tensor in joint.unbind(2))
     compiled = torch.compile(attention_fwd, fullgraph=True)
     with torch.no_grad():
+        packed_launch, views_launch = bare_launch(function, q, k, v), bare_launch(function, *views)
         calls: dict[str, Callable[[], object]] = {
-            BARE: bare_launch(function, q, k, v).by_core,
-            OWN: bare_launch(function, q, k, v).queue,
+            BARE: packed_launch.by_core,
+            OWN: packed_launch.launch.queue,
             FUNCTION: lambda: attention_fwd(q, k, v),
-            BARE_VIEWS: bare_launch(function, *views).by_core,
+            BARE_VIEWS: views_launch.by_core,
             FUNCTION_VIEWS: lambda: attention_fwd(*views),
             "attention_fwd, compiled": lambda: compiled(q, k, v),
             "SDPA": lambda: scaled_dot_product_attention(q, k, v),
@@ -122,7 +126,10 @@ def host_us(call: Callable[[], object]) -> float:
 
 
 class BareLaunch:
-    """The very launch that a call of the function ends in, with everything made beforehand; the output stays."""
+    """The very launch that a call of the function ends in, with everything made beforehand; the output stays.
+
+    Nothing may be queued when this is gone.
+    """
 
     def __init__(self, launch: Any, arguments: Sequence[Any], out: torch.Tensor) -> None:
         """`launch` has been queued once; `arguments` are those that it was made with."""
@@ -134,7 +141,7 @@ class BareLaunch:
         # cuda.h: CU_STREAM_LEGACY, the default stream under a handle that is not null.
         stream = Stream.from_handle(program.stream or 1)
         self._out = out
-        self.queue: Callable[[], object] = launch.queue
+        self.launch = launch
         self.by_core: Callable[[], object] = partial(
             launch_by_core, stream, config, program.kernel, *launch.slots[:pointers], *values
         )
