@@ -19,8 +19,8 @@ class Launch:
     """One kernel on one stream, with a grid and all arguments but the first `pointers`, which a call writes to `slots`.
 
     `queue()` then queues it and returns the driver's status, 0 for success: `(status,) = launch.queue()`. It is as fast
-    as Python allows, half a microsecond less than cuda.core's `launch`. Used by one call at a time, which the driver
-    has read the slots of when `queue` returns, and only while this object is there: they are its memory.
+    as Python allows, half a microsecond less than cuda.core's `launch`. For one call at a time: when `queue` returns
+    the driver has read the slots. They are this object's memory, which must be there until then.
     """
 
     def __init__(
