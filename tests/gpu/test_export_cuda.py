@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,6 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 import evotune
-from benchmarks.export_overhead import host_times
 from evotune_workers.device import Device
 from evotune_workers.kernel import Configuration
 from tests.attention_sm80 import PLAIN, TUNED
@@ -264,11 +264,14 @@ def test_verify_passes_and_fails_when_the_claim_is_out_of_reach(plain: Path, gpu
     assert "more than 10 % below the claim" in ran.stdout and ran.stdout.endswith("NOT verified\n")
 
 
-@compiles
 def test_the_host_spends_no_more_than_5_us_beyond_the_bare_launch(plain: Path) -> None:
-    times = host_times(plain, 1, 8, 512)
-    print(times)
-    assert times.overhead_us <= OVERHEAD_US and times.overhead_views_us <= OVERHEAD_US, times
+    """In a process of its own: where torch's profiler was used, as above, every call of the driver takes longer."""
+    command = [sys.executable, "-m", "benchmarks.export_overhead", str(plain)]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    print(ran.stdout)
+    assert ran.returncode == 0, ran.stderr
+    beyond = re.findall(r"^beyond .*? +([\d.]+) us", ran.stdout, re.MULTILINE)
+    assert len(beyond) == 2 and max(map(float, beyond)) <= OVERHEAD_US, ran.stdout
 
 
 def test_a_model_written_with_sdpa_gives_the_same_logits(gpu: Device, tmp_path: Path, capsys: Capture) -> None:

@@ -111,10 +111,11 @@ def test_a_graph_keeps_what_its_calls_write_to() -> None:
 
         return CallGraph(call, sets=1, rounds=1)
 
-    graph = made()
-    others = [torch.zeros(size, device="cuda") for _ in range(4)]
-    graph.replay()
-    assert not any(other.any() for other in others)
+    with torch.cuda.stream(torch.cuda.Stream()):
+        graph = made()
+        others = [torch.zeros(size, device="cuda") for _ in range(4)]
+        graph.replay()
+        assert not any(other.any() for other in others)
 
 
 @pytest.fixture

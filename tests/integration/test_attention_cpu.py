@@ -101,7 +101,7 @@ class Program:
         """Why the numerics gate would refuse one launch, if it would."""
         example = EXAMPLES.example(workload, distribution, 1)
         errors = errors_beside(self.run(workload, example.inputs, at_end=at_end), example)
-        facts = BenchFacts({}, KERNEL.numerics.max_factor, KERNEL.numerics.rms_factor, 0.0)
+        facts = BenchFacts({}, KERNEL.numerics.max_factor, KERNEL.numerics.rms_factor, 0.0, 0.0)
         return judge_errors("numerics", Finding({}, workload.name, distribution, 1, errors), facts).reason
 
 

@@ -114,6 +114,7 @@ class Session:
             max_factor=self.kernel.numerics.max_factor,
             rms_factor=self.kernel.numerics.rms_factor,
             floor_us=cost.flops / self.device.peak_flops * 1e6,
+            moved_bytes=cost.bytes,
         )
 
     def ask(self, gate: str, request: Request, time_limit: float, if_it_dies: str = DIED) -> Any:

@@ -97,9 +97,10 @@ class Gate(abc.ABC):
 
 @dataclass(frozen=True)
 class BenchFacts:
-    """What judging needs to know of the job, without trusting the child."""
+    """What judging needs to know of the job, without trusting the child; `moved_bytes` as in kernel.Cost."""
 
     macros: Mapping[str, str]
     max_factor: float
     rms_factor: float
     floor_us: float
+    moved_bytes: float
