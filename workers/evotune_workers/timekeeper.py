@@ -10,6 +10,7 @@ from .gates.errors import judge_errors
 from .gates.gate import Errors, Finding
 from .jobs import WorkloadBuild
 from .messages import OpenStopwatch, ReviewUnseen, RunBlocks
+from .repeating import repeating_fault
 from .session import GateFailed, Session, refuse
 from .stopwatch import Block, Mode, StopwatchFacts
 from .timing import (
@@ -32,13 +33,6 @@ UNSEEN_MARGIN = 1.25
 # Of the limits on errors: a result that was kept is wrong by far more, and chance, which draws these inputs, must not
 # decide about a kernel that is close to the limits.
 UNSEEN_FACTOR = 2.0
-# Of what warm caches gain over cold ones, as a multiple of what the baseline gains: no cache is so much better to one
-# of two kernels that move the same data, and a launch that finds its work done takes next to nothing.
-REPEATING_MARGIN = 3.0
-# On a CPU caches may save what a core takes to move the data from and to memory, at least: of a few microseconds the
-# baseline's own saving drowns in its Python's noise. Saxpy on cold buffers moves 24 GB/s and more (Zen 4, a shared
-# machine); this is a busy one.
-SLOW_MEMORY_BYTES_PER_US = 10e3
 # After each attempt that the machine's other work spoilt: of finalists, and of a trial, which also gets another turn.
 FINALIST_PAUSES_SECONDS = (1.0, 4.0, 0.0)
 TRIAL_PAUSES_SECONDS = (0.5, 0.0)
@@ -164,16 +158,10 @@ class Timekeeper:
             raise refuse("timing", f"{told}: it cannot have done the work", self._workload)
 
     def _judge_repeating(self, cold: Timing, warm: Timing, moved_bytes: float) -> None:
-        """A launch on the buffers of the launch before saves what caches save, which the baseline shows; no work."""
-        saved, usual = cold.median_us / warm.median_us, max(1.0, cold.baseline_us / warm.baseline_us)
-        if self._session.device.kind == "cpu":
-            # A baseline's call has Python's time in it, of which caches save nothing: microseconds compare, not ratios.
-            less, usually_less = cold.median_us - warm.median_us, cold.baseline_us - warm.baseline_us
-            if less <= max(REPEATING_MARGIN * usually_less, moved_bytes / SLOW_MEMORY_BYTES_PER_US):
-                return
-        if not saved <= REPEATING_MARGIN * usual:
-            told = f"may be {REPEATING_MARGIN * usual:.1f}x as fast as on other ones, got {saved:.1f}x"
-            raise refuse("timing", f"a launch on the same buffers as the one before {told}", self._workload)
+        device = self._session.device
+        fault = repeating_fault(cold, warm, moved_bytes, device.limits["cores"] if device.kind == "cpu" else None)
+        if fault is not None:
+            raise refuse("timing", fault, self._workload)
 
     def _judge_quiet(self, samples: Samples) -> None:
         if samples.too_disturbed or not samples.kept:
