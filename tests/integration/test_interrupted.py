@@ -6,11 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import psutil
 
 from evotune.space import configuration_key, load_space
 from evotune.study import Study
 from evotune_workers.device import cpu_device
+from tests.storm.processes import GONE_WITHIN_SECONDS, has_ended
 
 from .conftest import SAXPY, SIXTEEN_BUILDS
 from .record import ENDED, ask, ended, wait_for_trials
@@ -43,8 +47,8 @@ def test_an_interrupted_search_ends_gracefully_and_resumes_to_its_exact_budget_a
     assert ask(database, "SELECT configuration_key FROM trial ORDER BY number") == proposals(tmp_path / "space.yaml")
 
 
-def test_a_signal_to_all_of_its_processes_is_an_interrupt_too(tmp_path: Path) -> None:
-    """As `timeout` and batch systems send it: Ray's daemons are told by the search, and end with it."""
+def test_a_signal_to_its_process_group_is_an_interrupt_too(tmp_path: Path) -> None:
+    """As `timeout` sends it: Ray's daemons are told by the search, and end with it."""
     (tmp_path / "space.yaml").write_text(SIXTEEN_BUILDS)
     command = [sys.executable, "-m", "evotune", "search", str(SAXPY), "--space", "space.yaml", "--target", "cpu"]
     with (tmp_path / "output").open("w") as output:
@@ -57,10 +61,19 @@ def test_a_signal_to_all_of_its_processes_is_an_interrupt_too(tmp_path: Path) ->
             text=True,
             start_new_session=True,
         )
-        wait_for_trials(tmp_path / "evotune.db", 2, process)
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
+        try:
+            wait_for_trials(tmp_path / "evotune.db", 2, process)
+            started = {each: each.name() for each in psutil.Process(process.pid).children(recursive=True)}
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
+        finally:
+            process.kill()
     told = (tmp_path / "output").read_text()
+    assert "raylet" in started.values()
+    deadline = time.monotonic() + GONE_WITHIN_SECONDS
+    while left := [name for each, name in started.items() if not has_ended(each)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
     assert process.returncode == 130, told
     assert "search 1 interrupted after" in told and "--resume 1" in told and "must stay up" not in told
 

@@ -37,7 +37,7 @@ def own(pid: int) -> None:
 def reap() -> None:
     """Takes notice of the end of those that were adopted: nobody else waits for them."""
     for process in psutil.Process().children():
-        if process.pid not in _OWN and _has_ended(process):
+        if process.pid not in _OWN and has_ended(process):
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(process.pid, os.WNOHANG)
 
@@ -47,7 +47,7 @@ def started() -> dict[int, str]:
     found = {}
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if not _has_ended(process) and process.name() != SERVER:
+            if not has_ended(process) and process.name() != SERVER:
                 found[process.pid] = " ".join(process.cmdline()) or process.name()
     return found
 
@@ -77,7 +77,8 @@ def _matching(mark: str) -> Iterator[int]:
             yield pid
 
 
-def _has_ended(process: psutil.Process) -> bool:
+def has_ended(process: psutil.Process) -> bool:
+    """Also when nobody has taken notice of its end yet."""
     try:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -110,7 +110,7 @@ def _loopback_only() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _sessions_of_their_own() -> Iterator[None]:
-    """What Ray starts now gets no signal that goes to all processes of a job, as `timeout` and batch systems send it.
+    """What Ray starts now gets no signal that goes to the search's process group, as `timeout` sends it.
 
     The search answers it, and Ray's processes end with the search.
     """
