@@ -36,17 +36,17 @@ class SearchDetails:
 
 def print_search(details: SearchDetails, target: Console) -> None:
     """Prints what the search was, its best trials, what each parameter and each pair did, and what is unknown."""
-    for part in _parts(details):
+    for part in _parts(details, brief=target.is_terminal):
         target.print(part)
 
 
-def _parts(details: SearchDetails) -> Iterator[RenderableType]:
+def _parts(details: SearchDetails, brief: bool) -> Iterator[RenderableType]:
     yield _facts(details)
     passed = [trial for trial in details.search.trials if trial.objective is not None and not trial.censored]
     if not passed:
         yield "no trial has passed yet, so that nothing is known of what parameters do"
         return
-    yield _best(details.search, passed)
+    yield _best(details.search, passed, brief)
     yield _parameters(details.insight.parameters)
     yield _pairs(details.insight.pairs)
     yield from _ignorance(details.insight)
@@ -65,7 +65,7 @@ def _facts(details: SearchDetails) -> Table:
         facts.add_row("warm start", in_words(precedents))
     facts.add_row("trials", f"{insight.trials} of {record.budget} told, {insight.failed} of them failed")
     for number, winner in enumerate(details.winners):
-        facts.add_row("" if number else "winner", _winner(winner))
+        facts.add_row("" if number else "best", _winner(winner))
     return facts
 
 
@@ -75,7 +75,8 @@ def _winner(entry: LeaderboardEntry) -> str:
     return f"trial {entry.trial} at {entry.workload}: {ratio} over {entry.baseline}, {proof(entry)}"
 
 
-def _best(search: StoredSearch, passed: Sequence[StoredTrial]) -> Table:
+def _best(search: StoredSearch, passed: Sequence[StoredTrial], brief: bool) -> Table:
+    """`brief`: of others than the best only what they have in its place, which a terminal has room for."""
     recorded = search.record.target == RECORDED
     columns = (">trial", ">recorded" if recorded else ">time / baseline", "configuration")
     result = table(*columns, title="best trials while it searched")
@@ -83,7 +84,7 @@ def _best(search: StoredSearch, passed: Sequence[StoredTrial]) -> Table:
     result.add_row(str(best.id), _time(best, recorded), assignments(best.configuration))
     for trial in others:
         told = changes(trial.configuration, best.configuration, str(best.id))
-        result.add_row(str(trial.id), _time(trial, recorded), told)
+        result.add_row(str(trial.id), _time(trial, recorded), told if brief else assignments(trial.configuration))
     return result
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from evotune_db.records import LeaderboardEntry, SearchSummary
 
 Record = TypeVar("Record")
+RANKING = (">rank", ">trial", ">median", "speed-up", "baseline")
 TIME, SHORT_TIME = "%Y-%m-%d %H:%M", "%m-%d %H:%M"
 
 
@@ -84,38 +85,55 @@ def _print_leaderboard(hint: str, entries: Sequence[LeaderboardEntry], target: C
         target.print(hint)
     for place, group in groupby(entries, key=lambda entry: (entry.kernel, entry.workload, entry.target, entry.device)):
         ranked, title = list(group), " · ".join(place)
-        target.print(_leaderboard_table(title, ranked, with_configurations=not target.is_terminal))
         if target.is_terminal:
+            target.print(_ranking(title, ranked))
             target.print(_configurations(ranked))
+        else:
+            target.print(_wide_ranking(title, ranked))
 
 
-def _leaderboard_table(title: str, entries: Sequence[LeaderboardEntry], with_configurations: bool) -> Table:
-    """In a pipe a trial is a line, its configuration included; a terminal has no room for that."""
+def _wide_ranking(title: str, entries: Sequence[LeaderboardEntry]) -> Table:
+    """A trial is a line, all of it."""
     counters = (">tensor pipe", ">occupancy") if any(map(_counters, entries)) else ()
-    last = ("configuration",) if with_configurations else ()
-    result = table(">rank", ">trial", ">median", "speed-up", "baseline", "proof", *counters, *last, title=title)
+    result = table(*RANKING, "proof", *counters, "configuration", title=title)
     for entry in entries:
-        result.add_row(
-            str(entry.rank),
-            str(entry.trial),
-            microseconds(entry.median_us),
-            speedup(entry.speedup, entry.speedup_low, entry.speedup_high),
-            f"{microseconds(entry.baseline_us)} {entry.baseline}",
-            proof(entry),
-            *(_counters(entry) or ("",) * len(counters)),
-            *((assignments(entry.configuration),) if with_configurations else ()),
-        )
+        counted = _counters(entry) or ("",) * len(counters)
+        result.add_row(*_ranking_cells(entry), proof(entry), *counted, assignments(entry.configuration))
     return result
+
+
+def _ranking(title: str, entries: Sequence[LeaderboardEntry]) -> Table:
+    result = table(*RANKING, title=title)
+    for entry in entries:
+        result.add_row(*_ranking_cells(entry))
+    return result
+
+
+def _ranking_cells(entry: LeaderboardEntry) -> tuple[str, ...]:
+    return (
+        str(entry.rank),
+        str(entry.trial),
+        microseconds(entry.median_us),
+        speedup(entry.speedup, entry.speedup_low, entry.speedup_high),
+        f"{microseconds(entry.baseline_us)} {entry.baseline}",
+    )
 
 
 def _configurations(entries: Sequence[LeaderboardEntry]) -> Table:
-    """The best one's, and what the others have in its place."""
+    """With how they are proven: the best one's, and what the others have in its place."""
     best, *others = entries
-    result = table(">trial", "configuration")
-    result.add_row(str(best.trial), assignments(best.configuration))
+    result = table(">trial", "proof", "configuration")
+    result.columns[1].min_width = len("confirmed,")
+    result.add_row(str(best.trial), _all_proof(best), assignments(best.configuration))
     for entry in others:
-        result.add_row(str(entry.trial), changes(entry.configuration, best.configuration, str(best.trial)))
+        told = changes(entry.configuration, best.configuration, str(best.trial))
+        result.add_row(str(entry.trial), _all_proof(entry), told)
     return result
+
+
+def _all_proof(entry: LeaderboardEntry) -> str:
+    counted = zip(("tensor pipe", "occupancy"), _counters(entry), strict=False)
+    return "\n".join([proof(entry), *(f"{name} {value}" for name, value in counted if value)])
 
 
 def _counters(entry: LeaderboardEntry) -> tuple[str, ...]:
@@ -135,7 +153,8 @@ def _print_searches(searches: Sequence[SearchSummary], target: Console) -> None:
 
 def _narrow_searches(searches: Sequence[SearchSummary]) -> Table:
     """What a terminal has room for; `evotune show --search` has the rest."""
-    result = table(">id", "state", ">built", ">failed", ">best", ">trial", "started", "what")
+    result = table(">id", "state", ">built", ">failed", ">best", "started", "what")
+    result.columns[1].no_wrap = True
     for search in searches:
         result.add_row(
             str(search.id),
@@ -143,7 +162,6 @@ def _narrow_searches(searches: Sequence[SearchSummary]) -> Table:
             f"{search.built}/{search.budget}",
             str(search.failed),
             _best_figure(search),
-            "" if search.best_trial is None else str(search.best_trial),
             search.started.strftime(SHORT_TIME),
             f"{search.kernel} {', '.join(search.workloads)} {search.target}",
         )

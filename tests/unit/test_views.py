@@ -39,11 +39,11 @@ SEARCH = SearchSummary(
     sampler="evolution",
     seed=0,
     budget=200,
-    state="killed",
+    state="interrupted",
     started=datetime(2026, 11, 29, 7, 49, tzinfo=UTC),
     finished=None,
-    built=60,
-    passed=58,
+    built=160,
+    passed=158,
     failed=2,
     best_trial=49,
     best_speedup=2.1,
@@ -61,19 +61,24 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 def test_a_terminal_gets_the_best_configuration_and_what_others_have_in_its_place(terminal: io.StringIO) -> None:
     other = replace(ENTRY, rank=2, trial=11, configuration={**CONFIGURATION, "parameter_3": 5})
-    again = replace(ENTRY, rank=3, trial=60)
+    again = replace(ENTRY, rank=3, trial=60, certified=True, tensor_active_pct=20.4, achieved_occupancy_pct=14.1)
     views.write_leaderboard([ENTRY, other, again], "", LeaderboardEntry, Format.TABLE)
     lines = [line.rstrip() for line in terminal.getvalue().splitlines()]
     assert max(map(len, lines)) <= 80
-    assert "    1      49   4.8 us   2.10x [2.09, 2.10]   10.0 us sdpa_cudnn   confirmed" in lines
-    assert "    11   as 49, but parameter_3=5" in lines and "    60   as 49" in lines
+    assert "    1      49   4.8 us   2.10x [2.09, 2.10]   10.0 us sdpa_cudnn" in lines
+    assert any(line.split() == ["11", "confirmed", "as", "49,", "but", "parameter_3=5"] for line in lines)
+    words = " ".join(lines).split()
+    for word in ("confirmed,", "certified", "tensor", "20.4%", "occupancy", "14.1%"):
+        assert word in words
     assert all(any(f"{name}={value}" in line for line in lines) for name, value in CONFIGURATION.items())
 
 
 def test_a_terminal_of_80_columns_holds_the_list_of_searches(terminal: io.StringIO) -> None:
     views.write_searches([SEARCH], SearchSummary, Format.TABLE)
-    [line] = [line for line in terminal.getvalue().splitlines() if "killed" in line]
-    assert line.split()[:8] == ["1", "killed", "60/200", "2", "2.10x", "49", "11-29", "07:49"]
+    [line] = [line for line in terminal.getvalue().splitlines() if "interrupted" in line]
+    figures = ["1", "interrupted", "160/200", "2", "2.10x", "11-29", "07:49"]
+    assert line.split() == [*figures, "attention_fwd"]
+    assert "mission sm_90" in terminal.getvalue()
 
 
 def test_a_pipe_gets_a_line_a_search(capsys: pytest.CaptureFixture[str]) -> None:
