@@ -27,6 +27,10 @@ from evotune_db.statements import insert_row, now, only
 LEASE_SECONDS = 120.0
 
 
+# What says who holds a search, beside any other column; nothing of it where nobody does.
+HOLDER = (lease.c.host, lease.c.machine, lease.c.process, lease.c.born, lease.c.renewed)
+
+
 class LeaseHeld(DatabaseError):
     """Another process runs the search."""
 
@@ -55,7 +59,7 @@ def take(connection: Connection, wanted: Lease, holder: Holder) -> None:
     # The search's row, since there may be none of the lease yet to be locked against another who takes it.
     only(connection, select(search.c.id).where(search.c.id == wanted.search).with_for_update(), "search", wanted.search)
     row = connection.execute(select(lease).where(lease.c.search_id == wanted.search)).one_or_none()
-    moment = _now(connection)
+    moment = time_of(connection)
     if row is not None:
         _require_free(row, holder, moment)
         connection.execute(delete(lease).where(lease.c.search_id == wanted.search))
@@ -80,7 +84,7 @@ def find_write(connection: Connection, held: Lease, write: str) -> Written | Non
 
 def renew(connection: Connection, held: Lease) -> None:
     """Says that the holder is alive; LeaseLost when it holds the search no more."""
-    renewed = update(lease).where(_row(held)).values(renewed=_now(connection))
+    renewed = update(lease).where(_row(held)).values(renewed=time_of(connection))
     _require_held(connection.execute(renewed).rowcount, held)
 
 
@@ -89,10 +93,9 @@ def release(connection: Connection, held: Lease) -> None:
     connection.execute(delete(lease).where(_row(held)))
 
 
-def run_now(connection: Connection, asking: Holder) -> frozenset[int]:
-    """The searches that a process runs, as far as can be known: its end on another machine shows by its silence."""
-    moment = _now(connection)
-    return frozenset(row.search_id for row in connection.execute(select(lease)) if not _is_free(row, asking, moment))
+def is_held(row: Row[*tuple[object, ...]], asking: Holder, moment: datetime) -> bool:
+    """Whether a process runs the search, by a row with HOLDER; its end on another machine shows by its silence."""
+    return row.renewed is not None and not _is_free(row, asking, moment)
 
 
 def _require_free(row: Row[*tuple[object, ...]], asking: Holder, moment: datetime) -> None:
@@ -128,7 +131,7 @@ def _require_held(rows: int, held: Lease) -> None:
         )
 
 
-def _now(connection: Connection) -> datetime:
+def time_of(connection: Connection) -> datetime:
     """By the server's clock, which all its clients share; an SQLite file is used on one machine."""
     if connection.dialect.name == "sqlite":
         return now()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Subquery, and_, exists, func, select, union_all
@@ -11,7 +12,8 @@ from sqlalchemy import Connection, Row, Select, Subquery, and_, exists, func, se
 from evotune_db.doubts import suspects_of
 from evotune_db.findings_of import certifications_of, diagnoses_of, profiles_of
 from evotune_db.holder import Holder
-from evotune_db.lease import run_now
+from evotune_db.lease import HOLDER, is_held, time_of
+from evotune_db.lease_table import lease
 from evotune_db.progress import FINISHED
 from evotune_db.ranking import ranked
 from evotune_db.records import (
@@ -51,13 +53,15 @@ STORED_TRIAL = select(*(trial.c[name] for name in TRIAL_FIELDS), CENSORED.label(
 SEARCH = select(search, space.c.text).join(
     space, and_(search.c.space == space.c.name, search.c.space_hash == space.c.hash)
 )
+OF_LEASE = lease.c.search_id == search.c.id
 
 
 def load_search(connection: Connection, search_id: int, asking: Holder) -> StoredSearch:
     """A search with its trials in the order of their numbers."""
-    row = only(connection, SEARCH.where(search.c.id == search_id), "search", search_id)
+    with_holder = SEARCH.add_columns(*HOLDER).join(lease, OF_LEASE, isouter=True)
+    row = only(connection, with_holder.where(search.c.id == search_id), "search", search_id)
     trials = connection.execute(STORED_TRIAL.where(trial.c.search_id == search_id).order_by(trial.c.number))
-    state = _state(row, run_now(connection, asking))
+    state = _state(row, asking, time_of(connection))
     return StoredSearch(row.id, search_record(row), state, tuple(map(stored_trial, trials)))
 
 
@@ -121,13 +125,15 @@ def searches(connection: Connection, asking: Holder) -> list[SearchSummary]:
             best.c.trial_id.label("best_trial"),
             best.c.speedup.label("best_speedup"),
             counts.c.best_objective,
+            *HOLDER,
         )
         .join_from(search, counts, search.c.id == counts.c.search_id, isouter=True)
         .join(best, and_(search.c.id == best.c.search_id, best.c.place == 1), isouter=True)
+        .join(lease, OF_LEASE, isouter=True)
         .order_by(search.c.id)
     )
-    alive = run_now(connection, asking)
-    return [_summary(row, alive) for row in connection.execute(query)]
+    moment = time_of(connection)
+    return [_summary(row, _state(row, asking, moment)) for row in connection.execute(query)]
 
 
 def trial_details(connection: Connection, trial_id: int) -> TrialDetails:
@@ -169,14 +175,15 @@ def builds(connection: Connection, search_id: int) -> dict[int, tuple[BuildRecor
     return {trial_id: tuple(records) for trial_id, records in found.items()}
 
 
-def _summary(row: Row[*tuple[Any, ...]], alive: Collection[int]) -> SearchSummary:
-    return SearchSummary(**{**row._mapping, "workloads": tuple(row.workloads), "state": _state(row, alive)})
+def _summary(row: Row[*tuple[Any, ...]], state: ShownState) -> SearchSummary:
+    known = {each.name: getattr(row, each.name) for each in fields(SearchSummary)}
+    return SearchSummary(**{**known, "workloads": tuple(row.workloads), "state": state})
 
 
-def _state(row: Row[*tuple[Any, ...]], alive: Collection[int]) -> ShownState:
-    """Who is killed writes nothing more: a search that is recorded as running is, while a process runs it."""
+def _state(row: Row[*tuple[Any, ...]], asking: Holder, moment: datetime) -> ShownState:
+    """By a row with the search's state and its lease's holder, of one statement: both change when a search ends."""
     recorded: SearchState = row.state
-    return "killed" if recorded == "running" and row.id not in alive else recorded
+    return "abandoned" if recorded == "running" and not is_held(row, asking, moment) else recorded
 
 
 def _listed_by_search() -> Subquery:

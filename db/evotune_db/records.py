@@ -15,8 +15,8 @@ from evotune_db.findings import CertificationRecord, DiagnosisRecord, ProfileRec
 
 TrialState = Literal["proposed", "building", "measuring", "passed", "failed", "built"]
 SearchState = Literal["running", "finished", "interrupted"]
-# Killed: recorded as running, and no process runs it.
-ShownState = SearchState | Literal["killed"]
+# Abandoned: recorded as running, and no process runs it; it was killed, or had lost the database.
+ShownState = SearchState | Literal["abandoned"]
 Json = Mapping[str, Any]
 
 

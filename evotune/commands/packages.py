@@ -92,7 +92,7 @@ def import_(
     from evotune_db import Database
 
     with Database.open(db) as database:
-        made = import_t4(database, file, kernel, target, workload)
+        made = import_t4(database, file, kernel, target, workload, lambda text: typer.echo(text, err=True))
     typer.echo(f"search {made.search}: {made.results} results imported, {made.correct} correct")
     if made.best is not None:
         typer.echo(f"best: {microseconds(made.best.time_ms * 1e3)}, {assignments(made.best.configuration)}")

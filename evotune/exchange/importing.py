@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evotune.errors import UserError
+from evotune.hold import Hold
 from evotune.replay.reading import read_text
 from evotune.replay.recording import RecordingError
 from evotune.replay.t4 import T4Result, read_results
@@ -32,12 +34,14 @@ class Imported:
     best: T4Result | None
 
 
-def import_t4(database: Database, path: Path, kernel: str, target: str, workload: str) -> Imported:
+def import_t4(
+    database: Database, path: Path, kernel: str, target: str, workload: str, tell: Callable[[str], None]
+) -> Imported:
     """Records a T4 file (.json, .json.gz) as a finished search of the sampler `imported`.
 
     What others found correct was never run here, so it is recorded as `built`, with its measurements under the gate
     `imported`, and never enters the leaderboard; the rest has failed at the gate that comes closest. UserError when the
-    file cannot be read, is no T4, or has a configuration twice.
+    file cannot be read, is no T4, or has a configuration twice. `tell` as in Hold.
     """
     try:
         text = read_text(path)
@@ -45,12 +49,13 @@ def import_t4(database: Database, path: Path, kernel: str, target: str, workload
     except RecordingError as error:
         raise UserError(str(error)) from error
     _check_distinct(results, path)
-    search = database.start_search(_record(text, path, len(results), kernel, target, workload))
-    for number, result in enumerate(results):
-        key = configuration_key(result.configuration)
-        trial = database.add_trial(search, number, result.configuration, key)
-        database.record_outcome(trial, _outcome(result, workload))
-    database.finish_search(search, "finished")
+    with Hold(database, tell) as hold:
+        search = hold.start(_record(text, path, len(results), kernel, target, workload))
+        for number, result in enumerate(results):
+            key = configuration_key(result.configuration)
+            trial = database.add_trial(search, number, result.configuration, key)
+            database.record_outcome(trial, _outcome(result, workload))
+        database.finish_search(search, "finished")
     correct = [result for result in results if result.invalidity == CORRECT]
     best = min(correct, key=lambda result: result.time_ms, default=None)
     return Imported(search, len(results), len(correct), best)

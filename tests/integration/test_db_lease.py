@@ -71,7 +71,7 @@ def test_a_killed_process_holds_nothing(database: Database, url: str) -> None:
         assert database.searches()[0].state == "running"
         holder.send_signal(signal.SIGKILL)
         os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # ended, though its parent has not taken notice
-        assert database.searches()[0].state == "killed"
+        assert database.searches()[0].state == "abandoned"
         database.hold(search, silent)
     assert record(database, search, 0, passed())
 

@@ -46,7 +46,7 @@ def test_a_stored_search_is_what_resume_needs(database: Database) -> None:
     record(database, search, 2, failed())
     copy = record(database, search, 3, passed(same_binary_as=first))
     stored = database.load_search(search)
-    assert (stored.id, stored.record, stored.state) == (search, SEARCH, "killed")  # nobody holds it
+    assert (stored.id, stored.record, stored.state) == (search, SEARCH, "abandoned")  # nobody holds it
     assert [(trial.number, trial.state, trial.censored) for trial in stored.trials] == [
         (0, "passed", True),
         (1, "building", False),
