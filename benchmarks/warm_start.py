@@ -6,13 +6,15 @@
 First searches the sources, with `--source-budget`; `--db` names a database that has searches of them already, which is
 copied and left as it is. Then, at each new shape, a search with a warm start and one without, of the same budget and
 seed, both beginning from the sources alone. Their best are timed side by side, as `evotune compare` does. The figure is
-how many trials each took to come within 2 % and 5 % of the better one.
+how many trials each took to come within 2 % and 5 % of the better one. Shapes that `--out` has already, of the same
+budget, seed and sources, stay there: the machine need not be had for all of them at once.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import sqlite3
 import sys
 import tempfile
@@ -21,8 +23,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results_file import write_results
-from benchmarks.warm_start_figures import Searched, Shape, saving, total
+from benchmarks.results_file import conditions
+from benchmarks.warm_start_figures import WITHIN, Searched, total, trials_until
 from evotune.comparison import Comparison, compare_trials
 from evotune.errors import UserError
 from evotune.progress import make_reporter
@@ -36,7 +38,6 @@ from evotune_workers.device import cpu_device, local_devices
 SOURCES = ("mission", "8x32x512x64")
 # Each unlike the sources in another respect: longer, much longer, heads in between, causal, a larger head.
 NEW_SHAPES = ("1x8x1024x64", "long", "4x16x512x64", "causal", "wide")
-WITHIN = (0.02, 0.05)
 # A machine that is busy with something else may need to be asked again.
 COMPARE_ATTEMPTS = 3
 HEADINGS = "| shape | to 2 %, cold | warm | to 5 %, cold | warm | best, cold | warm | cold / warm | began with |"
@@ -45,13 +46,15 @@ HEADINGS = "| shape | to 2 %, cold | warm | to 5 %, cold | warm | best, cold | w
 def main() -> None:
     """Searches one shape after the other, prints a row for each and the total, writes the results."""
     options = arguments()
-    shapes: dict[str, Shape] = {}
+    device = next(iter(local_devices()), None) or cpu_device()
+    settings = {"budget": options.budget, "seed": options.seed, "sources": options.source}
+    shapes = shapes_before(options.out, settings)
     print(HEADINGS, flush=True)
     with source_database(options) as source:
         for workload in options.workload:
-            shapes[workload] = measure_shape(options, source, workload)
-            print(row(workload, shapes[workload].figures), flush=True)
-            write(options, shapes)
+            shapes[workload] = {**conditions(device), **measure_shape(options, source, workload)}
+            print(row(workload, shapes[workload]), flush=True)
+            write(options.out, settings, shapes)
     for within in WITHIN:
         saved, cold, counted = total(shapes.values(), within)
         print(f"to within {within:.0%}: {saved} of {cold} trials saved at {counted} shapes")
@@ -84,7 +87,7 @@ def source_database(options: argparse.Namespace) -> Iterator[Path]:
         yield path
 
 
-def measure_shape(options: argparse.Namespace, source: Path, workload: str) -> Shape:
+def measure_shape(options: argparse.Namespace, source: Path, workload: str) -> dict[str, Any]:
     """The two searches and their comparison."""
     path = source.with_name(f"{workload}.db")
     copy(source, path)
@@ -99,16 +102,15 @@ def measure_shape(options: argparse.Namespace, source: Path, workload: str) -> S
         }
         comparison = compared(database, warm, cold, workload)
         if isinstance(comparison, str):
-            return Shape({**known, "no_result": comparison}, {})
+            return {**known, "no_result": comparison}
         judged_cold = judged(database, cold, max(1.0, comparison.speedup))
         judged_warm = judged(database, warm, max(1.0, 1 / comparison.speedup))
-    savings = {within: saving(judged_cold, judged_warm, within) for within in WITHIN}
-    figures = {
-        "trials_until": {f"{within:.0%}": {**asdict(each), "saved": each.saved} for within, each in savings.items()},
+    return {
+        **known,
+        "trials_until": trials_until(judged_cold, judged_warm),
         "warm_against_cold": asdict(comparison),
         "curves": {"cold": judged_cold.curve(), "warm": judged_warm.curve()},
     }
-    return Shape({**known, **figures}, savings)
 
 
 def search(
@@ -172,18 +174,21 @@ def row(workload: str, shape: Mapping[str, Any]) -> str:
     return f"| {workload} | {' | '.join(trials)} | {times} | {ratio} | {len(shape['began_with'])} |"
 
 
-def write(options: argparse.Namespace, shapes: Mapping[str, Shape]) -> None:
-    """Everything so far, with what it depends on."""
-    device = next(iter(local_devices()), None) or cpu_device()
+def shapes_before(path: Path, settings: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What a file of the same settings has; nothing of any other one."""
+    if not path.is_file():
+        return {}
+    document = json.loads(path.read_text())
+    same = all(document.get(name) == value for name, value in settings.items())
+    return dict(document["shapes"]) if same else {}
+
+
+def write(path: Path, settings: Mapping[str, Any], shapes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Everything so far; each shape has with it what it depends on."""
     names = ("saved", "cold", "shapes")
-    figures = {
-        "budget": options.budget,
-        "seed": options.seed,
-        "sources": options.source if options.db is None else str(options.db),
-        "total": {f"{within:.0%}": dict(zip(names, total(shapes.values(), within), strict=True)) for within in WITHIN},
-        "shapes": {name: shape.figures for name, shape in shapes.items()},
-    }
-    write_results(options.out, device, figures)
+    totals = {f"{within:.0%}": dict(zip(names, total(shapes.values(), within), strict=True)) for within in WITHIN}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**settings, "total": totals, "shapes": shapes}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

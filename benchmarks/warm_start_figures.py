@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
+
+WITHIN = (0.02, 0.05)
 
 
 @dataclass(frozen=True)
@@ -56,20 +58,18 @@ class Saving:
         return (self.cold or self.budget) - (self.warm or self.budget)
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What a shape came to: figures for the record, and what was saved, nothing where the searches have no result."""
-
-    figures: Mapping[str, Any]
-    savings: Mapping[float, Saving]
-
-
 def saving(cold: Searched, warm: Searched, within: float) -> Saving:
     """Of two searches of one budget."""
     return Saving(cold.trials_until(within), warm.trials_until(within), len(cold.objectives))
 
 
-def total(shapes: Iterable[Shape], within: float) -> tuple[int, int, int]:
-    """Trials saved, those that the cold searches took, and the shapes with a result."""
-    savings = [shape.savings[within] for shape in shapes if shape.savings]
-    return sum(each.saved for each in savings), sum(each.cold or each.budget for each in savings), len(savings)
+def trials_until(cold: Searched, warm: Searched) -> dict[str, dict[str, int | None]]:
+    """For the record, by "2%" and the like."""
+    savings = {within: saving(cold, warm, within) for within in WITHIN}
+    return {f"{within:.0%}": {**asdict(each), "saved": each.saved} for within, each in savings.items()}
+
+
+def total(shapes: Iterable[Mapping[str, Any]], within: float) -> tuple[int, int, int]:
+    """Trials saved, those that the cold searches took, and the shapes with a result, of shapes as they are recorded."""
+    found = [shape["trials_until"][f"{within:.0%}"] for shape in shapes if "trials_until" in shape]
+    return sum(each["saved"] for each in found), sum(each["cold"] or each["budget"] for each in found), len(found)
