@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evotune.samplers.base import SpaceSampler
-from evotune.samplers.history import History
+from evotune.samplers.history import History, Latest
 from evotune.samplers.initial import spread_out
 from evotune.samplers.insight import Insight
 from evotune.samplers.screen import Screen
@@ -31,6 +31,7 @@ class EvolutionSampler(SpaceSampler):
         super().__init__(valid, seed)
         self.settings = settings or Settings()
         self._screen = Screen(self.valid, self.settings)
+        self._insight: Latest[Insight] = Latest()
         choices = sum(len(parameter.values) > 1 for parameter in self.valid.parameters)
         self._initial = max(self.settings.least_initial, math.ceil(self.settings.initial_per_parameter * choices))
 
@@ -46,7 +47,7 @@ class EvolutionSampler(SpaceSampler):
 
     def insight(self, history: History) -> Insight:
         """What each parameter and each pair of them has done so far."""
-        return Insight.of(self.valid.parameters, self.valid.codes, history)
+        return self._insight.of(history, lambda: Insight.of(self.valid.parameters, self.valid.codes, history))
 
     def _candidates(self, history: History, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """All unseen configurations, or those that were bred and as many others as there is time to score."""
@@ -54,4 +55,7 @@ class EvolutionSampler(SpaceSampler):
         affordable = self.settings.most_correlations // min(len(history.measured), self.settings.most_observations)
         if len(unseen) <= affordable:
             return unseen
-        return np.union1d(self.bred(history, rng), rng.choice(unseen, size=affordable, replace=False))
+        chosen = np.zeros(len(self.valid), dtype=bool)
+        chosen[self.bred(history, rng)] = True
+        chosen[rng.choice(unseen, size=affordable, replace=False)] = True
+        return np.flatnonzero(chosen)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 FAILED = math.inf
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,27 @@ class Told:
     censored: bool
 
 
+class Latest(Generic[Made]):
+    """What was last made of the outcomes of a history: proposals of one batch differ in what is pending alone."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self._made: tuple[npt.NDArray[np.int64], Made] | None = None
+
+    def of(self, history: History, make: Callable[[], Made]) -> Made:
+        """`make` must depend on no more than `told`, `measured`, `values`, `censored` and `failed`."""
+        if self._made is None or self._made[0] is not history.told:
+            self._made = history.told, make()
+        return self._made[1]
+
+
 @dataclass(frozen=True, eq=False)
 class History:
     """A study so far, in the order of trial numbers.
 
     `told` are all configurations with an outcome, `failed` those that failed, `measured` those with `values`, of which
-    `censored` marks lower bounds; `pending` are proposals without an outcome yet; `excluded` is all of these.
+    `censored` marks lower bounds; `pending` are proposals without an outcome yet; `excluded` is all of these. Arrays
+    are never written to: histories that differ in what is pending have the others in common.
     """
 
     told: npt.NDArray[np.int64]

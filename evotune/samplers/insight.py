@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -77,19 +78,23 @@ class Insight:
 
     def mutation_weights(self) -> Array:
         """Probability that mutation takes each parameter: what matters or is unknown is tried more."""
-        return _shares(np.array([self._interest(effect) for effect in self.effects]))
+        return _shares(np.array([_interest(effect) for effect in self.effects]))
 
     def partner_weights(self, j: int) -> Array:
         """Probability that mutation takes each parameter along with `j`: where the pair matters or is unknown."""
-        weights = np.zeros(len(self.effects))
-        for pair, effect in self.pairs.items():
-            if j in pair:
-                weights[pair[0] + pair[1] - j] = self._interest(effect)
-        return _shares(weights)
+        return _shares(self._interests[j])
 
-    @staticmethod
-    def _interest(effect: Effect) -> float:
-        return effect.size + effect.uncertainty if effect.means.size > 1 else 0.0
+    @cached_property
+    def _interests(self) -> Array:
+        """Of every pair, shape (parameters, parameters); asked for by many proposals."""
+        interests = np.zeros((len(self.effects), len(self.effects)))
+        for (j, k), effect in self.pairs.items():
+            interests[j, k] = interests[k, j] = _interest(effect)
+        return interests
+
+
+def _interest(effect: Effect) -> float:
+    return effect.size + effect.uncertainty if effect.means.size > 1 else 0.0
 
 
 def standardise(values: Array) -> Array:

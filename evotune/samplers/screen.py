@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
@@ -9,7 +11,7 @@ from threadpoolctl import ThreadpoolController
 
 from evotune.samplers.acquisition import expected_improvement
 from evotune.samplers.fitting import fit
-from evotune.samplers.history import History
+from evotune.samplers.history import History, Latest
 from evotune.samplers.insight import standardise
 from evotune.samplers.kernel import Hyperparameters
 from evotune.samplers.settings import Settings
@@ -25,6 +27,26 @@ _LEAST_SPREAD = 1e-3
 _BLAS = ThreadpoolController()
 
 
+@dataclass(frozen=True, eq=False)
+class _Values:
+    """What outcomes say of values: a process of those `measured`, and `floors` of those that were stopped early."""
+
+    hyper: Hyperparameters
+    measured: Numbers
+    targets: Array
+    censored: Numbers
+    floors: Array
+    process: GaussianProcess
+
+
+@dataclass(frozen=True, eq=False)
+class _Failures:
+    """What they say of failures; below `middle` a configuration is nearer to a success."""
+
+    process: GaussianProcess
+    middle: float
+
+
 class Screen:
     """Chooses among candidates. What it caches are fits, each a function of the outcomes it was made from."""
 
@@ -38,13 +60,16 @@ class Screen:
         # Nothing is known beforehand about where configurations fail.
         self._level = np.zeros(len(valid), dtype=np.float32)
         self._fits: dict[str, tuple[bytes, Hyperparameters]] = {}
+        self._values: Latest[_Values] = Latest()
+        self._failures: Latest[_Failures] = Latest()
 
     def best(self, candidates: Numbers, history: History) -> int:
         """The candidate with the largest expected improvement times probability of success."""
         # While builds keep all cores busy, threads that spin on small matrices cost a hundred times the work.
         with _BLAS.limit(limits=1, user_api="blas"):
             promising, gains = self._gains(candidates, history)
-            shortlist = np.argsort(-gains, kind="stable")[: self._settings.shortlist]
+            shortlist = largest(gains, self._settings.shortlist)
+            shortlist = shortlist[np.argsort(-gains[shortlist], kind="stable")]
             worth = gains[shortlist] * self._success(promising[shortlist], history)
             return int(promising[shortlist[np.argmax(worth)]])
 
@@ -55,28 +80,33 @@ class Screen:
         means = process.means(candidates, correlations)
         if len(candidates) > self._settings.promising:
             bounds = expected_improvement(best, means, process.deviation_bounds(correlations))
-            kept = np.sort(np.argsort(-bounds, kind="stable")[: self._settings.promising])
+            kept = largest(bounds, self._settings.promising)
             candidates, correlations, means = candidates[kept], correlations[kept], means[kept]
         return candidates, expected_improvement(best, means, process.deviations(correlations))
 
     def _process(self, history: History) -> tuple[GaussianProcess, float]:
         """The surrogate of the values, and the best value in its units."""
+        known = self._values.of(history, lambda: self._known(history))
+        process = known.process
+        # What is pending counts as having come out as expected, so that nobody else is sent there. A failure counts as
+        # average at best: where times fall towards a limit of the device, the next step looks best. What was stopped
+        # early counts as what is expected of it, but as no faster than it was seen to be.
+        failed = history.failed[-self._settings.most_observations :]
+        supposed = np.concatenate([history.pending, failed, known.censored])
+        floors = np.concatenate([np.full(len(history.pending), -np.inf), np.zeros(len(failed)), known.floors])
+        if len(supposed):
+            believed = np.maximum(process.means(supposed, process.correlations(supposed)), floors)
+            everything = np.append(known.measured, supposed), np.append(known.targets, believed)
+            process = self._condition(*everything, known.hyper, process)
+        return process, float(known.targets.min())
+
+    def _known(self, history: History) -> _Values:
         hyper = self._fit_values(history)
         kept = _keep(history.values, self._settings.most_observations)
         measured, targets = history.measured[kept], standardise(warp(history.values[kept]))
         exact = self._exact(history.censored[kept])
         process = self._condition(measured[exact], targets[exact], hyper)
-        # What is pending counts as having come out as expected, so that nobody else is sent there. A failure counts as
-        # average at best: where times fall towards a limit of the device, the next step looks best. What was stopped
-        # early counts as what is expected of it, but as no faster than it was seen to be.
-        failed = history.failed[-self._settings.most_observations :]
-        supposed = np.concatenate([history.pending, failed, measured[~exact]])
-        floors = np.concatenate([np.full(len(history.pending), -np.inf), np.zeros(len(failed)), targets[~exact]])
-        if len(supposed):
-            believed = np.maximum(process.means(supposed, process.correlations(supposed)), floors)
-            everything = np.append(measured[exact], supposed), np.append(targets[exact], believed)
-            process = self._condition(*everything, hyper)
-        return process, float(targets[exact].min())
+        return _Values(hyper, measured[exact], targets[exact], measured[~exact], targets[~exact], process)
 
     def _exact(self, censored: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Which values are taken for exact: those that are, or all where too few are."""
@@ -86,6 +116,12 @@ class Screen:
     def _success(self, candidates: Numbers, history: History) -> Array:
         if not len(history.failed):
             return np.ones(len(candidates))
+        known = self._failures.of(history, lambda: self._known_failures(history))
+        # Nearer to 0, a success, than to 1: far from all outcomes this is about the share that has passed.
+        means, deviations = known.process.predict(candidates)
+        return np.asarray(np.maximum(ndtr((known.middle - means) / deviations), self._settings.least_success))
+
+    def _known_failures(self, history: History) -> _Failures:
         recent = slice(-self._settings.most_observations, None)
         failed = np.isin(history.told, history.failed).astype(np.float64)
         hyper = self._fit_failures(history, failed)
@@ -98,14 +134,13 @@ class Screen:
             self._settings.prior,
             self._level,
         )
-        # Nearer to 0, a success, than to 1: far from all outcomes this is about the share that has passed.
-        means, deviations = process.predict(candidates)
-        middle = (0.5 - failed[recent].mean()) / spread
-        return np.asarray(np.maximum(ndtr((middle - means) / deviations), self._settings.least_success))
+        return _Failures(process, (0.5 - failed[recent].mean()) / spread)
 
-    def _condition(self, configurations: Numbers, targets: Array, hyper: Hyperparameters) -> GaussianProcess:
+    def _condition(
+        self, configurations: Numbers, targets: Array, hyper: Hyperparameters, fewer: GaussianProcess | None = None
+    ) -> GaussianProcess:
         trend = self._terrain.trend
-        return condition(self._terrain, configurations, targets, hyper, self._settings.prior, trend)
+        return condition(self._terrain, configurations, targets, hyper, self._settings.prior, trend, fewer)
 
     def _fit_values(self, history: History) -> Hyperparameters:
         known = self._last_refit(len(history.values))
@@ -139,6 +174,17 @@ class Screen:
         while (following := refit + max(1, int(refit * self._settings.refit_share))) <= count:
             refit = following
         return refit
+
+
+def largest(values: Array, most: int) -> Numbers:
+    """The places of so many largest values, ascending; of equal ones the first."""
+    if len(values) <= most:
+        return np.arange(len(values))
+    least = np.partition(values, len(values) - most)[len(values) - most]
+    above = values > least
+    equal = np.flatnonzero(values == least)[: most - np.count_nonzero(above)]
+    above[equal] = True
+    return np.flatnonzero(above)
 
 
 def warp(values: Array) -> Array:

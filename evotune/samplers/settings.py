@@ -68,7 +68,7 @@ class Settings:
     fit_steps: int = 25
     # More observations than this cost more than they tell: the best half and a spread over the rest are kept.
     most_observations: int = 300
-    # Correlations computed for one proposal: 4 million take about 25 ms on one core.
+    # Correlations computed for one proposal: 4 million take about 10 ms on one core.
     most_correlations: int = 4_000_000
     # So many of the most promising by an upper bound have their uncertainty worked out.
     promising: int = 3000

@@ -21,6 +21,7 @@ Singles = npt.NDArray[np.float32]
 
 # Columns are joined into groups of at most so many combinations of values, whose correlations are tabulated.
 _MOST_COMBINATIONS = 300
+_BLOCK_BYTES = 256 << 10
 
 
 class Terrain:
@@ -80,8 +81,16 @@ class GaussianProcess:
     def correlations(self, configurations: Numbers) -> Singles:
         """Of configurations with the observations, shape (m, n)."""
         product = np.ones((len(configurations), len(self.weights)), dtype=np.float32)
-        for group, table in zip(self.terrain.groups, self.tabulated, strict=True):
-            product *= table[group.places[configurations]]
+        places = [group.places[configurations] for group in self.terrain.groups]
+        # As many rows at once as stay in a core's cache while they are multiplied.
+        rows = max(1, _BLOCK_BYTES // max(1, product[:1].nbytes))
+        factor = np.empty((min(rows, len(product)), len(self.weights)), dtype=np.float32)
+        for begin in range(0, len(product), rows):
+            block = product[begin : begin + rows]
+            for table, place in zip(self.tabulated, places, strict=True):
+                # "raise" would make a copy first; every place is in the table.
+                np.take(table, place[begin : begin + rows], axis=0, out=factor[: len(block)], mode="clip")
+                block *= factor[: len(block)]
         return product
 
     def means(self, configurations: Numbers, correlations: Singles) -> Array:
@@ -106,9 +115,18 @@ class GaussianProcess:
 
 
 def condition(
-    terrain: Terrain, configurations: Numbers, values: Array, hyper: Hyperparameters, prior: Prior, trend: Singles
+    terrain: Terrain,
+    configurations: Numbers,
+    values: Array,
+    hyper: Hyperparameters,
+    prior: Prior,
+    trend: Singles,
+    fewer: GaussianProcess | None = None,
 ) -> GaussianProcess:
-    """The process given the values of these configurations, about a weighted `trend` over the whole set."""
+    """The process given the values of these configurations, about a weighted `trend` over the whole set.
+
+    `fewer`: the process given the first of them, with the same hyperparameters, of which tables are taken over.
+    """
     codes = terrain.codes[configurations]
     tables = terrain.kernel.tables(hyper)
     trend = trend * np.float32(trend_weight(values, trend[configurations], prior))
@@ -121,7 +139,7 @@ def condition(
     signal = ((residuals - mean) @ weights + prior.observations) / (len(values) + prior.observations)
     return GaussianProcess(
         terrain,
-        [group.tabulate(tables, codes) for group in terrain.groups],
+        _tabulated(terrain, tables, codes, fewer),
         weights.astype(np.float32),
         inverse_factor.astype(np.float32),
         float(signal),
@@ -129,6 +147,18 @@ def condition(
         trend,
         noise,
     )
+
+
+def _tabulated(
+    terrain: Terrain, tables: Tables, codes: npt.NDArray[np.integer], fewer: GaussianProcess | None
+) -> list[Singles]:
+    if fewer is None:
+        return [group.tabulate(tables, codes) for group in terrain.groups]
+    more = codes[len(fewer.weights) :]
+    return [
+        np.concatenate([table, group.tabulate(tables, more)], axis=1)
+        for group, table in zip(terrain.groups, fewer.tabulated, strict=True)
+    ]
 
 
 def trend_weight(values: Array, trend: Singles, prior: Prior) -> float:

@@ -10,8 +10,9 @@ import pytest
 from evotune.samplers import SpaceSampler, make_sampler
 from evotune.samplers.acquisition import expected_improvement
 from evotune.samplers.evolution import EvolutionSampler
-from evotune.samplers.history import FAILED, History, Told
+from evotune.samplers.history import FAILED, History, Latest, Told
 from evotune.samplers.insight import Insight
+from evotune.samplers.screen import largest
 from evotune.samplers.settings import Settings
 from evotune.space import ValidSet
 from evotune.space.reading import parse_space
@@ -125,6 +126,26 @@ def test_a_proposal_at_20_000_configurations_is_cheap() -> None:
     assert median_seconds(make_sampler("random", valid, 1), history) < 0.001
     # The bound is 50 ms, of this process alone; a slower machine is given twice that.
     assert median_seconds(make_sampler("evolution", valid, 1), history) < 0.1
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 7, 9, 20])
+def test_the_largest_are_those_of_a_stable_order(most: int) -> None:
+    values = np.array([3.0, 1.0, 3.0, 2.0, 0.0, 2.0, 3.0, 0.0, 0.0])
+    assert largest(values, most).tolist() == sorted(np.argsort(-values, kind="stable")[:most].tolist())
+
+
+def test_what_is_made_of_outcomes_is_made_once_for_a_batch() -> None:
+    made: list[int] = []
+    kept: Latest[int] = Latest()
+    history = History.of([Told(1, 2.0, False)], ())
+    batch = (history, history.also_pending(5), history.also_pending(5).also_pending(3), history.with_pending([7]))
+
+    def make() -> int:
+        made.append(len(made))
+        return made[-1]
+
+    found = [kept.of(each, make) for each in (*batch, History.of([Told(1, 2.0, False), Told(5, 1.0, False)], ()))]
+    assert (made, found) == ([0, 1], [0, 0, 0, 0, 1])
 
 
 def test_insight_tells_what_matters_from_what_does_not() -> None:

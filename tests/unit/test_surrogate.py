@@ -117,6 +117,31 @@ def test_a_bound_of_the_deviation_is_never_below_it(valid: ValidSet) -> None:
     assert (process.deviation_bounds(correlations) >= process.deviations(correlations) - 1e-3).all()
 
 
+def test_correlations_are_the_same_whatever_is_multiplied_at_once(
+    valid: ValidSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prior = Prior()
+    terrain, told = Terrain(valid, prior), np.arange(0, len(valid), 5)
+    hyper = Hyperparameters.of(terrain.kernel.prior(prior)[0])
+    process = condition(terrain, told, times(valid)[told], hyper, prior, terrain.trend)
+    everything = np.arange(len(valid))
+    at_once = process.correlations(everything)
+    assert at_once == pytest.approx(correlation(terrain.kernel.tables(hyper), valid.codes, valid.codes[told]), rel=1e-5)
+    monkeypatch.setattr("evotune.samplers.surrogate._BLOCK_BYTES", 7 * at_once[0].nbytes)
+    assert (process.correlations(everything) == at_once).all()
+
+
+def test_a_process_of_more_is_the_same_by_the_tables_of_one_of_fewer(valid: ValidSet) -> None:
+    prior, values = Prior(), times(valid)
+    terrain, told = Terrain(valid, prior), np.arange(0, len(valid), 5)
+    hyper = Hyperparameters.of(terrain.kernel.prior(prior)[0])
+    fewer = condition(terrain, told[:9], values[told[:9]], hyper, prior, terrain.trend)
+    anew = condition(terrain, told, values[told], hyper, prior, terrain.trend)
+    grown = condition(terrain, told, values[told], hyper, prior, terrain.trend, fewer)
+    for one, other in zip(anew.predict(np.arange(len(valid))), grown.predict(np.arange(len(valid))), strict=True):
+        assert (one == other).all()
+
+
 def test_before_anything_is_known_an_uneven_block_is_expected_to_be_slower(valid: ValidSet) -> None:
     terrain = Terrain(valid, Prior())
     even, uneven = (valid.index({"block": block, "tile": 4, "order": "row", "padding": True}) for block in (64, 80))
