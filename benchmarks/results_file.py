@@ -27,7 +27,8 @@ def conditions(device: Device) -> dict[str, Any]:
     return {
         "device": {"name": device.name, **device.facts},
         "versions": versions(),
-        "git": git_facts(Path(__file__).parent),
+        # Without the results, which a benchmark writes more than once.
+        "git": git_facts(Path(__file__).parent.parent, "benchmarks/results"),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python", *_without_out(sys.argv)]),
     }

@@ -21,12 +21,16 @@ def versions() -> dict[str, str]:
     return found
 
 
-def git_facts(folder: Path) -> dict[str, str | bool]:
-    """Commit of the repository that holds a folder, and whether the folder differs from it; empty outside git."""
+def git_facts(folder: Path, *without: str) -> dict[str, str | bool]:
+    """Commit of the repository that holds a folder, and whether the folder differs from it; empty outside git.
+
+    `without`: paths below the folder that do not count.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return {}
-    return {"commit": commit, "modified": bool(_git(folder, "status", "--porcelain", "--", "."))}
+    left_out = [f":(exclude){path}" for path in without]
+    return {"commit": commit, "modified": bool(_git(folder, "status", "--porcelain", "--", ".", *left_out))}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
