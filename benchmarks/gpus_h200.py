@@ -12,18 +12,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import create_engine, func, select
 
 from benchmarks.results_file import write_results
+from benchmarks.search_h200 import search
 from evotune_db.schema import trial
 from evotune_workers.device import local_devices
 
@@ -62,14 +60,14 @@ def main() -> None:
     devices = local_devices()
     if len(devices) < max(options.gpus):
         sys.exit(f"this machine must have the GPUs that are asked for, has {len(devices)}, asked for: {options.gpus}")
-    search = ["search", "--budget", str(options.budget), "--workload", options.workload, "--sampler", options.sampler]
+    searched = ["--budget", str(options.budget), "--workload", options.workload, "--sampler", options.sampler]
     print("| GPUs | trials a minute | of one GPU's | bound | GPUs idle | search, s | whole command, s | best, cold |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     runs: list[Run] = []
     for gpus in options.gpus:
-        runs.append(run(gpus, search))
+        runs.append(run(gpus, searched))
         print(table_line(runs[-1], runs[0]), flush=True)
-        figures = {"search": " ".join(["evotune", *search]), "cores": os.cpu_count(), "runs": runs}
+        figures = {"search": " ".join(["evotune search", *searched]), "cores": os.cpu_count(), "runs": runs}
         write_results(options.out, devices[0], figures)
 
 
@@ -83,19 +81,12 @@ def table_line(run: Run, first: Run) -> str:
     )
 
 
-def run(gpus: int, search: Sequence[str]) -> Run:
+def run(gpus: int, searched: Sequence[str]) -> Run:
     """One search on so many GPUs; exits when it fails."""
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "search.db"
-        command = [sys.executable, "-m", "evotune", *search, "--gpus", str(gpus), "--db", str(database), "--json"]
-        cache = {"EVOTUNE_CACHE": str(Path(folder) / "cache")}
-        started = time.perf_counter()
-        ran = subprocess.run(command, env={**os.environ, **cache}, stdout=subprocess.PIPE, text=True)
-        seconds = time.perf_counter() - started
-        if ran.returncode:
-            sys.exit(f"the search must end with a winner, it ended with exit code {ran.returncode}")
+        seconds, result = search([*searched, "--gpus", str(gpus)], database)
         search_seconds = seconds_of_search(database)
-    result = json.loads(ran.stdout)
     failed = result["failed_by_gate"]
     return Run(
         gpus,

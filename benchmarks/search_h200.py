@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,25 +37,26 @@ def main() -> None:
     devices = local_devices()
     if not devices:
         sys.exit("a GPU must be there that evotune sees, got none: run `evotune doctor`")
-    seconds, result = search(options.budget, options.workload, options.db)
+    searched = ["--budget", str(options.budget), "--workload", options.workload]
+    seconds, result = search(searched, options.db)
     best = result["best"]
     print(f"{devices[0].name}: {result['built']} built, {result['passed']} passed, failed {result['failed_by_gate']}")
     print(f"{seconds:.0f} s (bound {SECONDS_MOST:.0f}), GPU idle {result['idle_share']:.1%} (bound {IDLE_MOST:.0%})")
     interval = f"{best['speedup']:.3f}x [{best['speedup_low']:.3f}, {best['speedup_high']:.3f}]"
     print(f"best, cold: {best['median_us']:.2f} us, {interval} over {best['baseline']}")
     figures = {
-        "command": f"evotune search --budget {options.budget} --workload {options.workload}",
+        "command": " ".join(["evotune search", *searched]),
         "seconds": seconds,
         "result": result,
     }
     write_results(options.out, devices[0], figures)
 
 
-def search(budget: int, workload: str, kept: Path | None) -> tuple[float, dict[str, Any]]:
-    """Wall seconds of the command, and its result; exits when it fails."""
+def search(options: Sequence[str], kept: Path | None) -> tuple[float, dict[str, Any]]:
+    """Wall seconds of the command with an empty cache, and its result; exits when it fails."""
     with tempfile.TemporaryDirectory() as folder:
         database, cache = str(kept or Path(folder) / "search.db"), str(Path(folder) / "cache")
-        command = [sys.executable, "-m", "evotune", "search", "--budget", str(budget), "--workload", workload]
+        command = [sys.executable, "-m", "evotune", "search", *options]
         started = time.perf_counter()
         ran = subprocess.run(
             [*command, "--db", database, "--json"],

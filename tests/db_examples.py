@@ -20,6 +20,7 @@ from evotune_db.records import (
     DeviceRecord,
     GateRecord,
     KernelRecord,
+    LeaderboardEntry,
     OutcomeRecord,
     SearchRecord,
     SpaceRecord,
@@ -39,6 +40,30 @@ SEARCH = SearchRecord(
     options={"kernel": "/kernels/attention_fwd", "space": None},
     versions={"evotune": "0.1.0", "torch": "2.13.0"},
 )
+
+LISTED = LeaderboardEntry(
+    rank=1,
+    trial=17,
+    kernel="attention_fwd",
+    target="cpu",
+    device="Test CPU",
+    workload="mission",
+    configuration={"tile_m": 48},
+    median_us=2000.0,
+    speedup=2.0,
+    speedup_low=1.9,
+    speedup_high=2.1,
+    baseline="sdpa",
+    baseline_us=4000.0,
+    confirmed=True,
+    certified=False,
+)
+# As documented: scripts read them.
+LEADERBOARD_KEYS = [
+    *("rank", "trial", "kernel", "target", "device", "workload", "configuration", "median_us"),
+    *("speedup", "speedup_low", "speedup_high", "baseline", "baseline_us", "confirmed", "certified"),
+    *("tensor_active_pct", "achieved_occupancy_pct"),
+]
 
 
 def build(key: str = "build", succeeded: bool = True) -> BuildRecord:

@@ -174,9 +174,9 @@ def test_a_missing_cuda_core_is_named(installed: Path) -> None:
         """
         import sys
         sys.modules["cuda.core"] = None  # as where it is not installed
-        from attention_fwd.cuda_modules import load_program
+        from attention_fwd.cuda_modules import _load
         from attention_fwd.function import FOLDER, MANIFEST
-        load_program(FOLDER, MANIFEST, "k1", "", 0, 0, 128, 0, False)
+        _load(FOLDER, MANIFEST["kernels"]["k1"], MANIFEST["entry"], 0, 128, 0)
         """,
     )
     assert "RuntimeError: CUDA kernels need cuda-core" in ran.stderr and "pip install cuda-core" in ran.stderr

@@ -12,25 +12,10 @@ from rich.console import Console
 from evotune import views
 from evotune.options import Format
 from evotune_db.records import LeaderboardEntry, SearchSummary
+from tests.db_examples import LISTED
 
 CONFIGURATION = {f"parameter_{number}": number for number in range(20)}
-ENTRY = LeaderboardEntry(
-    rank=1,
-    trial=49,
-    kernel="attention_fwd",
-    target="sm_90",
-    device="NVIDIA H200",
-    workload="mission",
-    configuration=CONFIGURATION,
-    median_us=4.84,
-    speedup=2.1,
-    speedup_low=2.09,
-    speedup_high=2.1,
-    baseline="sdpa_cudnn",
-    baseline_us=9.97,
-    confirmed=True,
-    certified=False,
-)
+ENTRY = replace(LISTED, trial=49, baseline="sdpa_cudnn", configuration=CONFIGURATION)
 SEARCH = SearchSummary(
     id=1,
     kernel="attention_fwd",
@@ -65,7 +50,7 @@ def test_a_terminal_gets_the_best_configuration_and_what_others_have_in_its_plac
     views.write_leaderboard([ENTRY, other, again], "", LeaderboardEntry, Format.TABLE)
     lines = [line.rstrip() for line in terminal.getvalue().splitlines()]
     assert max(map(len, lines)) <= 80
-    assert "    1      49   4.8 us   2.10x [2.09, 2.10]   10.0 us sdpa_cudnn" in lines
+    assert "    1      49   2.00 ms   2.00x [1.90, 2.10]   4.00 ms sdpa_cudnn" in lines
     assert any(line.split() == ["11", "confirmed", "as", "49,", "but", "parameter_3=5"] for line in lines)
     words = " ".join(lines).split()
     for word in ("confirmed,", "certified", "tensor", "20.4%", "occupancy", "14.1%"):

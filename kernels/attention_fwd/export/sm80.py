@@ -60,23 +60,13 @@ def _launcher(
     folder: Path, manifest: Mapping[str, Any], kernel: str, form: str, call: Call, places: tuple[np.generic, ...]
 ) -> Run:
     configuration = manifest["kernels"][kernel]["configuration"]
-    shape = geometry.Shape(call.batch_heads, call.queries, call.keys, call.head_dim)
-    threads = geometry.threads(configuration)
-    shared_bytes = geometry.shared_memory(configuration, call.head_dim)
-    workspace_bytes = geometry.workspace_bytes(configuration, shape)
-    exclusive = geometry.merges_through_workspace(configuration)  # sm80.cu: such calls must not overlap in time
+    workspace_bytes = geometry.workspace_bytes(configuration, _shape(call))
     index = call.device.index or 0
     current_device, current_stream = torch._C._cuda_getDevice, torch._C._cuda_getCurrentRawStream
-    sizes = (np.int64(call.batch_heads), np.int64(call.queries), np.int64(call.keys))
-    rest: tuple[np.generic, ...] = (*sizes, np.float32(call.scale), np.int32(call.causal), *places)
+    on_stream = _launches(folder, manifest, kernel, form, call, places)
     # By stream; a call takes one out while it uses it, so that no other thread does.
     ready: dict[int, list[Launch]] = defaultdict(list)
     new_output = _outputs(call)
-
-    def on_stream(stream: int) -> Launch:
-        program = load_program(folder, manifest, kernel, form, index, stream, threads, shared_bytes, exclusive)
-        grid = geometry.grid(configuration, shape, program.resident_blocks)
-        return Launch(program, grid, threads, shared_bytes, POINTERS, rest)
 
     @cache
     def of_copies() -> Run:
@@ -108,6 +98,30 @@ def _launcher(
         return out
 
     return run
+
+
+def _launches(
+    folder: Path, manifest: Mapping[str, Any], kernel: str, form: str, call: Call, places: tuple[np.generic, ...]
+) -> Callable[[int], Launch]:
+    """Makes launches for a stream, with all but the pointers."""
+    configuration, shape = manifest["kernels"][kernel]["configuration"], _shape(call)
+    threads = geometry.threads(configuration)
+    shared_bytes = geometry.shared_memory(configuration, call.head_dim)
+    exclusive = geometry.merges_through_workspace(configuration)  # sm80.cu: such calls must not overlap in time
+    index = call.device.index or 0
+    sizes = (np.int64(call.batch_heads), np.int64(call.queries), np.int64(call.keys))
+    rest: tuple[np.generic, ...] = (*sizes, np.float32(call.scale), np.int32(call.causal), *places)
+
+    def on_stream(stream: int) -> Launch:
+        program = load_program(folder, manifest, kernel, form, index, stream, threads, shared_bytes, exclusive)
+        grid = geometry.grid(configuration, shape, program.resident_blocks)
+        return Launch(program, grid, threads, shared_bytes, POINTERS, rest)
+
+    return on_stream
+
+
+def _shape(call: Call) -> geometry.Shape:
+    return geometry.Shape(call.batch_heads, call.queries, call.keys, call.head_dim)
 
 
 def _is_readable(strides: Sizes, call: Call) -> bool:

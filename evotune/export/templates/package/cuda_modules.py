@@ -90,11 +90,6 @@ def load_program(
     RuntimeError when cuda-core is missing, a file is not the one that was exported, or something would have to be
     loaded while a stream is captured.
     """
-    try:
-        import cuda.bindings
-        import cuda.core  # noqa: F401  # looked for here, where its absence can be told
-    except ImportError as error:
-        raise RuntimeError(f"CUDA kernels need cuda-core, got {error}: pip install cuda-core cuda-bindings") from error
     builds = {"": manifest["kernels"][kernel], **manifest["kernels"][kernel]["forms"]}
 
     def module_of(name: str) -> Module:
@@ -138,9 +133,11 @@ def _module(key: tuple[object, ...], stream: int | None, load: Callable[[], Modu
 
 
 def _load(folder: Path, build: Mapping[str, Any], entry: str, device: int, threads: int, shared_bytes: int) -> Module:
-    from cuda.bindings import driver
-    from cuda.core import Device, ObjectCode
-
+    try:
+        from cuda.bindings import driver
+        from cuda.core import Device, ObjectCode
+    except ImportError as error:
+        raise RuntimeError(f"CUDA kernels need cuda-core, got {error}: pip install cuda-core cuda-bindings") from error
     name = binary_for(build, device)
     content = read_binary(folder, build, name)
     core = Device(device)
