@@ -25,6 +25,7 @@ from evotune_db import Database
 from evotune_db.progress import FINISHED
 from evotune_db.records import SearchState, StoredTrial
 from evotune_workers.cluster import Cluster, ClusterError
+from evotune_workers.jobs import WarmUpJob
 from evotune_workers.kernel import Configuration
 from evotune_workers.roster import Roster
 
@@ -52,6 +53,7 @@ class Rounds:
     def run(self, trials: Sequence[StoredTrial]) -> SearchState:
         """Goes on from these trials. Raises ClusterError when no worker is left that can be trusted."""
         canaries = Canaries()
+        self._warm_up()
         while True:
             ledger = self._ledger()
             try:
@@ -61,6 +63,12 @@ class Rounds:
                 for doubt in doubted.doubts:
                     self._go_without(doubt.verdict)
                     canaries.begin_again(doubt.verdict)
+
+    def _warm_up(self) -> None:
+        """Who is there gets ready while the first configurations are built."""
+        job = WarmUpJob(self.plan.workloads, search_seeds(self.plan.seed))
+        for worker in self.roster.workers if self.roster is not None else ():
+            self.cluster.warm_up(worker, job)
 
     def _ledger(self) -> Ledger:
         study = Study(self.valid, self.plan.sampler, self.plan.seed, self.first)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from evotune_workers.device import Device
-from evotune_workers.gates import RUNNING_GATES
+from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.jobs import Candidate, Measurement
 from evotune_workers.measurer import CANDIDATE
 from evotune_workers.session import ChildLost, GateFailed, Session

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from evotune_workers.gates import GateResult
+from evotune_workers.gates.gate import GateResult
 from evotune_workers.kernel_folder import load_kernel, named_workload
 from evotune_workers.measurer import Measurer
 from evotune_workers.session import Session

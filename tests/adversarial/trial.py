@@ -9,7 +9,8 @@ from pathlib import Path
 from evotune_workers.compilers.build import BuildRequest
 from evotune_workers.compilers.select import compiler_for
 from evotune_workers.device import Device, cpu_device
-from evotune_workers.gates import RUNNING_GATES, GateResult
+from evotune_workers.gates.gate import GateResult
+from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.jobs import Candidate, ConfirmJob, WorkloadBuild
 from evotune_workers.kernel import Kernel, Value
 from evotune_workers.kernel_folder import named_workload

@@ -12,7 +12,7 @@ import pytest
 from evotune.seeds import search_seeds
 from evotune_workers.builder import BuildJob, build_candidate
 from evotune_workers.device import Device
-from evotune_workers.gates import GateResult
+from evotune_workers.gates.gate import GateResult
 from evotune_workers.jobs import Candidate
 from evotune_workers.kernel_folder import load_kernel, named_workload
 from evotune_workers.measurer import Measurer

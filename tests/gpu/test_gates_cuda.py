@@ -16,7 +16,8 @@ from evotune.locate import space_file
 from evotune.space import load_space
 from evotune_workers.builder import BuildJob, build_candidate
 from evotune_workers.device import Device
-from evotune_workers.gates import RUNNING_GATES, GateResult
+from evotune_workers.gates.gate import GateResult
+from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.jobs import Candidate
 from evotune_workers.kernel import Configuration
 from evotune_workers.kernel_folder import load_kernel, named_workload

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from evotune.space import Space
-from evotune_workers.gates import RUNNING_GATES
+from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.jobs import Candidate
 
 from .conftest import GpuBench

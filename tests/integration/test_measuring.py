@@ -12,8 +12,8 @@ import pytest
 from evotune.exchange.invalidity import invalidity
 from evotune.reuse import lasts
 from evotune_workers.compilers.build import hash_binary
-from evotune_workers.gates import RUNNING_GATES
 from evotune_workers.gates.resources import judge_resources
+from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.jobs import ConfirmJob
 
 from .conftest import Bench

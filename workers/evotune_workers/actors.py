@@ -1,35 +1,46 @@
-"""Measuring actors: each owns a device, and is asked for one thing at a time."""
+"""Measuring actors: each owns a device, and is asked for one thing at a time.
+
+What measures imports torch, which takes seconds; an actor imports it when its child, which has to do so too, has begun.
+"""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .compilers.cpp import compiler_version
 from .device import Device, cpu_device, local_devices
-from .diagnosis.finding import Diagnosis
-from .jobs import ConfirmJob, DiagnoseJob, MeasureJob, Measurement
+from .jobs import ConfirmJob, DiagnoseJob, MeasureJob, Measurement, WarmUpJob
 from .kernel_folder import KernelPackage, unpack_kernel
-from .measurer import Measurer
 from .quiet import building, measuring
+from .sandbox import sandbox_for
+
+if TYPE_CHECKING:
+    from .diagnosis.finding import Diagnosis
+    from .measurer import Measurer
 
 
 class CudaMeasuringActor:
     """Owns a GPU: Ray shows it no other. It never touches CUDA itself; its child does."""
 
     def __init__(self, package: KernelPackage) -> None:
-        """Unpacks the kernel; starts no child yet. Raises RuntimeError where the GPU cannot be used."""
+        """Unpacks the kernel and starts a child. Raises RuntimeError where the GPU cannot be used."""
         devices = local_devices()
         if not devices:
             raise RuntimeError("its GPU must be usable with cuda-core and nvidia-ml-py, it is not: pip install them")
         self._device = devices[0]
         self._idle_since: float | None = None
-        self._measurer = Measurer(unpack_kernel(package), self._device)
+        self._measurer = _measurer(unpack_kernel(package), self._device)
 
     def describe(self) -> Device:
         """The GPU."""
         return self._device
+
+    def warm_up(self, job: WarmUpJob) -> None:
+        """See Measurer."""
+        self._measurer.warm_up(job)
 
     def measure(self, job: MeasureJob) -> Measurement:
         """See Measurer; `waited` is how long the GPU had nothing to do before."""
@@ -58,13 +69,15 @@ class CpuMeasuringActor:
     def __init__(self, package: KernelPackage) -> None:
         """Unpacks the kernel; starts no child yet. Raises ToolchainError without the compiler that timing needs."""
         compiler_version()
-        folder: Path = unpack_kernel(package)
         self._device = cpu_device()
-        self._measurer = Measurer(folder, self._device)
+        self._measurer = _measurer(unpack_kernel(package), self._device)
 
     def describe(self) -> Device:
         """The node's CPU."""
         return self._device
+
+    def warm_up(self, job: WarmUpJob) -> None:
+        """Nothing: on the cores that it would take builds are under way, which its first trial waits for."""
 
     def measure(self, job: MeasureJob) -> Measurement:
         """See Measurer."""
@@ -80,3 +93,10 @@ class CpuMeasuringActor:
         """See Measurer."""
         with measuring():
             return self._measurer.confirm(job)
+
+
+def _measurer(folder: Path, device: Device) -> Measurer:
+    sandbox = sandbox_for(folder, device)
+    from .measurer import Measurer
+
+    return Measurer(folder, device, sandbox)

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import torch
 
 from .examples import Example, Examples
 from .gates.errors import errors_beside
 from .gates.gate import Errors
-from .kernel import Configuration, Geometry, Inputs, Kernel, StructureCase, Workload
+from .kernel import Geometry, Inputs, Kernel, StructureCase, Workload
 from .kernel_folder import named_workload
+from .messages import BenchSpec
 from .runtimes.runtime import LaunchError, Runtime
 
 # A scratch buffer's content is arbitrary at every call: all ones bits are NaN in every float format.
 WORKSPACE_FILL = 0xFF
 # Keeps the alignment that allocators give.
 MARGIN_BYTES = 4096
-
-
-@dataclass(frozen=True)
-class BenchSpec:
-    """What the child is told: plain data. `library` is the build's file, `seeds` those of the inputs."""
-
-    configuration: Configuration
-    workload: str
-    variant: str
-    library: Path
-    seeds: tuple[int, ...]
 
 
 class Bench:

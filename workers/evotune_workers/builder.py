@@ -9,7 +9,7 @@ from pathlib import Path
 from .compilers.build import Build, BuildRequest
 from .compilers.select import compiler_for
 from .jobs import Candidate, StageBuild, WorkloadBuild
-from .kernel import Configuration, Value
+from .kernel import Configuration, Kernel, Value
 from .kernel_folder import load_kernel, named_workload
 
 # With a stage's name, a build stops there.
@@ -37,27 +37,80 @@ class StageBuildJob:
     macros: Mapping[str, Value]
 
 
-def build_candidate(kernel_folder: Path, job: BuildJob) -> Candidate:
+@dataclass(frozen=True)
+class Recipe:
+    """A BuildJob as a node is given it: `sources`, `entry` and macros by workload are what the kernel says.
+
+    To read them from the kernel's Python a node would import torch, which takes a busy one seconds.
+    """
+
+    number: int
+    configuration: Configuration
+    target: str
+    sources: tuple[str, ...]
+    entry: str
+    macros: Mapping[str, Mapping[str, Value]]
+
+
+@dataclass(frozen=True)
+class StageRecipe:
+    """A StageBuildJob in the same way, with the names of the stages."""
+
+    target: str
+    sources: tuple[str, ...]
+    entry: str
+    workload: str
+    macros: Mapping[str, Value]
+    stages: tuple[str, ...]
+
+
+def recipe_of(kernel: Kernel, job: BuildJob) -> Recipe:
+    """What the kernel says of a job."""
+    variant = kernel.variant(job.variant)
+    macros = {
+        name: dict(kernel.macros(variant, job.configuration, named_workload(kernel, name))) for name in job.workloads
+    }
+    return Recipe(job.number, job.configuration, job.target, variant.sources, variant.entry, macros)
+
+
+def stage_recipe_of(kernel: Kernel, job: StageBuildJob) -> StageRecipe:
+    """What the kernel says of a job."""
+    variant = kernel.variant(job.variant)
+    stages = tuple(stage.name for stage in variant.stages)
+    return StageRecipe(job.target, variant.sources, variant.entry, job.workload, job.macros, stages)
+
+
+def make(kernel_folder: Path, recipe: Recipe) -> Candidate:
     """A build for each workload; workloads with the same macros share one. Raises ToolchainError without a compiler."""
-    kernel = load_kernel(kernel_folder)
-    variant, compiler = kernel.variant(job.variant), compiler_for(job.target)
     made: dict[tuple[tuple[str, Value], ...], Build] = {}
     builds = []
-    for name in job.workloads:
-        macros = dict(kernel.macros(variant, job.configuration, named_workload(kernel, name)))
+    for workload, macros in recipe.macros.items():
         key = tuple(sorted(macros.items()))
         if key not in made:
-            made[key] = compiler.compile(BuildRequest(kernel_folder, variant, job.target, macros))
-        builds.append(WorkloadBuild(name, macros, made[key]))
-    return Candidate(job.number, job.configuration, tuple(builds))
+            made[key] = _compiled(kernel_folder, recipe, macros)
+        builds.append(WorkloadBuild(workload, macros, made[key]))
+    return Candidate(recipe.number, recipe.configuration, tuple(builds))
+
+
+def make_stages(kernel_folder: Path, recipe: StageRecipe) -> tuple[StageBuild, ...]:
+    """A build for each stage; raises ToolchainError without a compiler."""
+    builds = []
+    for stage in recipe.stages:
+        macros = {**recipe.macros, STAGE_MACRO: stage}
+        build = _compiled(kernel_folder, recipe, macros)
+        builds.append(StageBuild(stage, WorkloadBuild(recipe.workload, macros, build)))
+    return tuple(builds)
+
+
+def build_candidate(kernel_folder: Path, job: BuildJob) -> Candidate:
+    """Made here and now of the kernel in a folder; see `make`."""
+    return make(kernel_folder, recipe_of(load_kernel(kernel_folder), job))
 
 
 def build_stages(kernel_folder: Path, job: StageBuildJob) -> tuple[StageBuild, ...]:
-    """A build for each stage of the variant; raises ToolchainError without a compiler."""
-    variant, compiler = load_kernel(kernel_folder).variant(job.variant), compiler_for(job.target)
-    builds = []
-    for stage in variant.stages:
-        macros = {**job.macros, STAGE_MACRO: stage.name}
-        build = compiler.compile(BuildRequest(kernel_folder, variant, job.target, macros))
-        builds.append(StageBuild(stage.name, WorkloadBuild(job.workload, macros, build)))
-    return tuple(builds)
+    """Made here and now of the kernel in a folder; see `make_stages`."""
+    return make_stages(kernel_folder, stage_recipe_of(load_kernel(kernel_folder), job))
+
+
+def _compiled(kernel_folder: Path, recipe: Recipe | StageRecipe, macros: Mapping[str, Value]) -> Build:
+    return compiler_for(recipe.target).compile(BuildRequest(kernel_folder, recipe, recipe.target, macros))

@@ -10,6 +10,8 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
+from itertools import product
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -18,8 +20,9 @@ import torch
 from .bench import Bench
 from .diagnosis.looking import look_at
 from .examples import Examples
-from .gates import RUNNING_GATES
-from .kernel_folder import load_kernel
+from .gates.running import RUNNING_GATES
+from .kernel import Workload
+from .kernel_folder import load_kernel, named_workload
 from .messages import (
     Answer,
     Broke,
@@ -34,6 +37,7 @@ from .messages import (
     RunBlocks,
     RunGate,
     Start,
+    WarmUp,
 )
 from .runtimes.runtime import LaunchError, LoadError
 from .runtimes.select import make_runtime
@@ -62,6 +66,9 @@ class Child:
                 for side, spec in specs.items():
                     self._benches[side] = Bench(self._kernel, self.runtime, self._examples, spec)
                 return None
+            case WarmUp(workloads, seeds):
+                self._warm_up([named_workload(self._kernel, name) for name in workloads], seeds)
+                return None
             case Prepare(side):
                 return self._benches[side].prepare()
             case RunGate(gate, side):
@@ -81,6 +88,14 @@ class Child:
                 return self._stopwatch.unseen_errors()
             case Start():
                 raise ValueError("a child is started once")
+
+    def _warm_up(self, workloads: Sequence[Workload], seeds: Sequence[int]) -> None:
+        for workload in workloads:
+            self._examples.structure(workload)
+            for distribution, seed in product(self._kernel.distributions, seeds):
+                example = self._examples.example(workload, distribution, seed)
+            for baseline in self._kernel.baselines(workload, self._target):
+                baseline.run(example.inputs)
 
     def _unload(self) -> None:
         self._stopwatch = None

@@ -13,11 +13,11 @@ from typing import Any
 import ray
 
 from . import outpost
-from .builder import BuildJob, StageBuildJob
+from .builder import BuildJob, Recipe, StageBuildJob, StageRecipe, recipe_of, stage_recipe_of
 from .compilers.build import ToolchainError
 from .connection import ClusterError, connected
-from .jobs import ConfirmJob, DiagnoseJob, MeasureJob
-from .kernel_folder import KernelPackage
+from .jobs import ConfirmJob, DiagnoseJob, MeasureJob, WarmUpJob
+from .kernel_folder import KernelPackage, load_kernel, unpack_kernel
 from .nodes import Nodes
 from .outpost import Unfit
 from .roster import Model, Roster
@@ -36,10 +36,14 @@ class Cluster:
         self._connection = contextlib.ExitStack()
         self._connection.enter_context(connected(address))
         self._joined = address is not None
+        self._kernel = load_kernel(unpack_kernel(package))
         self._package = pickle.dumps(package)
         self._shipped = ray.put(self._package)
         self._nodes = Nodes(grows=self._joined)
         self._cannot_build: set[str] = set()
+        if not self._joined:
+            for _ in range(self.cores):
+                _get_ready.remote(self._shipped)
 
     @property
     def cores(self) -> int:
@@ -63,11 +67,11 @@ class Cluster:
 
     def build(self, job: BuildJob) -> Any:
         """A future of a Candidate, or of Unfit: then another node has to be asked, by `asked_elsewhere`."""
-        return self._build_on(_build, job)
+        return self._build_on(_build, recipe_of(self._kernel, job))
 
     def build_stages(self, job: StageBuildJob) -> Any:
         """A future of a tuple of StageBuild, or of Unfit, as `build`."""
-        return self._build_on(_build_stages, job)
+        return self._build_on(_build_stages, stage_recipe_of(self._kernel, job))
 
     def asked_elsewhere(self, unfit: Unfit) -> bool:
         """Whether this is news of the node, which builds nothing from now on.
@@ -83,6 +87,10 @@ class Cluster:
     def diagnose(self, worker: Worker, job: DiagnoseJob) -> Any:
         """A future of a Diagnosis."""
         return worker.actor.diagnose.remote(job)
+
+    def warm_up(self, worker: Worker, job: WarmUpJob) -> None:
+        """Its next job waits for this, nobody else."""
+        worker.actor.warm_up.remote(job)
 
     def measure(self, worker: Worker, job: MeasureJob) -> Any:
         """A future of a Measurement."""
@@ -118,11 +126,12 @@ class Cluster:
         """A CPU's searches take turns by a lock on each node."""
         return self._joined and target != CPU
 
-    def _build_on(self, task: Any, job: BuildJob | StageBuildJob) -> Any:
+    def _build_on(self, task: Any, recipe: Recipe | StageRecipe) -> Any:
         where = self._nodes.elsewhere(self._cannot_build)
-        return (task.options(**where) if where else task).remote(self._shipped, pickle.dumps(job))
+        return (task.options(**where) if where else task).remote(self._shipped, pickle.dumps(recipe))
 
 
 # A build holds one core; measuring actors hold none, since on a CPU target they share the node with builds by a lock.
+_get_ready = ray.remote(num_cpus=1)(outpost.get_ready)
 _build = ray.remote(num_cpus=1, max_retries=2)(outpost.build)
 _build_stages = ray.remote(num_cpus=1, max_retries=2)(outpost.build_stages)

@@ -31,6 +31,14 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class WarmUpJob:
+    """What a worker can do before there is a candidate: ready what trials at these workloads are compared with."""
+
+    workloads: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class MeasureJob:
     """One trial to check and time. `incumbents` holds the best speed-up's low end so far, by workload."""
 

@@ -11,11 +11,12 @@ import numpy as np
 from .device import Device
 from .diagnosis.diagnoser import diagnose
 from .diagnosis.finding import Diagnosis
-from .gates import RUNNING_GATES
 from .gates.gate import GateResult
-from .jobs import Candidate, ConfirmJob, DiagnoseJob, MeasureJob, Measurement, WorkloadBuild
-from .sandbox import ChildBroke
-from .session import ChildLost, GateFailed, Refuted, Session, Sides
+from .gates.running import RUNNING_GATES
+from .jobs import Candidate, ConfirmJob, DiagnoseJob, MeasureJob, Measurement, WarmUpJob, WorkloadBuild
+from .messages import WarmUp
+from .sandbox import ChildBroke, Sandbox
+from .session import LOAD_LIMIT_SECONDS, ChildLost, GateFailed, Refuted, Session, Sides
 from .statistics import Interval, mean_interval
 from .timekeeper import NoResult, Timekeeper
 from .timing import MOST_BLOCKS, Samples, Timing, most_cautious
@@ -42,9 +43,16 @@ class Duel:
 class Measurer:
     """Owns one device, through a killable child that does everything on it."""
 
-    def __init__(self, kernel_folder: Path, device: Device) -> None:
-        """Starts nothing yet; raises KernelError when the kernel does not load."""
-        self._session = Session(kernel_folder, device)
+    def __init__(self, kernel_folder: Path, device: Device, sandbox: Sandbox | None = None) -> None:
+        """In that sandbox, or one of its own; raises KernelError when the kernel does not load."""
+        self._session = Session(kernel_folder, device, sandbox)
+
+    def warm_up(self, job: WarmUpJob) -> None:
+        """Before the first trial. What goes wrong is found out by that."""
+        try:
+            self._session.ask("launch", WarmUp(job.workloads, job.seeds), LOAD_LIMIT_SECONDS)
+        except (GateFailed, ChildBroke):
+            self._session.renew()
 
     def measure(self, job: MeasureJob) -> Measurement:
         """Every gate and the timing for every workload; the first failure ends it.

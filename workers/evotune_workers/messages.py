@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from .bench import BenchSpec
 from .diagnosis.wrong_result import WrongResult
 from .gates.gate import BenchFacts
+from .kernel import Configuration
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,29 @@ class Start:
 
 
 @dataclass(frozen=True)
+class BenchSpec:
+    """A build and what it is run on: `library` is its file, `seeds` those of the inputs."""
+
+    configuration: Configuration
+    workload: str
+    variant: str
+    library: Path
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Load:
     """Close what is loaded and load these builds, by side name."""
 
     specs: dict[str, BenchSpec]
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """Make what every build of these workloads is compared with on inputs of these seeds, and run each baseline."""
+
+    workloads: tuple[str, ...]
+    seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -72,7 +91,7 @@ class ReviewUnseen:
     """Check what candidates gave on unseen inputs while timed; answered with a mapping of side names to Errors."""
 
 
-Request = Start | Load | Prepare | RunGate | LookAt | OpenStopwatch | RunBlocks | ReviewUnseen
+Request = Start | Load | WarmUp | Prepare | RunGate | LookAt | OpenStopwatch | RunBlocks | ReviewUnseen
 
 
 @dataclass(frozen=True)

@@ -54,22 +54,31 @@ class Post:
     versions: Mapping[str, str]
 
 
-def build(package: bytes, job: bytes) -> Candidate | Unfit:
-    """Compiles a pickled BuildJob of a pickled KernelPackage."""
+def get_ready(package: bytes) -> None:
+    """What the first build of this process would have to do before it compiles; a node that cannot says so there."""
+    with contextlib.suppress(ImportError):
+        from . import builder  # noqa: F401
+        from .kernel_folder import unpack_kernel
+
+        unpack_kernel(pickle.loads(package))
+
+
+def build(package: bytes, recipe: bytes) -> Candidate | Unfit:
+    """Compiles a pickled Recipe of a pickled KernelPackage."""
     try:
         from . import builder
 
-        return _compile(builder.build_candidate, package, job)
+        return _compile(builder.make, package, recipe)
     except ImportError as error:
         return _unfit(error)
 
 
-def build_stages(package: bytes, job: bytes) -> tuple[StageBuild, ...] | Unfit:
-    """Compiles a pickled StageBuildJob of a pickled KernelPackage."""
+def build_stages(package: bytes, recipe: bytes) -> tuple[StageBuild, ...] | Unfit:
+    """Compiles a pickled StageRecipe of a pickled KernelPackage."""
     try:
         from . import builder
 
-        return _compile(builder.build_stages, package, job)
+        return _compile(builder.make_stages, package, recipe)
     except ImportError as error:
         return _unfit(error)
 
@@ -94,6 +103,10 @@ class Outpost:
         place = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         return Post(node, host, place, self._instance, self._actor.describe(), node_versions())
 
+    def warm_up(self, job: Any) -> None:
+        """See Measurer."""
+        self._actor.warm_up(job)
+
     def measure(self, job: Any) -> Measurement:
         """See Measurer."""
         return self._actor.measure(job)
@@ -107,17 +120,17 @@ class Outpost:
         return self._actor.confirm(job)
 
 
-def _compile(compile_job: Callable[[Path, Any], Made], package: bytes, job: bytes) -> Made | Unfit:
+def _compile(made_of: Callable[[Path, Any], Made], package: bytes, recipe: bytes) -> Made | Unfit:
     """On a CPU target builds and measurements take turns; a GPU is not disturbed by a compiler."""
     from .compilers.build import ToolchainError
     from .kernel_folder import unpack_kernel
     from .quiet import building
     from .targets import CPU
 
-    wanted = pickle.loads(job)
+    wanted = pickle.loads(recipe)
     with building() if wanted.target == CPU else contextlib.nullcontext():
         try:
-            return compile_job(unpack_kernel(pickle.loads(package)), wanted)
+            return made_of(unpack_kernel(pickle.loads(package)), wanted)
         except ToolchainError as error:
             return _unfit(error)
 

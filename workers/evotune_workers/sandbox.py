@@ -7,25 +7,30 @@ one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from .child_process import BuildRefused, ChildBroke, ChildDied, ChildProcess, ChildTimeout
+from .device import Device
 from .messages import Request, Start
+from .timing import cpu_environment
 
-__all__ = ["BuildRefused", "ChildBroke", "ChildDied", "ChildTimeout", "Sandbox"]
+__all__ = ["BuildRefused", "ChildBroke", "ChildDied", "ChildTimeout", "Sandbox", "sandbox_for"]
 
 
 class Sandbox:
     """A child process that runs untrusted builds; a fresh one takes its place when it is gone.
 
-    With a `spare`, the next child is started while the current one serves, so that taking its place costs no time.
+    With a `spare`, the first child is started before it is asked for anything, and the next one while the current one
+    serves: so taking its place costs no time.
     """
 
     def __init__(self, start: Start, environment: Mapping[str, str], *, spare: bool = False) -> None:
-        """Nothing is started before the first request."""
-        self._start, self._environment, self._with_spare = start, dict(environment), spare
+        """Waits for nothing; without a spare nothing is started before the first request."""
+        self._start, self._with_spare = start, spare
+        self.environment = dict(environment)
         self._child: ChildProcess | None = None
-        self._spare: ChildProcess | None = None
+        self._spare = ChildProcess(start, environment) if spare else None
         self._closed = False
         self.conditions: dict[str, Any] = {}
 
@@ -68,7 +73,7 @@ class Sandbox:
             raise ChildBroke("the measuring process was closed")
         self._end_child()
         if not self._use_spare():
-            self._child = ChildProcess(self._start, self._environment)
+            self._child = ChildProcess(self._start, self.environment)
             try:
                 self.conditions = self._child.wait_until_ready()
             except (ChildDied, ChildTimeout) as error:
@@ -76,7 +81,7 @@ class Sandbox:
                 self._end_child()
                 raise ChildBroke(f"the measuring process must start: {error}") from error
         if self._with_spare:
-            self._spare = ChildProcess(self._start, self._environment)
+            self._spare = ChildProcess(self._start, self.environment)
 
     def _use_spare(self) -> bool:
         """Whether there was one that is ready to serve."""
@@ -89,3 +94,10 @@ class Sandbox:
             return False
         self._child, self._spare = self._spare, None
         return True
+
+
+def sandbox_for(kernel_folder: Path, device: Device) -> Sandbox:
+    """For the kernel on the device; a GPU's first child is started at once."""
+    environment = cpu_environment(device.limits["cores"]) if device.kind == "cpu" else {}
+    # On a CPU a spare would take cores from what is timed.
+    return Sandbox(Start(kernel_folder, device.target), environment, spare=device.kind != "cpu")

@@ -9,17 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .bench import BenchSpec
 from .compilers.build import macro_text
 from .device import Device
 from .gates.foreign import foreign_import
 from .gates.gate import DIED, BenchFacts, Gate, GateResult
 from .jobs import Candidate, WorkloadBuild
 from .kernel_folder import load_kernel, named_workload
-from .messages import Load, Prepare, Request, RunGate, Start
-from .sandbox import BuildRefused, ChildDied, ChildTimeout, Sandbox
+from .messages import BenchSpec, Load, Prepare, Request, RunGate
+from .sandbox import BuildRefused, ChildDied, ChildTimeout, Sandbox, sandbox_for
 from .scratch import scratch_folder
-from .timing import cpu_environment
 
 LOAD_LIMIT_SECONDS = 60.0
 IDENTITY = "identity"
@@ -53,20 +51,17 @@ def refuse(gate: str, reason: str, workload: str | None = None) -> GateFailed:
 class Session:
     """One kernel on one device. What was loaded stays until the next `loaded`; after a failure, `close` it."""
 
-    def __init__(self, kernel_folder: Path, device: Device) -> None:
-        """Starts nothing yet; raises KernelError when the kernel does not load."""
+    def __init__(self, kernel_folder: Path, device: Device, sandbox: Sandbox | None = None) -> None:
+        """In that sandbox, or one of its own; raises KernelError when the kernel does not load."""
+        self._sandbox = sandbox or sandbox_for(kernel_folder, device)
         self.kernel = load_kernel(kernel_folder)
         self.device = device
-        self._environment = cpu_environment(device.limits["cores"]) if device.kind == "cpu" else {}
-        # On a CPU a spare would take cores from what is timed.
-        spare = device.kind != "cpu"
-        self._sandbox = Sandbox(Start(kernel_folder, device.target), self._environment, spare=spare)
         self._baseline_us: dict[str, float] = {}
 
     @property
     def conditions(self) -> dict[str, Any]:
         """What of the child's set-up bears on timings."""
-        return {**self._sandbox.conditions, **self._environment}
+        return {**self._sandbox.conditions, **self._sandbox.environment}
 
     @contextlib.contextmanager
     def loaded(self, sides: Sides, variant: str, seeds: tuple[int, ...]) -> Iterator[None]:

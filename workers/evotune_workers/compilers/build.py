@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from ..kernel import Value, Variant
+from ..kernel import Value
 
 IDENTITY_MARK = b"evotune-configuration:"
 IDENTITY_BYTES = 1024
@@ -17,12 +18,24 @@ class ToolchainError(RuntimeError):
     """The environment lacks a working compiler: evotune's surroundings are at fault, not a configuration."""
 
 
+class Program(Protocol):
+    """What a compiler has to know of a variant; see Variant."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Files: what the compiler is given, then headers."""
+
+    @property
+    def entry(self) -> str:
+        """The function that is launched."""
+
+
 @dataclass(frozen=True)
 class BuildRequest:
     """One binary to make: `folder` holds the kernel's sources on this machine, `macros` are passed as -D."""
 
     folder: Path
-    variant: Variant
+    program: Program
     target: str
     macros: Mapping[str, Value]
 
@@ -75,7 +88,7 @@ def hash_binary(binary: bytes) -> str:
 def build_key(request: BuildRequest, flags: tuple[str, ...], compiler: str) -> str:
     """Content address: sources and headers, macros and flags, target, compiler version."""
     digest = hashlib.sha256()
-    for name in request.variant.sources:
+    for name in request.program.sources:
         digest.update(name.encode() + b"\0" + (request.folder / name).read_bytes() + b"\0")
     digest.update("\0".join((*flags, request.target, compiler)).encode())
     return digest.hexdigest()

@@ -82,7 +82,7 @@ def read_report(assembly: str, stack_usage: str) -> Resources:
 
 def _run(request: BuildRequest, flags: tuple[str, ...], folder: Path) -> Attempt:
     library = folder / "kernel.so"
-    source = str((request.folder / request.variant.sources[0]).resolve())
+    source = str((request.folder / request.program.sources[0]).resolve())
     command = [compiler_name(), *flags, "-save-temps=obj", "-fstack-usage", source, "-o", str(library)]
     ran = run_group(command, folder, TIME_LIMIT_SECONDS)
     log = ran.output.replace(f"{request.folder.resolve()}/", "")

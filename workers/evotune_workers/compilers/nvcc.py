@@ -39,7 +39,7 @@ COMPLAINT = re.compile(r"\b(?:error|fatal)(?: #\S+)?\s*:")
 def compile_nvcc(request: BuildRequest) -> Build:
     """Builds for `sm_NN`; what the compiler refuses is a failed Build. Raises ToolchainError without a working nvcc."""
     flags = (*FLAGS, f"-arch={request.target}", *macro_flags(request.macros))
-    return _compile(request, flags, lambda log: read_report(log, request.variant.entry))
+    return _compile(request, flags, lambda log: read_report(log, request.program.entry))
 
 
 def compile_ptx(request: BuildRequest) -> Build:
@@ -63,7 +63,7 @@ def _compile(request: BuildRequest, flags: tuple[str, ...], report: Callable[[st
 def _run(
     request: BuildRequest, toolkit: Toolkit, flags: tuple[str, ...], report: Callable[[str], Resources], folder: Path
 ) -> Attempt:
-    command = nvcc_command(toolkit, folder, flags, request.variant.sources[0])
+    command = nvcc_command(toolkit, folder, flags, request.program.sources[0])
     # In the sources' folder, so that neither the log nor the cubin (`__FILE__`) has a path of this machine. What is
     # left: nvcc makes the names of functions of internal linkage, where they are not inlined, from the whole path.
     ran = run_group(command, request.folder, TIME_LIMIT_SECONDS)

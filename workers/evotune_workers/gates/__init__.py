@@ -1,31 +1,8 @@
-"""The gates that need a running build, one file each, in the order in which they are applied.
+"""The gates that need a running build, one file each; `running` has them in the order in which they are applied.
 
 A gate has two halves. `measure` runs in the killable child, beside untrusted code, and only returns figures; `judge`
 runs in the measuring actor and decides. A figure that is missing, or NaN, fails: every comparison is written
 `value <= limit`.
+
+Nothing is imported here: who compiles or books needs a gate's results, not torch, which gates measure with.
 """
-
-from __future__ import annotations
-
-from .gate import Gate, GateResult
-from .identity import IdentityGate
-from .launch import LaunchGate
-from .memory import MemoryGate
-from .numerics import NumericsGate
-from .plausibility import PlausibilityGate
-from .repeatability import RepeatabilityGate
-from .structure import StructureGate
-from .tails import TailsGate
-
-RUNNING_GATES: tuple[Gate, ...] = (
-    IdentityGate(),
-    LaunchGate(),
-    MemoryGate(),
-    StructureGate(),
-    NumericsGate(),
-    TailsGate(),
-    RepeatabilityGate(),
-    PlausibilityGate(),
-)
-
-__all__ = ["RUNNING_GATES", "Gate", "GateResult"]
