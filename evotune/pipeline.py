@@ -141,7 +141,7 @@ class Pipeline:
 
     def wait(self, seconds: float) -> Iterator[Event]:
         """What came back, at the latest after that time. Raises what a task raised beyond ordinary failure,
-        and ClusterError when a local Ray is gone or nobody has measured for too long.
+        and ClusterError when a local Ray or a cluster's head is gone, or nobody has measured for too long.
 
         Each future is taken when what came of the one before has been dealt with, so that an error costs no other.
         """
@@ -163,7 +163,7 @@ class Pipeline:
 
     def _keep_house(self) -> list[Event]:
         """Workers are asked for where there is room; one that others wait for goes when it has nothing in hand."""
-        if self._roster is None:
+        if not self._cluster.in_touch() or self._roster is None:
             return []
         self._roster.look()
         gone: list[Event] = [Gone(worker, f"{worker.name} did not come back") for worker in self._roster.departed()]

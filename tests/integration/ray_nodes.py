@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from ray.cluster_utils import Cluster as Raylets
 
 
@@ -27,6 +29,13 @@ class NodesHere:
         """A node of one core unless told otherwise."""
         self._added.append(self._raylets.add_node(**{"num_cpus": 1, **node}))
         return self._added[-1]
+
+    def compiles_on(self, node: Any) -> bool:
+        """Whether a compiler runs there at this moment."""
+        [raylet] = node.all_processes["raylet"]
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return any(each.name() == "cc1plus" for each in psutil.Process(raylet.process.pid).children(recursive=True))
+        return False
 
     def kill(self, node: Any) -> None:
         """As a spot machine that is taken away."""

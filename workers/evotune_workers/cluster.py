@@ -16,6 +16,7 @@ from . import outpost
 from .builder import BuildJob, Recipe, StageBuildJob, StageRecipe, recipe_of, stage_recipe_of
 from .compilers.build import ToolchainError
 from .connection import ClusterError, connected
+from .head import Head
 from .jobs import ConfirmJob, DiagnoseJob, MeasureJob, WarmUpJob
 from .kernel_folder import KernelPackage, load_kernel, unpack_kernel
 from .nodes import Nodes
@@ -36,6 +37,7 @@ class Cluster:
         self._connection = contextlib.ExitStack()
         self._connection.enter_context(connected(address))
         self._joined = address is not None
+        self._head = Head(ray.get_runtime_context().gcs_address) if self._joined else None
         self._kernel = load_kernel(unpack_kernel(package))
         self._package = pickle.dumps(package)
         self._shipped = ray.put(self._package)
@@ -107,9 +109,14 @@ class Cluster:
         done, _ = ray.wait(list(futures), num_returns=len(futures), timeout=seconds)
         if len(done) < len(futures):
             self.require_alive()
+            self.in_touch()
             return None
         found: list[Any] = ray.get(list(futures))
         return found
+
+    def in_touch(self) -> bool:
+        """Whether calls that need the cluster's head can be made now. Raises ClusterError when it is lost."""
+        return self._head is None or self._head.in_touch()
 
     def require_alive(self) -> None:
         """Raises ClusterError when a process of a local Ray has ended; Ray itself would wait on for minutes."""

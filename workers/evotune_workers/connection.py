@@ -24,6 +24,7 @@ OBJECT_STORE_BYTES = 256 << 20
 CONNECT_SECONDS = 5.0
 # Ray makes sockets 86 characters further down, and the path of a socket holds 107.
 LONGEST_PLACE = 21
+TOKEN_PLACES = "RAY_AUTH_TOKEN, the file RAY_AUTH_TOKEN_PATH, ~/.ray/auth_token"
 QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 
 
@@ -46,7 +47,7 @@ def connected(address: str | None) -> Iterator[None]:
             _start(folder) if folder is not None else _join(str(address))
         except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
             rule = f"a Ray cluster must answer at {address}" if address else "a local Ray must start"
-            raise ClusterError(f"{rule}, got: {in_one_line(error)}") from error
+            raise ClusterError(f"{rule}, got: {_why(error)}") from error
         yield
 
 
@@ -59,6 +60,14 @@ def _without_news() -> Iterator[None]:
         yield
     finally:
         ray._private.worker.print_to_stdstream = prints
+
+
+def _why(error: BaseException) -> str:
+    """Ray tells of its token on a page, or only in what it caught itself."""
+    told = f"{error} {error.__cause__}"
+    if any(mark in told for mark in ("InvalidAuthToken", "no authentication token was found")):
+        return f"a token that is missing here or is not the cluster's (RAY_AUTH_MODE=token; {TOKEN_PLACES})"
+    return in_one_line(error)
 
 
 def in_one_line(error: BaseException) -> str:

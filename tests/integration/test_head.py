@@ -1,0 +1,82 @@
+"""A cluster loses a node that builds, then the search, then its head: nothing that was recorded is lost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from evotune.cli import run
+from evotune_workers import head
+
+from .conftest import SAXPY, SIXTEEN_BUILDS
+from .ray_nodes import NodesHere, nodes_here
+from .record import ENDED, ask, ended, wait_for_trials
+from .test_search import environment, evotune
+
+BUDGET = 16
+OUTCOMES = "SELECT number, configuration_key, state, finished FROM trial WHERE state = 'built' ORDER BY number"
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def kill_the_gcs(when: Callable[[], bool]) -> None:
+    """As a head's machine that is lost."""
+    wait_until(when)
+    [gcs] = [each for each in psutil.Process().children(recursive=True) if "gcs_server" in each.name()]
+    gcs.kill()
+
+
+def killed_after_its_node(folder: Path, nodes: NodesHere) -> None:
+    """A search on a cluster of which a node is killed while it builds, and a trial later the search itself."""
+    leaving, database = nodes.add(), folder / "evotune.db"
+    command = [sys.executable, "-m", "evotune", "search", str(SAXPY), "--space", "space.yaml", "--target", "cpu"]
+    with subprocess.Popen(
+        [*command, "--build-only", "--budget", str(BUDGET), "--ray-address", nodes.address],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as search:
+        wait_for_trials(database, 1, search)
+        wait_until(lambda: nodes.compiles_on(leaving))
+        nodes.kill(leaving)
+        wait_for_trials(database, ended(database) + 1, search)
+        search.kill()
+
+
+def test_a_lost_node_a_killed_search_and_a_lost_head_cost_a_search_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "space.yaml").write_text(SIXTEEN_BUILDS)
+    database = tmp_path / "evotune.db"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(head, "LOST_SECONDS", 2.0)
+    with nodes_here(num_cpus=1) as nodes, ThreadPoolExecutor() as beside:
+        killed_after_its_node(tmp_path, nodes)
+        kept = ask(database, OUTCOMES)
+        kill = beside.submit(kill_the_gcs, lambda: ended(database) > len(kept))
+        assert run(["search", "--resume", "1", "--ray-address", nodes.address]) == 2
+        kill.result()
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert "the cluster's head must answer at " in line and "then go on: evotune search" in line
+    assert set(kept) <= set(later := ask(database, OUTCOMES)) and len(later) < BUDGET
+    with nodes_here(num_cpus=1) as nodes:
+        resumed = evotune("search", "--resume", "1", "--ray-address", nodes.address, folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert ask(database, ENDED) == [(BUDGET,)] and set(later) <= set(ask(database, OUTCOMES))
+    assert ask(database, "SELECT count(DISTINCT number), count(DISTINCT configuration_key) FROM trial") == [
+        (BUDGET, BUDGET)
+    ]
