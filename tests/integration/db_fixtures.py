@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from evotune_db import Database
+from tests.integration.db_client import POSTGRESQL, SQLITE, Client
 from tests.integration.db_server import Server, programs_or_skip, running_server
 
 
@@ -32,3 +33,12 @@ def database(url: str) -> Iterator[Database]:
     """One without rows."""
     with Database.open(url) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module", params=[*SQLITE, POSTGRESQL])
+def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    """Of a database that does not exist yet, and which a module's tests share."""
+    if request.param != POSTGRESQL:
+        return Client(str(tmp_path_factory.mktemp("client") / "evotune.db"), request.param)
+    running: Server = request.getfixturevalue("server")
+    return Client(running.new_database(), request.param)
