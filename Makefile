@@ -28,7 +28,7 @@ test: lint
 storm: $(INSTALLED_DEV)
 	$(BIN)/pytest -m storm
 	$(BIN)/python -m tests.storm --kills 100 --database sqlite
-	$(BIN)/python -m tests.storm --kills 100 --database postgresql --build-only
+	$(BIN)/python -m tests.storm --kills 100 --database postgresql
 
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check .

@@ -10,10 +10,10 @@ import pytest
 from tests.integration.db_server import programs_or_skip
 from tests.integration.test_search import environment
 
-# As many as there is time for; a hundred of each: python -m tests.storm --help.
+# Twenty in all; a hundred of each: python -m tests.storm --help.
 STORMS = {
     "sqlite": ("--kills", "2", "--fatal-every", "2"),
-    "postgresql": ("--build-only", "--kills", "5", "--fatal-every", "5"),
+    "postgresql": ("--build-only", "--kills", "18", "--fatal-every", "9"),
 }
 
 

@@ -14,9 +14,10 @@ from evotune.reuse import lasts
 from evotune_workers.compilers.build import hash_binary
 from evotune_workers.gates.resources import judge_resources
 from evotune_workers.gates.running import RUNNING_GATES
-from evotune_workers.jobs import ConfirmJob
+from evotune_workers.jobs import ConfirmJob, WarmUpJob
 
 from .conftest import Bench
+from .test_sandbox import children
 
 # Found by figures, and by no death of a child: other searches need not look again.
 REFUTED = ("status", "unwritten", "wrong", "racy")
@@ -32,6 +33,19 @@ def test_an_honest_configuration_passes_every_gate_and_is_timed_cold_and_warm(be
     assert cold.speedup_low <= cold.speedup <= cold.speedup_high
     assert len(cold.samples["candidate"]) == cold.blocks
     assert cold.conditions["buffer_sets"] > warm.conditions["buffer_sets"] == 1
+
+
+def test_a_warm_up_leaves_the_child_that_measures_then(bench: Bench) -> None:
+    bench.measurer.warm_up(WarmUpJob(("small",), (1, 2, 3)))
+    warm = children()
+    assert bench.measure(bench.build(fault="status")).failed_gate == "launch"
+    assert len(warm) == 1
+
+
+def test_what_goes_wrong_in_a_warm_up_is_left_to_the_first_trial(bench: Bench) -> None:
+    bench.measurer.warm_up(WarmUpJob(("no such workload",), (1, 2, 3)))
+    assert not children()
+    assert bench.measure(bench.build(fault="wrong")).failed_gate == "numerics"
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,9 @@ class Storm:
             # A configuration is tried again a few times only: whatever its child dies of may be its own doing.
             self._await_progress(search)
             time.sleep(self.dice.uniform(0, 2.0))
-        kind = "worker" if self.build_only else self.dice.choice(["child", "worker"])
+        # However short the storm, what measures is killed once.
+        kinds = ["worker"] if self.build_only else ["child", "worker"] if "child" in self.counts else ["child"]
+        kind = self.dice.choice(kinds)
         deadline = time.monotonic() + 30
         while not processes.kill_one(kind):
             assert time.monotonic() < deadline, f"no {kind} was seen in 30 s: {self._said()}"
