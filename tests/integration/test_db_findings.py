@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import psycopg
 import pytest
 
 from evotune_db import Database, DatabaseError, NotFoundError
@@ -26,7 +25,6 @@ from tests.db_examples import (
     record,
     timing,
 )
-from tests.integration.db_server import Server
 
 pytest_plugins = ["tests.integration.db_fixtures"]
 ANY = LeaderboardFilter()
@@ -210,43 +208,6 @@ def test_findings_about_a_trial_that_is_not_there(database: Database) -> None:
     for request in requests:
         with pytest.raises(NotFoundError, match="a trial must be in the database, got 99"):
             request()
-
-
-@pytest.fixture(scope="module")
-def recorded(server: Server) -> str:
-    """On PostgreSQL: trial 1 is certified, 2 has a certification that failed, 3 failed, 4 is built only."""
-    url = server.new_database()
-    with Database.open(url) as database:
-        search = database.start_search(SEARCH)
-        first, second = (record(database, search, number, passed()) for number in (0, 1))
-        record(database, search, 2, failed())
-        record(database, search, 3, built())
-        database.record_certification(first, certification())
-        database.record_certification(second, certification("synccheck"))
-        database.record_profile(first, profile(build_key="other"), builds=(build("other"),))
-    return url
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE leaderboard SET certified = true WHERE trial_id = 2",
-        "UPDATE leaderboard SET certified = true, certification_id = 2 WHERE trial_id = 2",
-        "UPDATE leaderboard SET certified = true, certification_id = 1 WHERE trial_id = 2",
-        "UPDATE leaderboard SET build_id = 2 WHERE trial_id = 1",
-        "UPDATE certification SET passed = false WHERE id = 1",
-        "UPDATE certification SET build_id = 2 WHERE id = 1",
-        "DELETE FROM certification_check; DELETE FROM certification",
-        "UPDATE certification_check SET passed = false, findings = 1 WHERE certification_id = 1 AND tool = 'memcheck'",
-        "UPDATE trial SET state = 'built' WHERE id = 3",
-        "UPDATE trial SET state = 'built', device_id = NULL, objective = NULL WHERE id = 1",
-        "UPDATE leaderboard SET trial_id = 4 WHERE trial_id = 1",
-        "UPDATE leaderboard SET trial_id = 4, trial_state = 'built' WHERE trial_id = 1",
-    ],
-)
-def test_postgresql_refuses_an_untrue_certificate_from_any_client(recorded: str, statement: str) -> None:
-    with psycopg.connect(recorded) as connection, pytest.raises(psycopg.IntegrityError):
-        connection.execute(statement.encode())
 
 
 def test_every_check_has_a_name_that_the_database_knows(database: Database) -> None:
