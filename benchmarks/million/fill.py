@@ -1,4 +1,7 @@
-"""A PostgreSQL database with very many trials, made by the server itself, past every key and check of the schema."""
+"""A PostgreSQL database with very many trials, made by the server itself, past every key and check of the schema.
+
+A trial has as many checks as one of attention_fwd on a GPU, and a timing or two.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Iterator
 from itertools import product
 
 from sqlalchemy import Engine, text
+
+from benchmarks.million.outcome import GATES
 
 TRIALS_PER_SEARCH = 2_000
 # Of one transaction.
@@ -50,10 +55,10 @@ _TRIALS = (
     CROSS JOIN LATERAL (SELECT 1 + (t - 1) / :per_search AS s) AS place JOIN search ON search.id = s""",
     """INSERT INTO trial_build (trial_id, position, build_id)
     SELECT t, 0, t FROM generate_series(CAST(:first AS bigint), :last) AS t""",
-    """INSERT INTO gate_result (trial_id, phase, gate, passed, workload, seconds, figures)
-    SELECT t, 'search', gate, true, 'mission', 0.01, '{"blocks": 10}'
-    FROM generate_series(CAST(:first AS bigint), :last) AS t
-    CROSS JOIN unnest(ARRAY['build', 'numerics', 'timing']) AS gate""",
+    """INSERT INTO gate_result (trial_id, phase, gate, passed, workload, distribution, seed, max_error, max_limit,
+        rms_error, rms_limit, seconds, figures)
+    SELECT t, 'search', 'numerics', true, 'mission', 'normal', seed, 1e-3, 2e-3, 1e-4, 2e-4, 0.01, '{"groups": 8}'
+    FROM generate_series(CAST(:first AS bigint), :last) AS t CROSS JOIN generate_series(1, :gates) AS seed""",
     # Half of those that passed were stopped early, which is no entry of the leaderboard.
     """INSERT INTO timing (id, trial_id, build_id, device_id, workload, phase, mode, censored, complete, baseline,
         median_us, p50_us, p90_us, p99_us, baseline_us, speedup, speedup_low, speedup_high, blocks, dropped_blocks,
@@ -65,6 +70,13 @@ _TRIALS = (
             generate_series(1, 12) AS n))
     FROM (SELECT trial.*, search.workloads FROM trial JOIN search ON search.id = search_id
         WHERE trial.id BETWEEN :first AND :last AND trial.state = 'passed') AS passed""",
+    """INSERT INTO timing (id, trial_id, build_id, device_id, workload, phase, mode, censored, complete, baseline,
+        median_us, p50_us, p90_us, p99_us, baseline_us, speedup, speedup_low, speedup_high, blocks, dropped_blocks,
+        conditions, samples)
+    SELECT :whole + id, trial_id, build_id, device_id, workload, phase, 'warm', false, false, baseline, median_us,
+        p50_us, p90_us, p99_us, baseline_us, speedup, speedup_low, speedup_high, blocks, dropped_blocks, conditions,
+        samples
+    FROM timing WHERE id BETWEEN :first AND :last AND complete""",
     """INSERT INTO leaderboard (trial_id, workload, search_id, trial_state, own_binary, kernel, target, device_id,
         device, timing_id, timing_phase, timing_complete, speedup, confirmed, certified, build_id)
     SELECT trial.id, timing.workload, search_id, 'passed', true, kernel, search.target, timing.device_id, device.name,
@@ -86,12 +98,12 @@ def fill(engine: Engine, trials: int) -> Iterator[int]:
         named = {"kernels": kernels, "targets": targets, "workloads": workloads, "groups": len(GROUPS)}
         connection.execute(text(_SEARCHES), {**named, "searches": searches, "per_search": TRIALS_PER_SEARCH})
     whole = searches * TRIALS_PER_SEARCH
+    always = {"per_search": TRIALS_PER_SEARCH, "whole": whole, "gates": GATES}
     for first in range(1, whole + 1, CHUNK):
         last = min(first + CHUNK - 1, whole)
         with engine.begin() as connection:
             for statement in _TRIALS:
-                given = _used(statement, first=first, last=last, per_search=TRIALS_PER_SEARCH)
-                connection.execute(text(statement), given)
+                connection.execute(text(statement), _used(statement, first=first, last=last, **always))
         yield last
     _settle(engine)
 
