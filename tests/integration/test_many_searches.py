@@ -47,6 +47,10 @@ def test_ten_searches_at_once_finish_share_what_they_measure_and_lose_nothing(se
         ]
         [(reused,)] = ask("SELECT count(*) FROM trial WHERE reused_from IS NOT NULL")
         assert int(str(reused)) >= SEARCHES, "of 16 configurations, which others had measured"
+        assert ask(
+            "SELECT count(*) FROM trial JOIN trial AS origin ON origin.id = trial.reused_from"
+            " WHERE origin.configuration_key = trial.configuration_key AND origin.search_id <> trial.search_id"
+        ) == [(reused,)], "each from another search's trial of the same configuration"
         # A trial's evidence is there once: an update that was lost, or made twice, would show here.
         assert ask(
             "SELECT count(*) FROM (SELECT trial_id FROM timing WHERE phase = 'search'"

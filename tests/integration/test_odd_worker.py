@@ -54,16 +54,25 @@ def ask(folder: Path, query: str) -> list[tuple[object, ...]]:
 def test_a_slow_and_a_failing_worker_are_quarantined_and_what_they_measured_is_measured_elsewhere(
     folder: Path, cluster: str
 ) -> None:
+    """The slow one's kernels take twice as long by their own clock, 1.8 times with the call around them.
+
+    A reading is odd when the whole of its interval is beyond 1.25 times the other's, and it takes two in a row. On a
+    busy machine of two cores intervals of a 2 us kernel were 1 to 8 % wide to either side, and medians of a sound
+    worker 1.9 to 2.4 us. Of 117 pairs of such readings, the slow ones scaled, 62 % would be odd at 1.4 times, 95 % at
+    1.6 and all from 1.7 on.
+    """
     ran = evotune("search", "kernel", *SEARCH, "--budget", "6", "--ray-address", cluster, folder=folder)
     assert ran.returncode == 0, ran.stderr + ran.stdout
-    quarantined = ask(folder, "SELECT worker, reason FROM canary WHERE verdict = 'quarantined' ORDER BY reason")
-    assert len({worker for worker, _ in quarantined}) == 2, ran.stdout
-    assert "longer at small than on another" in str(quarantined[0][1]) and "fails at" in str(quarantined[1][1])
+    quarantined = "SELECT worker FROM canary WHERE verdict = 'quarantined'"
+    # Why each was doubted first: in a fresh process a busy machine may be in the way.
+    doubted = f"SELECT reason, min(id) FROM canary WHERE verdict = 'odd' AND worker IN ({quarantined}) GROUP BY worker"
+    slow, wrong = sorted(str(reason) for reason, _ in ask(folder, doubted))
+    assert "longer at small than on another" in slow and "fails at" in wrong, ran.stdout
     assert ran.stdout.count("gets no more work") == 2
     trials = ask(folder, "SELECT state, failed_gate FROM trial")
     assert len(trials) == 6 and not [gate for _, gate in trials if gate not in (None, "timing", "plausibility")]
     times = "SELECT max(median_us) / min(median_us) FROM timing WHERE phase = 'search' AND mode = 'cold'"
-    assert float(str(ask(folder, times)[0][0])) < 6, "slow ones take ten times as long"
+    assert float(str(ask(folder, times)[0][0])) < 1.6, "sound ones differ by a fifth, slow ones take 1.8 times as long"
 
 
 def test_a_worker_alone_that_goes_wrong_ends_the_search_which_a_sound_one_finishes(

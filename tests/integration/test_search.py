@@ -206,6 +206,22 @@ def test_another_search_takes_over_what_was_measured_and_confirms_its_best_itsel
     assert f"trial {reused[0][0]}, with its gates and timings" in shown
 
 
+def test_a_search_that_refuses_reuse_measures_everything_itself(searched: Path, tmp_path: Path) -> None:
+    database = Path(shutil.copy(searched / "evotune.db", tmp_path))
+    # All three were measured before, of which the wrong one would be taken over whatever the best is.
+    three = FAULTY_SPACE.replace("1, 2, 4, 8", "2, 4").replace("segfault, hang, wrong, compile_error", "wrong")
+    (tmp_path / "space.yaml").write_text(three)
+    arguments = ("search", str(SAXPY), "--space", "space.yaml", "--sampler", "random", "--budget", "3", "--json")
+    ran = evotune(*arguments, "--no-reuse", folder=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    result = json.loads(ran.stdout)
+    assert (result["reused"], result["built"]) == (0, 3)
+    mine = "FROM trial WHERE search_id = 2"
+    assert sqlite(database, f"SELECT count(*), count(same_binary_as), count(reused_from) {mine}") == [["3", "0", "0"]]
+    known = f"SELECT count(*) {mine} AND configuration_key IN (SELECT configuration_key FROM trial WHERE search_id = 1)"
+    assert sqlite(database, known) == [["3"]]
+
+
 def test_a_joined_address_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
     ran = evotune(
         "search",
