@@ -52,8 +52,9 @@ from evotune_workers.roster import Roster
 ROOT = Path(__file__).resolve().parent.parent
 # Of a worker's own node, such as the eight of Google's g2-standard-8 beside its L4.
 CORES_PER_WORKER = 8
-# Enough for the end, where a job may wait behind a long one while other workers have none, to be a small part.
-TRIALS_PER_WORKER, LEAST_TRIALS, MOST_TRIALS = 100, 300, 10_000
+# Enough for the beginning, and for the end, where a job may wait behind a long one while other workers have none, to be
+# small parts.
+TRIALS_PER_WORKER, LEAST_TRIALS, MOST_TRIALS = 100, 1_000, 10_000
 BUSY_LEAST, COST_MOST_MS = 0.90, 5.0
 REQUEST = SearchRequest(db="", kernel="attention_fwd", target="sm_90", build_only=True)
 
