@@ -10,31 +10,57 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg
 import pytest
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a server runs, when not simply here: `enter` is a command that runs another one there, by nsenter.
+
+    Beside its Unix socket, which is found from everywhere, it listens at `address`. `data` is where its data go.
+    """
+
+    enter: tuple[str, ...] = ()
+    address: str = ""
+    data: Path | None = None
+
+
+HERE = Place()
+# Anybody may come in, by the socket and from the same network.
+HBA = "local all all trust\nhost all all samenet trust\n"
+
+
 class Server:
     """A running server; its databases are made one by one."""
 
-    def __init__(self, programs: Path, folder: Path, fsync: bool) -> None:
-        """Over the server whose data and socket are in that folder; starts it."""
-        self._programs, self.folder, self._fsync = programs, folder, fsync
+    def __init__(self, programs: Path, folder: Path, fsync: bool, place: Place) -> None:
+        """Over the server whose socket, and data unless they have a place, are in that folder; starts it."""
+        self._programs, self.folder, self._fsync, self._place = programs, folder, fsync, place
         self._numbers = count()
         self.start()
 
     def url(self, database: str, user: str = "evotune") -> str:
-        """The URL of a database there."""
+        """The URL of a database there, by its socket."""
         return f"postgresql://{user}@/{database}?host={self.folder}"
+
+    def url_by_network(self, url: str) -> str:
+        """The URL that leads to the same database by the server's address."""
+        return url.split("?")[0].replace("@/", f"@{self._place.address}/")
 
     def start(self) -> None:
         """Starts it, also after `kill`: as soon as the processes of the killed one have ended."""
-        options = f"-k {self.folder} -c listen_addresses='' -c fsync={'on' if self._fsync else 'off'}"
+        settings = {
+            "listen_addresses": self._place.address,
+            "hba_file": self.folder / "hba",
+            "fsync": "on" if self._fsync else "off",
+        }
+        options = f"-k {self.folder} " + " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         for attempt in reversed(range(50)):
             try:
                 self._control("-w", "-l", self.folder / "log", "-o", options, "start")
@@ -64,7 +90,8 @@ class Server:
         return self.url(name)
 
     def _control(self, *arguments: str | Path) -> None:
-        _run(_server_user(), self._programs / "pg_ctl", "-D", self.folder / "data", *arguments)
+        data = self._place.data or self.folder / "data"
+        _run(self._place, self._programs / "pg_ctl", "-D", data, *arguments)
 
 
 def _is_running(process: psutil.Process) -> bool:
@@ -93,7 +120,7 @@ def programs_or_skip() -> Path:
 
 
 @contextmanager
-def running_server(programs: Path, *, fsync: bool = False) -> Iterator[Server]:
+def running_server(programs: Path, *, fsync: bool = False, place: Place = HERE) -> Iterator[Server]:
     """A new server, stopped and removed at the end; a test that kills it starts it again.
 
     Without `fsync` a commit does not wait for the disk: fit for tests, and for no measurement of a commit.
@@ -104,8 +131,9 @@ def running_server(programs: Path, *, fsync: bool = False) -> Iterator[Server]:
     os.chown(folder, user.pw_uid, user.pw_gid)
     try:
         setup = ("-U", "evotune", "--auth=trust", "--no-sync", "--no-locale", "--encoding=UTF8")
-        _run(user, programs / "initdb", "-D", folder / "data", *setup)
-        server = Server(programs, folder, fsync)
+        _run(place, programs / "initdb", "-D", place.data or folder / "data", *setup)
+        (folder / "hba").write_text(HBA)
+        server = Server(programs, folder, fsync, place)
         try:
             yield server
         finally:
@@ -121,8 +149,9 @@ def _server_user() -> pwd.struct_passwd:
     return pwd.getpwnam("nobody")
 
 
-def _run(user: pwd.struct_passwd, *command: str | Path) -> None:
-    as_user: dict[str, Any] = (
-        {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if os.getuid() == 0 else {}
-    )
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", **as_user)
+def _run(place: Place, *command: str | Path) -> None:
+    user = _server_user()
+    as_user: tuple[str, ...] = ()
+    if os.getuid() == 0:
+        as_user = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
+    subprocess.run([*place.enter, *as_user, *command], check=True, stdout=subprocess.DEVNULL, cwd="/")

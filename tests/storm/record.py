@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, NullPool, create_engine, text
 
 from evotune_db import address
 
@@ -26,14 +26,12 @@ class Record:
 
     def __init__(self, url: str) -> None:
         """The database may not be there yet."""
-        self._engine = create_engine(address.parse(url))
+        self._engine = create_engine(address.parse(url), poolclass=NullPool)
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """The rows that it gives."""
         with self._engine.connect() as connection:
-            rows = [tuple(row) for row in connection.execute(text(query))]
-        self._engine.dispose()
-        return rows
+            return [tuple(row) for row in connection.execute(text(query))]
 
     def proposed(self) -> int | None:
         """How many trials there are; None without a search."""

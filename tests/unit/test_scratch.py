@@ -121,13 +121,21 @@ def test_nothing_is_left_of_a_command_that_ended(tmp_path: Path) -> None:
     assert {child.pid for child in psutil.Process().children(recursive=True)} == before
 
 
-def test_a_full_disk_is_no_failure_of_a_configuration() -> None:
+@pytest.mark.parametrize("full", ["No space left on device", "Disk quota exceeded"])
+def test_a_full_disk_is_no_failure_of_a_configuration(full: str) -> None:
     request = BuildRequest(SAXPY, load_kernel(SAXPY).variant("cpu"), "cpu", {})
-    attempt = Attempt("cc1plus: error writing to /tmp/cc.s: No space left on device", "error writing", nothing)
-    with pytest.raises(OSError, match="No space left on device"):
+    attempt = Attempt(f"cc1plus: error writing to /tmp/cc.s: {full}", "error writing", nothing)
+    with pytest.raises(OSError, match=full):
         make_build(request, "key", (), "g++", lambda folder: attempt)
     failed = make_build(request, "key", (), "g++", lambda folder: replace(attempt, log="error: no such type"))
     assert failed.failure == "error writing"
+
+
+def test_a_compiler_says_in_english_that_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("LC_ALL", "LC_MESSAGES", "LANG", "LANGUAGE"):
+        monkeypatch.setenv(variable, "de_DE.UTF-8")
+    said = run_group(["/bin/sh", "-c", "echo $LC_ALL $LANGUAGE"], tmp_path, 10).output
+    assert said == "C\n"
 
 
 def nothing() -> tuple[Resources, bytes]:

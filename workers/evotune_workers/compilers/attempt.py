@@ -55,7 +55,8 @@ def make_build(
 
 
 def _require_space(attempt: Attempt, folder: Path) -> None:
-    """A full disk is no configuration's fault."""
-    full = os.strerror(errno.ENOSPC)
-    if attempt.failure is not None and full in attempt.log:
-        raise OSError(errno.ENOSPC, full, str(folder))
+    """A full disk, or a quota that is used up, is no configuration's fault."""
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        full = os.strerror(number)
+        if attempt.failure is not None and full in attempt.log:
+            raise OSError(number, full, str(folder))

@@ -13,6 +13,9 @@ from pathlib import Path
 from ..lifeline import mortal_group
 from .build import ToolchainError
 
+# What a compiler says is searched for words, whatever the user's language.
+ENGLISH = {"LC_ALL": "C", "LANGUAGE": ""}
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -46,6 +49,7 @@ def _start(command: Sequence[str], folder: Path, group: int) -> subprocess.Popen
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            env={**os.environ, **ENGLISH},
             process_group=group,
         )
     except OSError as error:
