@@ -20,7 +20,8 @@ from .conftest import SAXPY, SIXTEEN_BUILDS
 from .record import ENDED, ask, ended, wait_for_trials
 from .test_search import environment, evotune
 
-BUDGET = 12
+# All that there are, and stopped after the first: a fast machine builds them in a second or two.
+BUDGET = 16
 
 
 def test_an_interrupted_search_ends_gracefully_and_resumes_to_its_exact_budget_and_proposals(tmp_path: Path) -> None:
@@ -35,12 +36,12 @@ def test_an_interrupted_search_ends_gracefully_and_resumes_to_its_exact_budget_a
         text=True,
     )
     database = tmp_path / "evotune.db"
-    wait_for_trials(database, 2, process)
+    wait_for_trials(database, 1, process)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "--resume 1" in output
-    assert 2 <= ended(database) < BUDGET
+    assert 1 <= ended(database) < BUDGET
     resumed = evotune("search", "--resume", "1", folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr + resumed.stdout
     assert ask(database, ENDED) == [(BUDGET,)]
@@ -62,7 +63,7 @@ def test_a_signal_to_its_process_group_is_an_interrupt_too(tmp_path: Path) -> No
             start_new_session=True,
         )
         try:
-            wait_for_trials(tmp_path / "evotune.db", 2, process)
+            wait_for_trials(tmp_path / "evotune.db", 1, process)
             started = {each: each.name() for each in psutil.Process(process.pid).children(recursive=True)}
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(60)
