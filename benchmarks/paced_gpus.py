@@ -123,7 +123,7 @@ class PacedRoster:
 
 
 def main() -> None:
-    """Runs the searches, prints a line each, writes what there is after each."""
+    """Runs the searches, prints a line each, writes what there is after each on paced workers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--budget", type=int, default=400)
@@ -138,19 +138,18 @@ def main() -> None:
     valid = check_this_machine(plan)
     print(HEADINGS, flush=True)
     gpu, recording = on_the_gpu(plan, valid, request)
+    figures = {
+        "budget": options.budget,
+        "sampler": options.sampler,
+        "cores": os.cpu_count(),
+        "ready_seconds": recording.ready_seconds,
+    }
+    print(table_line(gpu, gpu), flush=True)
     runs = [gpu]
-    for count in (0, *options.workers):
-        if count:
-            runs.append(on_paced_workers(plan, valid, request, count, recording))
+    for count in options.workers:
+        runs.append(on_paced_workers(plan, valid, request, count, recording))
         print(table_line(runs[-1], gpu), flush=True)
-        figures = {
-            "budget": options.budget,
-            "sampler": options.sampler,
-            "cores": os.cpu_count(),
-            "ready_seconds": recording.ready_seconds,
-            "runs": runs,
-        }
-        write_results(options.out, plan.device, figures)
+        write_results(options.out, plan.device, {**figures, "runs": runs})
 
 
 HEADINGS = (
@@ -223,7 +222,8 @@ def _run(
         database.finish_search(search_id, state)
     if state != "finished":
         sys.exit(f"the search must finish, it was {state}")
-    return watched.figures(workers, began, seconds, rounds.idle_share or 0.0), watched.found
+    idle_share = rounds.idle_share or 0.0  # None: nobody waited
+    return watched.figures(workers, began, seconds, idle_share), watched.found
 
 
 class Watched:
@@ -264,10 +264,9 @@ def _recorded(event: Measured) -> Recorded:
     measured = event.measurement
     build = sum(each.build.seconds for each in event.candidate.builds)
     cold = next((timing for timing in measured.timings if timing.mode == "cold"), None)
-    speedup, censored = (cold.speedup, cold.censored) if cold is not None else (None, False)
-    if measured.failed_gate is not None:
-        speedup = None
-    return Recorded(build, measured.seconds, measured.failed_gate, speedup, censored)
+    if measured.failed_gate is not None or cold is None:
+        return Recorded(build, measured.seconds, measured.failed_gate, None, False)
+    return Recorded(build, measured.seconds, None, cold.speedup, cold.censored)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from typing import Any
 from evotune.facts import git_facts, versions
 from evotune_workers.device import Device
 
+ROOT = Path(__file__).resolve().parent.parent
+
 
 def write_results(path: Path, device: Device, figures: Mapping[str, Any], indent: int | None = 1) -> None:
     """Writes `figures` (dataclasses among them as objects) beside what they depend on."""
@@ -28,14 +30,21 @@ def conditions(device: Device) -> dict[str, Any]:
         "device": {"name": device.name, **device.facts},
         "versions": versions(),
         # Without the results, which a benchmark writes more than once.
-        "git": git_facts(Path(__file__).parent.parent, "benchmarks/results"),
+        "git": git_facts(ROOT, "benchmarks/results"),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["python", *_without_out(sys.argv)]),
+        "command": command_of(sys.argv),
     }
 
 
+def command_of(arguments: Sequence[str]) -> str:
+    """As it is typed in the repository. A database's URL and where results were written are places of one machine."""
+    program = Path(arguments[0]).resolve()
+    name = program.relative_to(ROOT).as_posix() if program.is_relative_to(ROOT) else arguments[0]
+    given = ["URL" if "://" in each else each for each in _without_out(arguments)[1:]]
+    return " ".join(["python", name, *given])
+
+
 def _without_out(arguments: Sequence[str]) -> list[str]:
-    """Where results were written decides nothing, and may be a place of one machine."""
     return [
         each
         for before, each in pairwise(["", *arguments])

@@ -31,11 +31,13 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def kill_the_gcs(when: Callable[[], bool]) -> None:
-    """As a head's machine that is lost."""
+def kill_the_head(when: Callable[[], bool]) -> None:
+    """As a machine that is lost: what others know of it is gone at once, and nothing builds there any more."""
     wait_until(when)
-    [gcs] = [each for each in psutil.Process().children(recursive=True) if "gcs_server" in each.name()]
-    gcs.kill()
+    running = psutil.Process().children(recursive=True)
+    for name in ("gcs_server", "raylet"):
+        [process] = [each for each in running if each.name() == name]
+        process.kill()
 
 
 def killed_after_its_node(folder: Path, nodes: NodesHere) -> None:
@@ -67,7 +69,7 @@ def test_a_lost_node_a_killed_search_and_a_lost_head_cost_a_search_nothing(
     with nodes_here(num_cpus=1) as nodes, ThreadPoolExecutor() as beside:
         killed_after_its_node(tmp_path, nodes)
         kept = ask(database, OUTCOMES)
-        kill = beside.submit(kill_the_gcs, lambda: ended(database) > len(kept))
+        kill = beside.submit(kill_the_head, lambda: ended(database) > len(kept))
         assert run(["search", "--resume", "1", "--ray-address", nodes.address]) == 2
         kill.result()
     [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]

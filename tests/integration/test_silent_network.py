@@ -78,8 +78,8 @@ class Searching:
 
     def require_whole(self, before: Outcomes) -> None:
         """Nothing is lost, twice or left."""
+        self._record.require_kept(before)
         self._record.require_whole(BUDGET)
-        self._record.require_kept(before)  # after the other, which leaves a connection that this one closes
         deadline = time.monotonic() + GONE_WITHIN_SECONDS
         while left := self._network.search.others():
             assert time.monotonic() < deadline, left

@@ -56,7 +56,6 @@ class Record:
         with self._engine.connect() as connection:
             connection.execute(text("UPDATE search SET state = state"))
             connection.rollback()
-        self._engine.dispose()
 
     def require_whole(self, budget: int) -> None:
         """The search ended with exactly its budget, each trial once and with all of its evidence."""

@@ -103,13 +103,12 @@ class Cluster:
         return worker.actor.confirm.remote(job)
 
     def results(self, futures: Sequence[Any], seconds: float) -> list[Any] | None:
-        """What all the futures hold, or None when that takes longer. Raises ClusterError when a local Ray is gone."""
+        """What all the futures hold, or None when that takes longer. Raises as `require_alive`."""
         if not futures:
             return []
         done, _ = ray.wait(list(futures), num_returns=len(futures), timeout=seconds)
         if len(done) < len(futures):
             self.require_alive()
-            self.in_touch()
             return None
         found: list[Any] = ray.get(list(futures))
         return found
@@ -119,11 +118,15 @@ class Cluster:
         return self._head is None or self._head.in_touch()
 
     def require_alive(self) -> None:
-        """Raises ClusterError when a process of a local Ray has ended; Ray itself would wait on for minutes."""
+        """Raises ClusterError when a process of a local Ray has ended, or a joined cluster's head is lost.
+
+        Ray itself would wait on for minutes.
+        """
         node = ray._private.worker._global_node
         dead = [kind for kind, _ in node.dead_processes()] if node is not None else ["everything"]
         if dead:
             raise ClusterError(f"a local Ray must stay up, of this one {', '.join(dead)} has ended")
+        self.in_touch()
 
     def close(self) -> None:
         """Leaves the cluster; a local one stops with everything on it and leaves no files."""

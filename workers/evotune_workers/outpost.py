@@ -7,6 +7,7 @@ and what a node lacks is an answer (Unfit), not an exception: the cluster then a
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pickle
 import socket
@@ -57,7 +58,7 @@ class Post:
 def get_ready(package: bytes) -> None:
     """What the first build of this process would have to do before it compiles; a node that cannot says so there."""
     with contextlib.suppress(ImportError):
-        from . import builder  # noqa: F401
+        importlib.import_module(".builder", __package__)
         from .kernel_folder import unpack_kernel
 
         unpack_kernel(pickle.loads(package))
