@@ -12,15 +12,15 @@ import argparse
 
 import numpy as np
 
-from evotune.locate import kernel_folder
-from evotune.targeting import builtin_space
-from evotune_workers.builder import BuildJob, build_candidate
-from evotune_workers.device import Device, cpu_device, local_devices
+from evotune.planning.locate import kernel_folder
+from evotune.planning.target import builtin_space
+from evotune_workers.compilers.builder import BuildJob, build_candidate
 from evotune_workers.kernel import Configuration, Kernel
-from evotune_workers.kernel_folder import load_kernel, named_workload
-from evotune_workers.measurer import Measurer
-from evotune_workers.statistics import Interval
-from evotune_workers.timekeeper import NoResult
+from evotune_workers.kernel.device import Device, cpu_device, local_devices
+from evotune_workers.kernel.folder import load_kernel, named_workload
+from evotune_workers.measuring.measurer import Measurer
+from evotune_workers.timing.session import NoResult
+from evotune_workers.timing.statistics import Interval
 
 KERNEL = "attention_fwd"
 SEEDS = (1, 2, 3)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from evotune.progress import PlainReporter
-from evotune.request import SearchRequest
-from evotune.search import run_search
-from evotune.terminal import console
+from evotune.display.progress import PlainReporter
+from evotune.display.terminal import console
+from evotune.planning.request import SearchRequest
+from evotune.search.run import run_search
 from evotune_db import Database
 from evotune_db.records import TimingRecord
 

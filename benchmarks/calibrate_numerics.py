@@ -20,16 +20,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.results_file import write_results
-from evotune.locate import kernel_folder
-from evotune.targeting import builtin_space
-from evotune_workers.builder import BuildJob, build_candidate
-from evotune_workers.device import Device, cpu_device, local_devices
+from evotune.planning.locate import kernel_folder
+from evotune.planning.target import builtin_space
+from evotune_workers.child.messages import RunGate
+from evotune_workers.compilers.builder import BuildJob, build_candidate
 from evotune_workers.gates.gate import Errors, Finding
-from evotune_workers.jobs import Candidate
 from evotune_workers.kernel import Configuration
-from evotune_workers.kernel_folder import load_kernel, named_workload
-from evotune_workers.messages import RunGate
-from evotune_workers.session import GateFailed, Session
+from evotune_workers.kernel.device import Device, cpu_device, local_devices
+from evotune_workers.kernel.folder import load_kernel, named_workload
+from evotune_workers.measuring.child_session import GateFailed, Session
+from evotune_workers.measuring.jobs import Candidate
 
 ATTENTION = kernel_folder("attention_fwd")
 ADVERSARIAL = Path(__file__).parent.parent / "tests" / "adversarial" / "attention"

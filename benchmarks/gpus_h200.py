@@ -22,8 +22,8 @@ from sqlalchemy import create_engine, func, select
 
 from benchmarks.results_file import write_results
 from benchmarks.search_h200 import search
-from evotune_db.schema import trial
-from evotune_workers.device import local_devices
+from evotune_db.schema.tables import trial
+from evotune_workers.kernel.device import local_devices
 
 LEAST_OF_N = 0.9
 """Of n GPUs' worth of one GPU's throughput: 3.6 at 4."""

@@ -28,7 +28,7 @@ from benchmarks.beside_kernel_tuner.verdict import Verdict, verdicts
 from benchmarks.results_file import write_results
 from evotune_db import Database
 from evotune_db.records import LeaderboardFilter, SearchSummary
-from evotune_workers.device import Device, local_devices
+from evotune_workers.kernel.device import Device, local_devices
 
 ROOT = Path(__file__).resolve().parent.parent
 # The one that Kernel Tuner's examples use most, and one of the two that its release 1.4 added as better than the rest.

@@ -21,10 +21,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, select
 
-from evotune_db import schema
 from evotune_db.engine import open_engines
-from evotune_db.finding_tables import profile
-from evotune_db.statements import now
+from evotune_db.schema import tables
+from evotune_db.schema.finding_tables import profile
+from evotune_db.write.statements import now
 
 TRIALS_PER_SEARCH = 2_000
 RUNS = 7
@@ -106,7 +106,7 @@ def report(file: Path) -> None:
 
 
 def counted() -> tuple[Table, Table]:
-    return schema.trial, schema.leaderboard
+    return tables.trial, tables.leaderboard
 
 
 def run_command(file: Path) -> float:
@@ -118,30 +118,30 @@ def run_command(file: Path) -> float:
 
 def shared(connection: Connection) -> None:
     """What every search refers to; devices are numbered from 1."""
-    insert(connection, schema.kernel, ({"name": name, "source_hash": SEARCH["kernel_hash"]} for name in KERNELS))
-    insert(connection, schema.space, [{"name": "cpu", "hash": SEARCH["space_hash"], "text": "parameters: {}"}])
+    insert(connection, tables.kernel, ({"name": name, "source_hash": SEARCH["kernel_hash"]} for name in KERNELS))
+    insert(connection, tables.space, [{"name": "cpu", "hash": SEARCH["space_hash"], "text": "parameters: {}"}])
     devices = ({"hash": name, "uuid": name, "name": name, "kind": "cpu", "facts": {}} for name in DEVICES)
-    insert(connection, schema.device, devices)
+    insert(connection, tables.device, devices)
 
 
 def one_search(connection: Connection, search: int, numbers: random.Random) -> None:
     kernel, workload = KERNELS[search % 2], WORKLOADS[search % 3]
     device = numbers.randrange(len(DEVICES))
     header = {"id": search, "kernel": kernel, "workloads": [workload], "seed": search}
-    insert(connection, schema.search, [{**SEARCH, **header, "started": now(), "finished": now()}])
+    insert(connection, tables.search, [{**SEARCH, **header, "started": now(), "finished": now()}])
     ids = range((search - 1) * TRIALS_PER_SEARCH + 1, search * TRIALS_PER_SEARCH + 1)
     listed = [trial for trial in ids if trial % 2]
     speedups = {trial: numbers.lognormvariate(0.0, 0.3) for trial in listed}
-    insert(connection, schema.build, ({**BUILD, "id": trial, "key": f"{trial:064d}"} for trial in ids))
-    insert(connection, schema.trial, (trial_row(trial, search, device + 1, trial in speedups) for trial in ids))
-    insert(connection, schema.gate_result, (row for trial in ids for row in gate_rows(trial, workload)))
+    insert(connection, tables.build, ({**BUILD, "id": trial, "key": f"{trial:064d}"} for trial in ids))
+    insert(connection, tables.trial, (trial_row(trial, search, device + 1, trial in speedups) for trial in ids))
+    insert(connection, tables.gate_result, (row for trial in ids for row in gate_rows(trial, workload)))
     timings = (timing_row(trial, workload, device + 1, speedup) for trial, speedup in speedups.items())
-    insert(connection, schema.timing, timings)
+    insert(connection, tables.timing, timings)
     insert(connection, profile, (profile_row(trial, workload, device + 1) for trial in listed))
     common = {"search_id": search, "kernel": kernel, "workload": workload}
     on_device = {"device_id": device + 1, "device": DEVICES[device]}
     entries = ({**common, **on_device, **entry_row(trial, speedup)} for trial, speedup in speedups.items())
-    insert(connection, schema.leaderboard, entries)
+    insert(connection, tables.leaderboard, entries)
 
 
 def insert(connection: Connection, table: Table, rows: Iterator[Row] | list[Row]) -> None:

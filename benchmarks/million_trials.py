@@ -28,10 +28,11 @@ from benchmarks.million import outcome, plans
 from benchmarks.million.fill import GROUPS, fill
 from benchmarks.own_postgresql import own_postgresql
 from benchmarks.results_file import conditions
-from evotune_db import Database, schema
+from evotune_db import Database
 from evotune_db.engine import open_engines
 from evotune_db.records import LeaderboardFilter
-from evotune_workers.device import cpu_device
+from evotune_db.schema import tables
+from evotune_workers.kernel.device import cpu_device
 
 ROOT = Path(__file__).resolve().parent.parent
 QUERY_MS, INSERT_MS = 100.0, 10.0
@@ -128,7 +129,7 @@ def page(result: Mapping[str, Any], told: Mapping[str, Sequence[str]]) -> str:
 
 def _fill(engine: Engine, trials: int) -> None:
     with engine.connect() as connection:
-        if connection.execute(select(schema.trial.c.id).limit(1)).one_or_none() is not None:
+        if connection.execute(select(tables.trial.c.id).limit(1)).one_or_none() is not None:
             return
     started = time.perf_counter()
     for filled in fill(engine, trials):
@@ -136,9 +137,9 @@ def _fill(engine: Engine, trials: int) -> None:
 
 
 def _facts(engine: Engine) -> dict[str, Any]:
-    tables = (schema.trial, schema.gate_result, schema.timing, schema.leaderboard)
+    counted = (tables.trial, tables.gate_result, tables.timing, tables.leaderboard)
     with engine.connect() as connection:
-        rows = {each.name: connection.execute(select(func.count()).select_from(each)).scalar_one() for each in tables}
+        rows = {each.name: connection.execute(select(func.count()).select_from(each)).scalar_one() for each in counted}
         size = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
         server = connection.execute(text("SELECT current_setting('server_version')")).scalar_one()
     return {

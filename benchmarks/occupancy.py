@@ -17,13 +17,13 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from evotune.build_only import spills
-from evotune.locate import kernel_folder
+from evotune.planning.locate import kernel_folder
+from evotune.search.build_only import spills
 from evotune_db import Database
 from evotune_db.records import BuildRecord, SearchRecord, StoredSearch
 from evotune_workers.kernel import Configuration, Geometry, Kernel, Value
-from evotune_workers.kernel_folder import load_kernel, named_workload
-from evotune_workers.targets import known_device
+from evotune_workers.kernel.folder import load_kernel, named_workload
+from evotune_workers.kernel.targets import known_device
 
 HEADINGS = "| {by} | builds | registers | shared memory, KB | blocks of a multiprocessor | occupancy | waves |"
 WARP, SCHEDULERS, REGISTER_UNIT, SYSTEM_SHARED_BYTES = 32, 4, 256, 1024

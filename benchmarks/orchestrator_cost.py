@@ -18,12 +18,12 @@ from unittest import mock
 
 import numpy as np
 
-from evotune.events import Event, Measured
-from evotune.pipeline import Pipeline
-from evotune.progress import PlainReporter
-from evotune.request import SearchRequest
-from evotune.search import run_search
-from evotune.terminal import console
+from evotune.display.progress import PlainReporter
+from evotune.display.terminal import console
+from evotune.planning.request import SearchRequest
+from evotune.search.dispatcher import Pipeline
+from evotune.search.events import Event, Measured
+from evotune.search.run import run_search
 
 KERNEL = Path(__file__).parent.parent / "tests" / "kernels" / "saxpy"
 SPACE = """

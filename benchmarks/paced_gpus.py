@@ -27,24 +27,24 @@ import ray
 
 from benchmarks.results_file import write_results
 from benchmarks.virtual.results import Durations, Recorded, measurement
-from evotune.events import Event, Measured
-from evotune.gathering import gathered
-from evotune.hold import Hold
-from evotune.interrupt import Interrupt
-from evotune.pipeline import Pipeline
-from evotune.plan import Plan, make_plan, search_record
-from evotune.preflight import check_this_machine
-from evotune.progress import PlainReporter
-from evotune.request import SearchRequest
-from evotune.rounds import Rounds
+from evotune.display.progress import PlainReporter
+from evotune.display.terminal import console
+from evotune.planning.plan import Plan, make_plan, search_record
+from evotune.planning.preflight import check_this_machine
+from evotune.planning.request import SearchRequest
 from evotune.samplers import SAMPLERS
+from evotune.search.dispatcher import Pipeline
+from evotune.search.events import Event, Measured
+from evotune.search.interrupt import Interrupt
+from evotune.search.lease import Hold
+from evotune.search.rounds import Rounds
+from evotune.search.workers.wait_for_workers import gathered
 from evotune.space import ValidSet
-from evotune.terminal import console
 from evotune_db import Database
-from evotune_workers.cluster import Cluster, Worker
-from evotune_workers.device import Device
-from evotune_workers.jobs import MeasureJob, Measurement, WarmUpJob
-from evotune_workers.roster import Roster
+from evotune_workers.cluster.cluster import Cluster, Worker
+from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.kernel.device import Device
+from evotune_workers.measuring.jobs import MeasureJob, Measurement, WarmUpJob
 
 RESULTS = Path(__file__).parent / "results" / "paced_gpus.json"
 
@@ -198,7 +198,7 @@ def _run(
     workers: int | None,
     roster: Callable[[Cluster, Interrupt], Roster],
 ) -> tuple[Run, dict[int, Recorded]]:
-    """A search with an empty cache and a database of its own, as evotune.search runs one; nothing is confirmed.
+    """A search with an empty cache and a database of its own, as evotune.search.run runs one; nothing is confirmed.
 
     With it what its trials came to, in the order in which they ended.
     """

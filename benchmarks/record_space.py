@@ -28,20 +28,20 @@ from benchmarks.recorder.pipeline import build_and_measure
 from benchmarks.recorder.quick import QuickMeasurer
 from benchmarks.recorder.rows import Row, RowFile, RowsError
 from benchmarks.recorder.tables import csv_gz, summary
-from evotune.best import NARROW
 from evotune.errors import UserError
-from evotune.facts import git_facts, versions
-from evotune.outcomes import refused_build
-from evotune.plan import Plan, make_plan
-from evotune.preflight import check_this_machine
-from evotune.request import SearchRequest
+from evotune.planning.plan import Plan, make_plan
+from evotune.planning.preflight import check_this_machine
+from evotune.planning.request import SearchRequest
+from evotune.planning.versions import git_facts, versions
+from evotune.search.incumbent import NARROW
+from evotune.search.outcomes import refused_build
 from evotune.space import SpaceError, ValidSet
-from evotune_workers.builder import BuildJob
+from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.compilers.select import compiler_for
-from evotune_workers.device import Device
-from evotune_workers.jobs import Candidate
-from evotune_workers.kernel_folder import KernelError
-from evotune_workers.quiet import measuring
+from evotune_workers.kernel.device import Device
+from evotune_workers.kernel.folder import KernelError
+from evotune_workers.measuring.jobs import Candidate
+from evotune_workers.system.machine_lock import measuring
 
 SPACE = Path(__file__).parent / "data" / "attention_h200_record.yaml"
 ORDER_SEED = 0

@@ -20,17 +20,17 @@ from pathlib import Path
 from scipy.stats import kendalltau
 
 from benchmarks.results_file import write_results
-from evotune.own_device import device_that_measured
-from evotune.rebuilding import rebuilt
-from evotune.seeds import confirmation_seeds
-from evotune.selection import folder_of
+from evotune.planning.seeds import confirmation_seeds
+from evotune.trials.device import device_that_measured
+from evotune.trials.rebuild import rebuilt
+from evotune.trials.select import folder_of
 from evotune_db import Database
 from evotune_db.records import LeaderboardEntry, LeaderboardFilter
-from evotune_workers.device import Device
-from evotune_workers.jobs import ConfirmJob
-from evotune_workers.kernel_folder import load_kernel
-from evotune_workers.measurer import Measurer
-from evotune_workers.quiet import measuring
+from evotune_workers.kernel.device import Device
+from evotune_workers.kernel.folder import load_kernel
+from evotune_workers.measuring.jobs import ConfirmJob
+from evotune_workers.measuring.measurer import Measurer
+from evotune_workers.system.machine_lock import measuring
 
 # A change of places among closer ones is of no account to who runs the kernel.
 CLOSE = 0.01

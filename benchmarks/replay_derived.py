@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from evotune.locate import kernel_folder
+from evotune.planning.locate import kernel_folder
 from evotune.space import ValidSet
 from evotune.space.quantity import Quantity
 from evotune_workers.kernel import Configuration
-from evotune_workers.kernel_folder import load_kernel, named_workload
+from evotune_workers.kernel.folder import load_kernel, named_workload
 
 # The halo of the convolution's 17 x 17 filter.
 HALO = 16

@@ -11,8 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from evotune.facts import git_facts, versions
-from evotune_workers.device import Device
+from evotune.planning.versions import git_facts, versions
+from evotune_workers.kernel.device import Device
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results_file import write_results
-from evotune_workers.device import local_devices
+from evotune_workers.kernel.device import local_devices
 
 SECONDS_MOST, IDLE_MOST = 240.0, 0.10
 

@@ -31,23 +31,23 @@ from benchmarks.results_file import write_results
 from benchmarks.virtual.clock import Clock
 from benchmarks.virtual.cluster import VirtualCluster, utilisation
 from benchmarks.virtual.results import Durations
-from evotune import pipeline as pipeline_module
-from evotune.hold import Hold
-from evotune.interrupt import Interrupt
-from evotune.ledger import Ledger
-from evotune.loop import ClusterWork, SearchLoop
-from evotune.pipeline import Pipeline
-from evotune.plan import Plan, enumerate_valid, make_plan, search_record
-from evotune.progress import PlainReporter
-from evotune.request import SearchRequest
-from evotune.reuse import Reuse
+from evotune.display.progress import PlainReporter
+from evotune.planning.plan import Plan, enumerate_valid, make_plan, search_record
+from evotune.planning.request import SearchRequest
 from evotune.samplers import SAMPLERS
+from evotune.search import dispatcher as pipeline_module
+from evotune.search.dispatcher import Pipeline
+from evotune.search.interrupt import Interrupt
+from evotune.search.lease import Hold
+from evotune.search.loop import ClusterWork, SearchLoop
+from evotune.search.recorder import Ledger
+from evotune.search.reuse import Reuse
+from evotune.search.study import Proposal, Study
 from evotune.space import ValidSet
-from evotune.study import Proposal, Study
 from evotune_db import Database
-from evotune_workers.cluster import Cluster
-from evotune_workers.device import cpu_device
-from evotune_workers.roster import Roster
+from evotune_workers.cluster.cluster import Cluster
+from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.kernel.device import cpu_device
 
 ROOT = Path(__file__).resolve().parent.parent
 # Of a worker's own node, such as the eight of Google's g2-standard-8 beside its L4.

@@ -25,14 +25,14 @@ from typing import Any
 
 from benchmarks.results_file import conditions
 from benchmarks.warm_start_figures import WITHIN, Searched, total, trials_until
-from evotune.comparison import Comparison, compare_trials
+from evotune.display.progress import make_reporter
 from evotune.errors import UserError
-from evotune.progress import make_reporter
-from evotune.request import SearchRequest, SearchResult
-from evotune.search import run_search
-from evotune.warm_start import recorded_precedents
+from evotune.planning.request import SearchRequest, SearchResult
+from evotune.planning.warm_start import recorded_precedents
+from evotune.search.run import run_search
+from evotune.trials.compare import Comparison, compare_trials
 from evotune_db import Database
-from evotune_workers.device import cpu_device, local_devices
+from evotune_workers.kernel.device import cpu_device, local_devices
 
 # Few heads and many.
 SOURCES = ("mission", "8x32x512x64")

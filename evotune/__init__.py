@@ -18,6 +18,6 @@ def load(folder: str | os.PathLike[str]) -> Callable[..., Any]:
     """
     from pathlib import Path
 
-    from evotune.exported import load_package
+    from evotune.export.load import load_package
 
     return load_package(Path(folder))

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from evotune.commands import machine, packages, record, searching, trials
+from evotune.commands import machine, packages, record, search, trials
 from evotune.errors import one_line, user_line
 
 BAD_INPUT = 2
@@ -18,7 +18,7 @@ BAD_INPUT = 2
 CLOSED_PIPE = 1
 
 app = typer.Typer(name="evotune", add_completion=False, rich_markup_mode="rich")
-for commands in (searching, record, trials, packages, machine):
+for commands in (search, record, trials, packages, machine):
     app.add_typer(commands.app)
 
 

@@ -10,9 +10,9 @@ DOMAIN_ERRORS = (
     ("evotune.space", "SpaceError"),
     ("evotune.export", "ExportError"),
     ("evotune.replay.recording", "RecordingError"),
-    ("evotune.locate", "UnknownKernel"),
-    ("evotune.locate", "UnknownSpace"),
-    ("evotune_workers.kernel_folder", "KernelError"),
+    ("evotune.planning.locate", "UnknownKernel"),
+    ("evotune.planning.locate", "UnknownSpace"),
+    ("evotune_workers.kernel.folder", "KernelError"),
 )
 ENVIRONMENT_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 

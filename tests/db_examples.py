@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from evotune_db import Database
-from evotune_db.findings import (
+from evotune_db.finding_records import (
     CHECK_TOOLS,
     CertificationRecord,
     CheckRecord,

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from benchmarks.beside_kernel_tuner.space import from_tuner
-from evotune.locate import kernel_folder, space_file
+from evotune.planning.locate import kernel_folder, space_file
 from evotune.space import load_space
 from evotune_workers.compilers.build import macro_text
 from evotune_workers.kernel import Configuration, Geometry
-from evotune_workers.kernel_folder import load_kernel, named_workload
+from evotune_workers.kernel.folder import load_kernel, named_workload
 
 FOLDER = kernel_folder("attention_fwd")
 # Registers are handed out to warps in units of 256 (CUDA Occupancy Calculator, compute capabilities 7.0 to 9.0).

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.beside_kernel_tuner.job import Evaluated
-from evotune.locate import kernel_folder
-from evotune_workers.builder import BuildJob, build_candidate
-from evotune_workers.device import Device
-from evotune_workers.jobs import Candidate, ConfirmJob, MeasureJob, Measurement
+from evotune.planning.locate import kernel_folder
+from evotune_workers.compilers.builder import BuildJob, build_candidate
 from evotune_workers.kernel import Configuration
-from evotune_workers.measurer import Measurer
-from evotune_workers.statistics import Interval, median_interval
-from evotune_workers.timing import Timing
+from evotune_workers.kernel.device import Device
+from evotune_workers.measuring.jobs import Candidate, ConfirmJob, MeasureJob, Measurement
+from evotune_workers.measuring.measurer import Measurer
+from evotune_workers.timing.protocol import Timing
+from evotune_workers.timing.statistics import Interval, median_interval
 
 FOLDER = kernel_folder("attention_fwd")
 VARIANT = "sm80"

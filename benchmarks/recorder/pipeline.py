@@ -11,9 +11,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from multiprocessing import get_context
 from pathlib import Path
 
-from evotune_workers.builder import BuildJob, build_candidate
-from evotune_workers.jobs import Candidate
-from evotune_workers.quiet import building
+from evotune_workers.compilers.builder import BuildJob, build_candidate
+from evotune_workers.measuring.jobs import Candidate
+from evotune_workers.system.machine_lock import building
 
 # Builds begun for each core, so that none waits for the next job, and no more lie ready than are soon measured.
 AHEAD = 2

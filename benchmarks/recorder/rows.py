@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from evotune_db.records import OutcomeRecord
-from evotune_workers.jobs import Measurement
 from evotune_workers.kernel import Configuration
+from evotune_workers.measuring.jobs import Measurement
 
 # What rows of one file must have in common.
 SAME = ("kernel", "source_hash", "space_hash", "workload", "target", "device_name")

@@ -1,4 +1,4 @@
-"""A cluster whose jobs end at a known virtual time, in the place of evotune_workers.cluster and of Ray itself."""
+"""A cluster whose jobs end at a known virtual time, in the place of evotune_workers.cluster and of Ray."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from benchmarks.virtual.clock import Clock
 from benchmarks.virtual.results import Durations, candidate, measurement
-from evotune_workers.builder import BuildJob
-from evotune_workers.cluster import Worker
-from evotune_workers.device import Device
-from evotune_workers.jobs import MeasureJob
+from evotune_workers.cluster.cluster import Worker
+from evotune_workers.compilers.builder import BuildJob
+from evotune_workers.kernel.device import Device
+from evotune_workers.measuring.jobs import MeasureJob
 
 
 @dataclass(eq=False)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from evotune_workers.builder import BuildJob
 from evotune_workers.compilers.build import Build, Resources
+from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.gates.gate import GateResult
-from evotune_workers.jobs import Candidate, Measurement, WorkloadBuild
-from evotune_workers.timing import Timing
+from evotune_workers.measuring.jobs import Candidate, Measurement, WorkloadBuild
+from evotune_workers.timing.protocol import Timing
 
 FILE = Path(__file__).parent / "durations.json"
 # Checks of a trial that passes, blocks and sides of its timings, as attention_fwd has them on a GPU.

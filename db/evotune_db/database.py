@@ -9,10 +9,10 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from evotune_db import doubts, examinations, lease, outcomes, precedents, progress, queries, ranking, reuse
 from evotune_db.engine import Engines, open_engines
-from evotune_db.findings import CanaryRecord, CertificationRecord, DiagnosisRecord, ProfileRecord
+from evotune_db.finding_records import CanaryRecord, CertificationRecord, DiagnosisRecord, ProfileRecord
 from evotune_db.holder import this_process
+from evotune_db.read import queries, ranking, warm_start
 from evotune_db.records import (
     BuildRecord,
     DeviceRecord,
@@ -31,8 +31,9 @@ from evotune_db.records import (
     TimingRecord,
     TrialDetails,
 )
-from evotune_db.retry import Tell
-from evotune_db.transactions import Holding, transact
+from evotune_db.write import examinations, health_checks, lease, outcomes, reuse, searches
+from evotune_db.write.retry import Tell
+from evotune_db.write.transactions import Holding, transact
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -98,15 +99,15 @@ class Database:
 
     def start_search(self, record: SearchRecord) -> int:
         """Records a new running search; returns its id."""
-        return self._write(progress.start_search, record)
+        return self._write(searches.start_search, record)
 
     def resume_search(self, search_id: int, budget: int) -> None:
         """Sets a search running again, with this budget."""
-        self._write(progress.resume_search, search_id, budget)
+        self._write(searches.resume_search, search_id, budget)
 
     def finish_search(self, search_id: int, state: SearchState) -> None:
         """Ends a search as finished or interrupted."""
-        self._write(progress.finish_search, search_id, state)
+        self._write(searches.finish_search, search_id, state)
 
     def add_trial(
         self,
@@ -125,10 +126,10 @@ class Database:
         """Records proposed trials, all or none; returns their ids in the order given."""
 
         def add(connection: Connection) -> tuple[int, ...]:
-            return progress.add_trials(connection, search_id, trials, state)
+            return searches.add_trials(connection, search_id, trials, state)
 
         def recall(connection: Connection) -> tuple[int, ...]:
-            return progress.numbered(connection, search_id, [proposed.number for proposed in trials])
+            return searches.numbered(connection, search_id, [proposed.number for proposed in trials])
 
         return self._at_once(add) if self._holding is None else self._holding.write(add, recall)
 
@@ -200,14 +201,14 @@ class Database:
 
     def record_canary(self, search_id: int, canary: CanaryRecord) -> int:
         """Records that a worker of a search has measured its canary again; returns the row's id."""
-        return self._write(doubts.record_canary, search_id, canary)
+        return self._write(health_checks.record_canary, search_id, canary)
 
     def doubt(self, search_id: int, canary_id: int, numbers: Sequence[int]) -> None:
         """Takes back the outcomes of trials with these numbers, since that canary is odd: they are measured again.
 
         So it does for those that share their binaries. Their entries go; what they came to is kept as suspect.
         """
-        self._write(doubts.doubt, search_id, canary_id, numbers)
+        self._write(health_checks.doubt, search_id, canary_id, numbers)
 
     def withdraw(self, trial_id: int, reason: str) -> None:
         """Fails a passed trial at the gate `certify`, with every trial that shares its binary; its entries go."""
@@ -223,7 +224,7 @@ class Database:
 
     def precedents(self, kernel: str, top: int) -> list[Precedent]:
         """What a search of a kernel may begin with: the best `top` of each version, target, device and workload."""
-        return self._read(precedents.precedents, kernel, top)
+        return self._read(warm_start.precedents, kernel, top)
 
     def load_search(self, search_id: int) -> StoredSearch:
         """A search with its trials in the order of their numbers."""

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from evotune_db import address
-from evotune_db.column_types import to_json
 from evotune_db.errors import DatabaseError, as_database_errors
-from evotune_db.migration import migrate
+from evotune_db.schema.column_types import to_json
+from evotune_db.schema.migrate import migrate
 
 # Another process's transaction takes milliseconds; a longer wait means that it is stuck.
 BUSY_SECONDS = 30

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from evotune_db.findings import CertificationRecord, DiagnosisRecord, ProfileRecord, SuspectRecord
+from evotune_db.finding_records import CertificationRecord, DiagnosisRecord, ProfileRecord, SuspectRecord
 
 TrialState = Literal["proposed", "building", "measuring", "passed", "failed", "built"]
 SearchState = Literal["running", "finished", "interrupted"]

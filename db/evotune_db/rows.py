@@ -9,8 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from evotune_db.column_types import to_json
-from evotune_db.findings import CertificationRecord, CheckRecord, DiagnosisRecord, ProfileRecord
+from evotune_db.finding_records import CertificationRecord, CheckRecord, DiagnosisRecord, ProfileRecord
 from evotune_db.records import (
     BuildRecord,
     DeviceRecord,
@@ -22,6 +21,7 @@ from evotune_db.records import (
     StoredTrial,
     TimingRecord,
 )
+from evotune_db.schema.column_types import to_json
 
 Values = dict[str, Any]
 AnyRow = Row[*tuple[Any, ...]]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from evotune import database_url, options
-from evotune.options import Format
+from evotune import database_url
+from evotune.commands import options
+from evotune.commands.options import Format
 
 app = typer.Typer()
 
@@ -13,8 +14,8 @@ app = typer.Typer()
 @app.command(epilog="Example: evotune doctor --format json")
 def doctor(format: options.FormatOption = Format.TABLE, db: options.DbOption = database_url.DEFAULT) -> None:
     """Tell what this machine has and lacks, each lack with its remedy."""
-    from evotune.doctor import Check, cpu_target_works, examine, print_checks
-    from evotune.views import write_list
+    from evotune.display.tables import write_list
+    from evotune.doctor.checks import Check, cpu_target_works, examine, print_checks
 
     checks = examine(db)
     write_list(checks, Check, format, print_checks)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evotune import database_url, options
-from evotune.commands.given import given
+from evotune import database_url
+from evotune.commands import options
+from evotune.commands.set_options import given
 from evotune.errors import UserError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def verify(
     skip_timing: Annotated[bool, typer.Option("--skip-timing", help="Check the results only.")] = False,
 ) -> None:
     """Check an exported package and time it against this machine's SDPA; exit code 1 when a claim does not hold."""
-    from evotune.exported import verify_package
+    from evotune.export.load import verify_package
 
     if not verify_package(folder, skip_timing, typer.echo):
         raise typer.Exit(1)
@@ -87,8 +88,8 @@ def import_(
     db: options.DbOption = database_url.DEFAULT,
 ) -> None:
     """Record another tool's results (T4) as a search; they never enter the leaderboard, which is for what ran here."""
-    from evotune.exchange import import_t4
-    from evotune.terminal import assignments, microseconds
+    from evotune.display.terminal import assignments, microseconds
+    from evotune.t4 import import_t4
     from evotune_db import Database
 
     with Database.open(db) as database:
@@ -102,7 +103,7 @@ def _export_package(
     out: Path, wanted: LeaderboardFilter, within: float | None, architectures: Sequence[str], db: str
 ) -> None:
     from evotune.export import export_package
-    from evotune.selection import select_portfolio, select_served
+    from evotune.trials.select import select_portfolio, select_served
     from evotune_db import Database
 
     if within is not None and wanted.trial is not None:
@@ -116,8 +117,8 @@ def _export_package(
 
 
 def _serves(served: Served) -> str:
-    from evotune.terminal import speedup
-    from evotune.views import proof
+    from evotune.display.tables import proof
+    from evotune.display.terminal import speedup
 
     if served.by_sdpa:
         return "SDPA, which was faster than every trial"
@@ -136,7 +137,7 @@ def _refuse_beside_t4(context: typer.Context) -> None:
 
 
 def _export_t4(out: Path, search: int | None, workload: str | None, db: str) -> None:
-    from evotune.exchange import write_t4
+    from evotune.t4 import write_t4
     from evotune_db import Database
 
     if search is None:

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from evotune import database_url, options
+from evotune import database_url
+from evotune.commands import options
+from evotune.commands.options import DetailFormat, Format
 from evotune.errors import UserError
-from evotune.options import DetailFormat, Format
 
 app = typer.Typer()
 
@@ -26,8 +27,8 @@ def leaderboard(
     db: options.DbOption = database_url.DEFAULT,
 ) -> None:
     """List the trials that passed every gate, the fastest first."""
-    from evotune.selection import empty_hint
-    from evotune.views import write_leaderboard
+    from evotune.display.tables import write_leaderboard
+    from evotune.trials.select import empty_hint
     from evotune_db import Database
     from evotune_db.records import LeaderboardEntry, LeaderboardFilter
 
@@ -50,7 +51,8 @@ def show(
     db: options.DbOption = database_url.DEFAULT,
 ) -> None:
     """Show everything recorded of one trial; or of a search: its best, and what it has learnt of each parameter."""
-    from evotune import plain, terminal, trial_view
+    from evotune.display import serialise, terminal
+    from evotune.display.trial import print_trial
     from evotune_db import Database
 
     if trial is None:
@@ -61,15 +63,15 @@ def show(
     with Database.open(database_url.existing(db)) as database:
         details = database.trial(trial)
     if format is DetailFormat.JSON:
-        plain.write_json(details, sys.stdout)
+        serialise.write_json(details, sys.stdout)
     else:
-        trial_view.print_trial(details, terminal.console(sys.stdout))
+        print_trial(details, terminal.console(sys.stdout))
 
 
 @app.command(epilog="Example: evotune searches --format csv")
 def searches(format: options.FormatOption = Format.TABLE, db: options.DbOption = database_url.DEFAULT) -> None:
     """List the searches in the database."""
-    from evotune.views import write_searches
+    from evotune.display.tables import write_searches
     from evotune_db import Database
     from evotune_db.records import SearchSummary
 
@@ -78,9 +80,9 @@ def searches(format: options.FormatOption = Format.TABLE, db: options.DbOption =
 
 
 def _show_search(search: int | None, format: DetailFormat, db: str) -> None:
-    from evotune import plain, terminal
-    from evotune.search_insight import search_insight
-    from evotune.search_view import SearchDetails, print_search
+    from evotune.display import serialise, terminal
+    from evotune.display.insight import search_insight
+    from evotune.display.search import SearchDetails, print_search
     from evotune_db import Database
     from evotune_db.records import LeaderboardFilter
 
@@ -91,6 +93,6 @@ def _show_search(search: int | None, format: DetailFormat, db: str) -> None:
         winners = tuple(database.leaderboard(LeaderboardFilter(search=search, top=1)))
     details = SearchDetails(stored, winners, search_insight(stored))
     if format is DetailFormat.JSON:
-        plain.write_json(details, sys.stdout)
+        serialise.write_json(details, sys.stdout)
     else:
         print_search(details, terminal.console(sys.stdout))

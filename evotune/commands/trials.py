@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from evotune import database_url, options
-from evotune.options import DetailFormat
+from evotune import database_url
+from evotune.commands import options
+from evotune.commands.options import DetailFormat
 
 app = typer.Typer()
 
@@ -30,14 +31,14 @@ def compare(
     db: options.DbOption = database_url.DEFAULT,
 ) -> None:
     """Time a trial against another one or the baseline: faster, slower, or no difference seen."""
-    from evotune import plain
-    from evotune.comparison import compare_trials, in_words
+    from evotune.display import serialise
+    from evotune.trials.compare import compare_trials, in_words
     from evotune_db import Database
 
     with Database.open(database_url.existing(db)) as database:
         found = compare_trials(database, first, second, workload)
     if format is DetailFormat.JSON:
-        plain.write_json(found, sys.stdout)
+        serialise.write_json(found, sys.stdout)
     else:
         typer.echo(in_words(found))
 
@@ -49,7 +50,7 @@ def certify(
     db: options.DbOption = database_url.DEFAULT,
 ) -> None:
     """Run NVIDIA's sanitizers and counters on a trial's build, on a GPU of the kind that measured it."""
-    from evotune.certification import certify_trial
+    from evotune.trials.certify import certify_trial
     from evotune_db import Database
 
     with Database.open(database_url.existing(db)) as database:
@@ -63,9 +64,9 @@ def diagnose(
     db: options.DbOption = database_url.DEFAULT,
 ) -> None:
     """Trace a trial's wrong result to the stage of the kernel that it comes from, as a search does for the first 16."""
-    from evotune import terminal
-    from evotune.diagnosis import diagnose_trial
-    from evotune.findings_view import diagnoses
+    from evotune.display import terminal
+    from evotune.display.findings import diagnoses
+    from evotune.trials.diagnose import diagnose_trial
     from evotune_db import Database
 
     with Database.open(database_url.existing(db)) as database:

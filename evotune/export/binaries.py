@@ -6,12 +6,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from evotune.export.evidence import Evidence, ExportError
 from evotune_workers.compilers.build import Build, BuildRequest, Resources, hash_binary, macro_text
 from evotune_workers.compilers.nvcc import compile_nvcc, compile_ptx, compiler_version
-from evotune_workers.kernel import Value
-from evotune_workers.targets import KNOWN_TARGETS, capability, known_device
-
-from .evidence import Evidence, ExportError
+from evotune_workers.kernel.contract import Value
+from evotune_workers.kernel.targets import KNOWN_TARGETS, capability, known_device
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evotune.export.binaries import Binary, Form, architectures, make_binaries, make_forms
+from evotune.export.evidence import Evidence, ExportError, gather
+from evotune.export.portfolio import loss
+from evotune.export.targets import ExportTarget
 from evotune_db.records import LeaderboardEntry, TrialDetails
-
-from .binaries import Binary, Form, architectures, make_binaries, make_forms
-from .evidence import Evidence, ExportError, gather
-from .portfolio import loss
-from .targets import ExportTarget
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from evotune_db.records import BuildRecord, DeviceRecord, LeaderboardEntry, TimingRecord, TrialDetails
 from evotune_workers.compilers.build import BuildRequest, build_key
-from evotune_workers.kernel import Kernel, Value, Variant, Workload
-from evotune_workers.kernel_folder import load_kernel, named_workload
+from evotune_workers.kernel.contract import Kernel, Value, Variant, Workload
+from evotune_workers.kernel.folder import load_kernel, named_workload
 
 
 class ExportError(ValueError):

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Set
 from dataclasses import asdict
 from importlib import metadata
 
-from .contents import Contents, Exported, Row
-from .evidence import Evidence, ExportError
-from .manifest import manifest
-from .readme import readme
-from .targets import TEMPLATES, ExportTarget
+from evotune.export.contents import Contents, Exported, Row
+from evotune.export.evidence import Evidence, ExportError
+from evotune.export.manifest import manifest
+from evotune.export.readme import readme
+from evotune.export.targets import TEMPLATES, ExportTarget
 
 MODULES = ("integrity.py", "verification.py", "verify_timing.py")
 # What the kernel's author must supply in `export/`, beside what launches each variant and modules that these import.

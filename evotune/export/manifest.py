@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from .binaries import Binary
-from .contents import Contents, Exported, Row
-from .evidence import Evidence
-from .integrity import FORMAT, seal
+from evotune.export.binaries import Binary
+from evotune.export.contents import Contents, Exported, Row
+from evotune.export.evidence import Evidence
+from evotune.export.integrity import FORMAT, seal
 
 
 def manifest(

@@ -9,12 +9,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from evotune.export.contents import Served, assemble
+from evotune.export.evidence import ExportError
+from evotune.export.files import package_files
+from evotune.export.targets import export_target
 from evotune_workers.compilers.build import ToolchainError
-
-from .contents import Served, assemble
-from .evidence import ExportError
-from .files import package_files
-from .targets import export_target
 
 
 def export_package(served: Sequence[Served], out: Path, architectures: Sequence[str] = ()) -> None:

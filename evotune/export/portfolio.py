@@ -7,10 +7,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from evotune.export.evidence import ExportError
 from evotune.space import configuration_key
 from evotune_db.records import LeaderboardEntry
-
-from .evidence import ExportError
 
 # Sets that are tried one by one take a few seconds; beyond, the set is found greedily and may have one too many.
 MOST_SETS = 300_000

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evotune_workers.targets import CPU as CPU_TARGET
-from evotune_workers.targets import KNOWN_TARGETS
-
-from .evidence import ExportError
+from evotune.export.evidence import ExportError
+from evotune_workers.kernel.targets import CPU as CPU_TARGET
+from evotune_workers.kernel.targets import KNOWN_TARGETS
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 PACKAGE = TEMPLATES / "package"

@@ -6,12 +6,12 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
-from evotune.ledger import Ledger
-from evotune.progress import Reporter
+from evotune.display.progress import Reporter
+from evotune.planning.request import RECORDED
 from evotune.replay.recording import Recording
-from evotune.request import RECORDED
-from evotune.study import Proposal
-from evotune.tally import RecordedBest
+from evotune.search.recorder import Ledger
+from evotune.search.study import Proposal
+from evotune.search.tally import RecordedBest
 from evotune_db.records import OutcomeRecord
 
 WORKER = "the recording"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from evotune.replay.recording import Recording, RecordingError
 from evotune.replay.t4 import read_t4
-from evotune_workers.kernel import Configuration, Value
+from evotune_workers.kernel.contract import Configuration, Value
 
 TIME_COLUMN = "time_ms"
 _SUFFIXES = (".csv", ".csv.gz", ".json", ".json.gz")

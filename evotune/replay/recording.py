@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evotune.space import Parameter, ValidSet, infer_kind
-from evotune_workers.kernel import Configuration, Value
+from evotune_workers.kernel.contract import Configuration, Value
 
 # A configuration's number among all combinations of values is 64 bits wide.
 _MOST_COMBINATIONS = 2**63 - 1

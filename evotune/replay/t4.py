@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from evotune.replay.recording import RecordingError
-from evotune_workers.kernel import Configuration, Value
+from evotune_workers.kernel.contract import Configuration, Value
 
 _MILLISECONDS = {"": 1.0, "ms": 1.0, "milliseconds": 1.0, "s": 1e3, "seconds": 1e3, "us": 1e-3, "ns": 1e-6}
 # The first objective is what was tuned; most files name it so.

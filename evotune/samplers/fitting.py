@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.linalg import lapack
 from scipy.optimize import minimize
 
-from evotune.samplers.kernel import Codes, Hyperparameters, Kernel, correlation
+from evotune.samplers.covariance import Codes, Hyperparameters, Kernel, correlation
 from evotune.samplers.settings import Prior
 
 Array = npt.NDArray[np.float64]

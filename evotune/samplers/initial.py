@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evotune.samplers.aspects import unevenness
+from evotune.samplers.covariance import Hyperparameters, Kernel, correlation
 from evotune.samplers.history import History
-from evotune.samplers.kernel import Hyperparameters, Kernel, correlation
 from evotune.samplers.random import random_unseen
 from evotune.samplers.settings import Settings
 from evotune.space import ValidSet

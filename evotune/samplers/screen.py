@@ -10,10 +10,10 @@ from scipy.special import ndtr
 from threadpoolctl import ThreadpoolController
 
 from evotune.samplers.acquisition import expected_improvement
+from evotune.samplers.covariance import Hyperparameters
 from evotune.samplers.fitting import fit
 from evotune.samplers.history import History, Latest
 from evotune.samplers.insight import standardise
-from evotune.samplers.kernel import Hyperparameters
 from evotune.samplers.settings import Settings
 from evotune.samplers.surrogate import GaussianProcess, Terrain, condition, trend_weight
 from evotune.space import ValidSet

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from scipy.linalg import lapack
 
 from evotune.samplers.aspects import unevenness
+from evotune.samplers.covariance import Hyperparameters, Kernel, Tables, correlation
 from evotune.samplers.fitting import JITTER
-from evotune.samplers.kernel import Hyperparameters, Kernel, Tables, correlation
 from evotune.samplers.settings import Prior
 from evotune.space import ValidSet
 from evotune.space.quantity import Quantity

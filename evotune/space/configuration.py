@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from evotune.space.parameter import Parameter
 from evotune.suggestions import did_you_mean
-from evotune_workers.kernel import Configuration, Value
+from evotune_workers.kernel.contract import Configuration, Value
 
 
 def configuration_key(configuration: Configuration) -> str:

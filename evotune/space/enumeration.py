@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evotune.space.errors import SpaceError
 from evotune.space.evaluation import Column, Mask
 from evotune.space.parameter import Parameter
 from evotune.space.quantity import Quantity
 from evotune.space.rules import Constraint, Rules
+from evotune.space.space_error import SpaceError
 from evotune.space.valid_set import Codes, code_type, radices
 from evotune.suggestions import did_you_mean
 

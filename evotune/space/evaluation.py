@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evotune.space.errors import ExpressionError
+from evotune.space.space_error import ExpressionError
 
 Column = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]

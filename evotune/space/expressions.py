@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evotune.space.errors import ExpressionError
 from evotune.space.evaluation import ARITHMETIC, LARGEST, Column, Mask, evaluate, truth
+from evotune.space.space_error import ExpressionError
 
 LARGEST_EXPONENT = 53
 LONGEST_TEXT = 2000

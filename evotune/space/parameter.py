@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from evotune_workers.kernel import Value
+from evotune_workers.kernel.contract import Value
 
 Kind = Literal["boolean", "power_of_two", "ordered", "categorical"]
 KINDS: tuple[Kind, ...] = ("boolean", "power_of_two", "ordered", "categorical")

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 
 from evotune.space.configuration import misfit
-from evotune.space.errors import ExpressionError, SpaceError
 from evotune.space.expressions import parse_expression
 from evotune.space.parameter import Parameter, infer_kind
 from evotune.space.rules import Constraint
 from evotune.space.schema import SPACE
 from evotune.space.space import Default, Space
+from evotune.space.space_error import ExpressionError, SpaceError
 from evotune.suggestions import did_you_mean
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from evotune.space.errors import ExpressionError, SpaceError
 from evotune.space.evaluation import Column, Mask
 from evotune.space.expressions import Expression
-from evotune_workers.kernel import Configuration
+from evotune.space.space_error import ExpressionError, SpaceError
+from evotune_workers.kernel.contract import Configuration
 
 Derived = Callable[[Configuration], Mapping[str, int]]
 

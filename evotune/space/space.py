@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from evotune.space.enumeration import enumerate_valid
-from evotune.space.errors import SpaceError
 from evotune.space.parameter import Parameter
 from evotune.space.rules import Constraint, Derived, Rules
+from evotune.space.space_error import SpaceError
 from evotune.space.valid_set import ValidSet
-from evotune_workers.kernel import Value
+from evotune_workers.kernel.contract import Value
 
 
 @dataclass(frozen=True)

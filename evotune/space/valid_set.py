@@ -18,7 +18,7 @@ from evotune.space.configuration import configuration_key, misfit
 from evotune.space.parameter import Parameter
 from evotune.space.quantity import Quantity
 from evotune.space.rules import Rules
-from evotune_workers.kernel import Configuration, Value
+from evotune_workers.kernel.contract import Configuration, Value
 
 if TYPE_CHECKING:
     from optuna.distributions import CategoricalDistribution

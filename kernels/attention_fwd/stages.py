@@ -11,8 +11,7 @@ from collections.abc import Callable
 
 import torch
 
-from evotune_workers.kernel import Configuration, Inputs, Workload
-from evotune_workers.stage import Stage, StageValues
+from evotune_workers.kernel import Configuration, Inputs, Stage, StageValues, Workload
 
 from .workload import AttentionWorkload, attention
 

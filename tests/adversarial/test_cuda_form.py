@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evotune_workers.compilers.build import Build
-from evotune_workers.kernel_folder import load_kernel
+from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.runtimes.runtime import parse_identity
 from tests.cubin import variable
 from tests.integration.nvcc_needed import nvcc_or_skip

@@ -10,9 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from evotune_workers.gates.gate import GateResult
-from evotune_workers.kernel_folder import load_kernel, named_workload
-from evotune_workers.measurer import Measurer
-from evotune_workers.session import Session
+from evotune_workers.kernel.folder import load_kernel, named_workload
+from evotune_workers.measuring.child_session import Session
+from evotune_workers.measuring.measurer import Measurer
 
 from .case import Case, Refusal, both
 from .cases import CASES

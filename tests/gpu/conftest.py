@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from evotune.locate import kernel_folder, space_file
+from evotune.planning.locate import kernel_folder, space_file
 from evotune.space import Space, load_space
-from evotune_workers.builder import BuildJob, build_candidate
-from evotune_workers.device import Device, local_devices
-from evotune_workers.jobs import Candidate, MeasureJob, Measurement
+from evotune_workers.compilers.builder import BuildJob, build_candidate
 from evotune_workers.kernel import Configuration
-from evotune_workers.measurer import Measurer
+from evotune_workers.kernel.device import Device, local_devices
+from evotune_workers.measuring.jobs import Candidate, MeasureJob, Measurement
+from evotune_workers.measuring.measurer import Measurer
 
 SAXPY = Path(__file__).parent.parent / "kernels" / "saxpy"
 ATTENTION = kernel_folder("attention_fwd")

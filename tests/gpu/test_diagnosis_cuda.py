@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from evotune.cli import run
-from evotune_workers.builder import StageBuildJob, build_stages
-from evotune_workers.device import Device
+from evotune_workers.compilers.builder import StageBuildJob, build_stages
 from evotune_workers.diagnosis.finding import StageFinding
 from evotune_workers.diagnosis.wrong_result import WrongResult, wrong_result
-from evotune_workers.jobs import Candidate, DiagnoseJob
-from evotune_workers.kernel_folder import load_kernel, named_workload
+from evotune_workers.kernel.device import Device
+from evotune_workers.kernel.folder import load_kernel, named_workload
+from evotune_workers.measuring.jobs import Candidate, DiagnoseJob
 from tests.attention_sm80 import CONFIGURATIONS, PLAIN
 from tests.faults import plant
 from tests.faults_sm80 import AT_FAULT, CRASH, FAULTS, ONE_TILE, RECORD, SUM

@@ -17,8 +17,8 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 import evotune
-from evotune_workers.device import Device
 from evotune_workers.kernel import Configuration
+from evotune_workers.kernel.device import Device
 from tests.attention_sm80 import PLAIN, TUNED
 from tests.gpt import GPT, attention_of
 from tests.integration.export_record import ABSURD_CLAIM, Measured, measure

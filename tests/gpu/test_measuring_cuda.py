@@ -11,7 +11,7 @@ import pytest
 
 from evotune.space import Space
 from evotune_workers.gates.running import RUNNING_GATES
-from evotune_workers.jobs import Candidate
+from evotune_workers.measuring.jobs import Candidate
 
 from .conftest import GpuBench
 
@@ -74,7 +74,7 @@ def test_a_block_that_no_multiprocessor_can_hold_is_refused_at_launch(saxpy: Gpu
 def test_a_child_killed_from_outside_costs_a_retry_and_no_trial(saxpy: GpuBench) -> None:
     assert saxpy.measure(faulty(saxpy)).failed_gate is None
     for child in psutil.Process().children():
-        if "evotune_workers.child" in " ".join(child.cmdline()):
+        if "evotune_workers.child.main" in " ".join(child.cmdline()):
             os.killpg(child.pid, signal.SIGKILL)
     assert saxpy.measure(faulty(saxpy)).failed_gate is None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evotune.cli import run
-from evotune_workers.device import Device
+from evotune_workers.kernel.device import Device
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from evotune.pipeline import ATTEMPTS
-from evotune_workers.builder import BuildJob, build_candidate
-from evotune_workers.device import cpu_device
-from evotune_workers.jobs import Candidate, MeasureJob, Measurement
-from evotune_workers.measurer import Measurer
+from evotune.search.dispatcher import ATTEMPTS
+from evotune_workers.compilers.builder import BuildJob, build_candidate
+from evotune_workers.kernel.device import cpu_device
+from evotune_workers.measuring.jobs import Candidate, MeasureJob, Measurement
+from evotune_workers.measuring.measurer import Measurer
 
 SAXPY = Path(__file__).parent.parent / "kernels" / "saxpy"
 # A space of saxpy in which every configuration is a binary of its own.

@@ -29,7 +29,7 @@ from evotune_db.records import (
 from evotune_workers.compilers.build import BuildRequest
 from evotune_workers.compilers.select import compiler_for
 from evotune_workers.kernel import Configuration
-from evotune_workers.kernel_folder import load_kernel, named_workload, pack_kernel
+from evotune_workers.kernel.folder import load_kernel, named_workload, pack_kernel
 
 WORKLOAD = "mission"
 CONFIGURATION: Configuration = {

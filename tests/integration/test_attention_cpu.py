@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 import torch
 
-from evotune.locate import kernel_folder, space_file
+from evotune.planning.locate import kernel_folder, space_file
 from evotune.space.reading import load_space
+from evotune_workers.child.references import Examples
 from evotune_workers.compilers.build import BuildRequest, macro_flags, macro_text
 from evotune_workers.compilers.cpp import FLAGS, compile_cpp, compiler_name
-from evotune_workers.device import cpu_device
-from evotune_workers.examples import Examples
-from evotune_workers.gates.errors import errors_beside, judge_errors
+from evotune_workers.gates.error_limits import errors_beside, judge_errors
 from evotune_workers.gates.gate import BenchFacts, Finding
 from evotune_workers.kernel import Configuration, Inputs, Value, Workload
-from evotune_workers.kernel_folder import load_kernel, named_workload
+from evotune_workers.kernel.device import cpu_device
+from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.runtimes.cpu import CpuProgram, CpuRuntime
 from evotune_workers.runtimes.guarded import GuardedTensor
 from evotune_workers.runtimes.openmp import share_torch_runtime

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import ray
 
-from evotune_workers.connection import ClusterError, connected
+from evotune_workers.cluster.connection import ClusterError, connected
 
 from .conftest import SAXPY, SIXTEEN_BUILDS
 from .ray_nodes import NodesHere, another_version, nodes_here

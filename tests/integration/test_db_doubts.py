@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from evotune_db import Database, DatabaseError, address
-from evotune_db.findings import CanaryRecord
+from evotune_db.finding_records import CanaryRecord
 from evotune_db.records import LeaderboardFilter
 from tests.db_examples import DEVICE, SEARCH, failed, passed, propose, record, timing
 

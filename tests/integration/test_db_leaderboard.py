@@ -7,13 +7,7 @@ from dataclasses import replace
 import pytest
 
 from evotune_db import Database, DatabaseError
-from evotune_db.records import (
-    DeviceRecord,
-    KernelRecord,
-    LeaderboardEntry,
-    LeaderboardFilter,
-    OutcomeRecord,
-)
+from evotune_db.records import DeviceRecord, KernelRecord, LeaderboardEntry, LeaderboardFilter, OutcomeRecord
 from tests.db_examples import DEVICE, SEARCH, build, failed, gate, passed, record, timing
 
 pytest_plugins = ["tests.integration.db_fixtures"]

@@ -92,7 +92,7 @@ def test_another_machine_keeps_its_search_while_it_is_heard_of(
     monkeypatch.undo()
     with pytest.raises(LeaseHeld, match=r"by process 4321 on node-7, last heard of 0 s ago; .* after 120 s without"):
         other.hold(search, silent)
-    monkeypatch.setattr("evotune_db.lease.LEASE_SECONDS", 0.0)
+    monkeypatch.setattr("evotune_db.write.lease.LEASE_SECONDS", 0.0)
     other.hold(search, silent)
 
 
@@ -103,7 +103,7 @@ def test_who_was_taken_for_dead_writes_nothing_more(
     search = database.start_search(SEARCH)
     database.hold(search, silent)
     trial = propose(database, search, 0)
-    monkeypatch.setattr("evotune_db.lease.LEASE_SECONDS", 0.0)
+    monkeypatch.setattr("evotune_db.write.lease.LEASE_SECONDS", 0.0)
     other.hold(search, silent)
     with pytest.raises(LeaseLost, match=f"search {search} was taken over by another; this one stops"):
         database.record_outcome(trial, passed())

@@ -18,8 +18,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 
-from evotune_db import Database, DatabaseError, address, migration
-from evotune_db.schema import metadata
+from evotune_db import Database, DatabaseError, address
+from evotune_db.schema import migrate
+from evotune_db.schema.tables import metadata
 
 pytest_plugins = ["tests.integration.db_fixtures"]
 ROOT = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ def definitions(url: str) -> dict[str, list[str]]:
     with connected(url) as connection:
         rows = connection.exec_driver_sql(SQLITE if connection.dialect.name == "sqlite" else POSTGRESQL)
         for name, definition in rows:
-            if name != migration.VERSION_TABLE:
+            if name != migrate.VERSION_TABLE:
                 found[name] = sorted([*found.get(name, ()), *clauses(definition)])
     return found
 
@@ -74,8 +75,8 @@ def test_the_migrations_build_what_the_schema_says(url: str) -> None:
 
 def test_the_revision_that_code_expects_is_the_newest_migration() -> None:
     config = Config()
-    config.set_main_option("script_location", "evotune_db:migrations")
-    assert ScriptDirectory.from_config(config).get_heads() == [migration.HEAD]
+    config.set_main_option("script_location", "evotune_db:schema/migrations")
+    assert ScriptDirectory.from_config(config).get_heads() == [migrate.HEAD]
 
 
 def test_a_newer_database_is_refused_and_left_alone(url: str) -> None:

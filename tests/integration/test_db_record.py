@@ -8,12 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from evotune_db import Database, DatabaseError
-from evotune_db.records import (
-    LeaderboardFilter,
-    NewTrial,
-    OutcomeRecord,
-    SearchRecord,
-)
+from evotune_db.records import LeaderboardFilter, NewTrial, OutcomeRecord, SearchRecord
 from tests.db_examples import DEVICE, SEARCH, build, failed, gate, passed, propose, record, timing
 from tests.db_writer import start_writer
 

@@ -14,9 +14,10 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, Table, create_engine, func, select, text
 
-from evotune_db import Database, address, migration
-from evotune_db.column_types import to_json
+from evotune_db import Database, address
 from evotune_db.records import LeaderboardFilter
+from evotune_db.schema import migrate
+from evotune_db.schema.column_types import to_json
 from tests.db_examples import SEARCH, certification, diagnosis, failed, passed, record, timing
 from tests.integration.db_rows import write_rows
 
@@ -48,7 +49,7 @@ def connected(url: str) -> Iterator[Connection]:
 def revisions() -> list[str]:
     """All that there are, the newest first."""
     with connected("sqlite://") as connection:
-        scripts = ScriptDirectory.from_config(migration.configuration(connection))
+        scripts = ScriptDirectory.from_config(migrate.configuration(connection))
     return [script.revision for script in scripts.walk_revisions()]
 
 
@@ -59,7 +60,7 @@ def tables(connection: Connection) -> list[Table]:
     """The tables that a database has, parents first."""
     metadata = MetaData()
     metadata.reflect(connection)
-    return [table for table in metadata.sorted_tables if table.name != migration.VERSION_TABLE]
+    return [table for table in metadata.sorted_tables if table.name != migrate.VERSION_TABLE]
 
 
 def everything(connection: Connection) -> Rows:
@@ -111,7 +112,7 @@ def upgraded(old: Rows, rows: Rows) -> Rows:
 def make_old(url: str, revision: str, rows: Rows) -> Rows:
     """A database of that revision with what it has of the rows, which are returned."""
     with connected(url) as connection:
-        command.upgrade(migration.configuration(connection), revision)
+        command.upgrade(migrate.configuration(connection), revision)
         old = held(rows, connection)
         for table in tables(connection):
             if old[table.name]:
@@ -159,7 +160,7 @@ def test_each_downgrade_keeps_every_row_that_the_older_revision_has(url: str, ro
     make_old(url, NEWEST, rows)
     for revision in OLDER:
         with connected(url) as connection:
-            command.downgrade(migration.configuration(connection), revision)
+            command.downgrade(migrate.configuration(connection), revision)
             old = held(rows, connection)
             assert everything(connection) == old
             assert_sound(connection)
@@ -200,7 +201,7 @@ def test_diagnoses_outlast_a_downgrade_and_an_upgrade_but_for_what_the_older_tab
         unseen = replace(diagnosis("output", wrong=0), passed=False, reason="it died")
         database.record_diagnosis(trial, (replace(kept, distribution="peaky", seed=3), diagnosis("merge"), unseen))
     with connected(url) as connection:
-        command.downgrade(migration.configuration(connection), "0003")
+        command.downgrade(migrate.configuration(connection), "0003")
     with Database.open(url) as database:
         assert database.trial(trial).diagnoses == (kept,)
         database.record_diagnosis(trial, (diagnosis("merge"), unseen))

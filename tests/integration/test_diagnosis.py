@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from evotune.locate import kernel_folder
-from evotune_workers.builder import BuildJob, StageBuildJob, build_candidate, build_stages
-from evotune_workers.device import cpu_device
+from evotune.planning.locate import kernel_folder
+from evotune_workers.compilers.builder import BuildJob, StageBuildJob, build_candidate, build_stages
 from evotune_workers.diagnosis import diagnoser
 from evotune_workers.diagnosis.finding import StageFinding
 from evotune_workers.diagnosis.wrong_result import WrongResult
-from evotune_workers.jobs import DiagnoseJob
 from evotune_workers.kernel import Configuration, Value
-from evotune_workers.kernel_folder import load_kernel, named_workload
-from evotune_workers.measurer import Measurer
+from evotune_workers.kernel.device import cpu_device
+from evotune_workers.kernel.folder import load_kernel, named_workload
+from evotune_workers.measuring.jobs import DiagnoseJob
+from evotune_workers.measuring.measurer import Measurer
 from tests.faults import Fault, plant
 
 from .record import wait_for_trials

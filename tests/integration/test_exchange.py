@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 
 from evotune.cli import run
-from evotune.exchange.invalidity import invalidity
 from evotune.replay import load_recording
+from evotune.t4.invalidity import invalidity
 from evotune_db import Database
 from evotune_db.records import LeaderboardFilter, OutcomeRecord
 from tests.db_examples import SEARCH, failed, passed, timing

@@ -20,8 +20,8 @@ import pytest
 
 import evotune
 from evotune.export import ExportError
-from evotune.locate import kernel_folder
-from evotune_workers.kernel_folder import load_kernel
+from evotune.planning.locate import kernel_folder
+from evotune_workers.kernel.folder import load_kernel
 from tests.integration.export_record import ABSURD_CLAIM, CONFIGURATION, Measured, hide_evotune, measure, reseal
 
 

@@ -22,7 +22,7 @@ from cuda.bindings import driver
 
 import evotune
 from evotune.export import ExportError
-from evotune.locate import kernel_folder
+from evotune.planning.locate import kernel_folder
 from evotune_workers.compilers import nvcc
 from evotune_workers.compilers.build import hash_binary
 from tests.attention_sm80 import PLAIN

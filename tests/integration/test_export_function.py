@@ -17,9 +17,9 @@ from torch.nn.functional import scaled_dot_product_attention
 import evotune
 from evotune.cli import run
 from evotune.errors import UserError
-from evotune.locate import kernel_folder
+from evotune.planning.locate import kernel_folder
 from evotune_workers.compilers.build import IDENTITY_BYTES, hash_binary
-from evotune_workers.kernel_folder import load_kernel, named_workload
+from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.runtimes.runtime import parse_identity
 from tests.gpt import GPT, attention_of
 from tests.integration.export_record import CONFIGURATION, measure

@@ -17,7 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 import evotune
 from evotune.cli import run
 from evotune.export import ExportError, export_package
-from evotune.locate import kernel_folder
+from evotune.planning.locate import kernel_folder
 from evotune_db import Database
 from tests.integration.export_record import CONFIGURATION, measure
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evotune.locate import kernel_folder
-from evotune_workers.builder import BuildJob, build_candidate
+from evotune.planning.locate import kernel_folder
+from evotune_workers.compilers.builder import BuildJob, build_candidate
 from tests.attention_sm80 import PLAIN
 from tests.faults import plant
 from tests.faults_sm80 import FAULTS, RECORD

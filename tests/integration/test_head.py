@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from evotune.cli import run
-from evotune_workers import head
+from evotune_workers.cluster import head
 
 from .conftest import SAXPY, SIXTEEN_BUILDS
 from .ray_nodes import NodesHere, nodes_here

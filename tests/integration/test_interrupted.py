@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
+from evotune.search.study import Study
 from evotune.space import configuration_key, load_space
-from evotune.study import Study
-from evotune_workers.device import cpu_device
+from evotune_workers.kernel.device import cpu_device
 from tests.storm.processes import GONE_WITHIN_SECONDS, has_ended
 
 from .conftest import SAXPY, SIXTEEN_BUILDS

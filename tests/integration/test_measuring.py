@@ -9,12 +9,12 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from evotune.exchange.invalidity import invalidity
-from evotune.reuse import lasts
+from evotune.search.reuse import lasts
+from evotune.t4.invalidity import invalidity
 from evotune_workers.compilers.build import hash_binary
 from evotune_workers.gates.resources import judge_resources
 from evotune_workers.gates.running import RUNNING_GATES
-from evotune_workers.jobs import ConfirmJob, WarmUpJob
+from evotune_workers.measuring.jobs import ConfirmJob, WarmUpJob
 
 from .conftest import Bench
 from .test_sandbox import children
@@ -100,7 +100,7 @@ def test_another_trials_binary_fails_identity(bench: Bench) -> None:
 def test_a_child_killed_from_outside_costs_a_retry_and_no_trial(bench: Bench) -> None:
     assert bench.measure(bench.build()).failed_gate is None
     for child in psutil.Process().children():
-        if "evotune_workers.child" in " ".join(child.cmdline()):
+        if "evotune_workers.child.main" in " ".join(child.cmdline()):
             os.killpg(child.pid, signal.SIGKILL)
     assert bench.measure(bench.build()).failed_gate is None
 

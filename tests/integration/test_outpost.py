@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from evotune_workers.builder import BuildJob, recipe_of
-from evotune_workers.kernel_folder import load_kernel, pack_kernel
+from evotune_workers.compilers.builder import BuildJob, recipe_of
+from evotune_workers.kernel.folder import load_kernel, pack_kernel
 
 from .conftest import SAXPY
 from .test_search import environment
@@ -16,7 +16,7 @@ from .test_search import environment
 BUILD = """
 import pickle, sys
 from pathlib import Path
-from evotune_workers import outpost
+from evotune_workers.cluster import node_worker as outpost
 package, recipe = (Path(name).read_bytes() for name in sys.argv[1:])
 outpost.get_ready(package)
 print([each.build.failure for each in outpost.build(package, recipe).builds])
@@ -24,7 +24,7 @@ print([each.build.failure for each in outpost.build(package, recipe).builds])
 ACT = """
 import sys, unittest.mock
 import evotune_workers.actors as actors
-from evotune_workers.device import cpu_device
+from evotune_workers.kernel.device import cpu_device
 def started(folder, device):
     print("torch imported" if "torch" in sys.modules else "not yet", flush=True)
     sys.exit()

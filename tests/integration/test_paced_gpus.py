@@ -6,9 +6,9 @@ from pathlib import Path
 
 from benchmarks.paced_gpus import Recording, on_paced_workers, table_line
 from benchmarks.virtual.results import Durations
-from evotune.plan import make_plan
-from evotune.preflight import check_this_machine
-from evotune.request import SearchRequest
+from evotune.planning.plan import make_plan
+from evotune.planning.preflight import check_this_machine
+from evotune.planning.request import SearchRequest
 
 from .conftest import SAXPY, SIXTEEN_BUILDS
 

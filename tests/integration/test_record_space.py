@@ -11,7 +11,7 @@ import pytest
 from benchmarks import record_space
 from benchmarks.recorder.rows import read_rows
 from evotune.replay import load_recording
-from evotune_workers import timing
+from evotune_workers.timing import protocol
 from tests.integration.conftest import SAXPY
 
 SPACE = """
@@ -36,7 +36,7 @@ def test_a_recording_goes_on_where_it_stopped_and_keeps_failures(
     first, second, space = tmp_path / "first.jsonl", tmp_path / "second.jsonl", tmp_path / "space.yaml"
     space.write_text(SPACE)
     # How long it takes is not at issue: what runs beside this test must not keep it from a result.
-    monkeypatch.setattr(timing, "DISTURBED_SHARE", math.inf)
+    monkeypatch.setattr(protocol, "DISTURBED_SHARE", math.inf)
     record(monkeypatch, space, "--out", str(first))
     _, rows = read_rows(first)
     assert {row.configuration["fault"]: row.failed_gate for row in rows} == {

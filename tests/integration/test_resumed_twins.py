@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from evotune.ledger import Ledger
-from evotune.progress import PlainReporter
+from evotune.display.progress import PlainReporter
+from evotune.display.terminal import console
+from evotune.search.recorder import Ledger
+from evotune.search.study import Study
 from evotune.space import ValidSet, configuration_key, load_space
-from evotune.study import Study
-from evotune.terminal import console
 from evotune_db import Database, DatabaseError
 from evotune_db.records import StoredTrial
-from evotune_workers.device import cpu_device
+from evotune_workers.kernel.device import cpu_device
 from tests.db_examples import SEARCH, failed, passed, record, timing
 
 from .conftest import SAXPY, Bench

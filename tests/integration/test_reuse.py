@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from evotune.ledger import Ledger
-from evotune.outcomes import device_record
-from evotune.plan import Plan, make_plan
-from evotune.progress import PlainReporter
-from evotune.request import SearchRequest
-from evotune.reuse import PROTOCOL, Reuse
+from evotune.display.progress import PlainReporter
+from evotune.display.terminal import console
+from evotune.planning.plan import Plan, make_plan
+from evotune.planning.request import SearchRequest
+from evotune.search.outcomes import device_record
+from evotune.search.recorder import Ledger
+from evotune.search.reuse import PROTOCOL, Reuse
+from evotune.search.study import Proposal, Study
 from evotune.space import ValidSet, configuration_key
-from evotune.study import Proposal, Study
-from evotune.terminal import console
 from evotune_db import Database
 from evotune_db.records import OutcomeRecord
-from evotune_workers.device import cpu_device
 from evotune_workers.kernel import Configuration
+from evotune_workers.kernel.device import cpu_device
 from tests.db_examples import SEARCH, failed, passed, timing
 
 from .conftest import SAXPY, Bench
@@ -118,7 +118,7 @@ def test_other_conditions_are_another_key(monkeypatch: pytest.MonkeyPatch) -> No
         assert not mine & set(Reuse(changed, lambda: [HERE]).wanted(CONFIGURATION))
     same = replace(made, space=replace(made.space, name="narrower", text="parameters: {}"), seed=7, sampler="tpe")
     assert set(Reuse(same, lambda: [HERE]).wanted(CONFIGURATION)) == mine
-    monkeypatch.setattr("evotune.reuse.PROTOCOL", PROTOCOL + 1)
+    monkeypatch.setattr("evotune.search.reuse.PROTOCOL", PROTOCOL + 1)
     assert not mine & set(reuse().wanted(CONFIGURATION))
 
 

@@ -13,16 +13,16 @@ import pytest
 import ray
 from ray.exceptions import ActorUnavailableError
 
-from evotune_workers import roster as roster_module
-from evotune_workers import shares as shares_module
-from evotune_workers.connection import ClusterError, connected
-from evotune_workers.node_versions import node_versions
-from evotune_workers.nodes import Nodes
-from evotune_workers.outpost import Post, Unfit
-from evotune_workers.roster import Roster
-from evotune_workers.seats import Worker
-from evotune_workers.shares import Share, Shares
-from evotune_workers.targets import known_device
+from evotune_workers.cluster import gpu_sharing as shares_module
+from evotune_workers.cluster import worker_pool as roster_module
+from evotune_workers.cluster.connection import ClusterError, connected
+from evotune_workers.cluster.gpu_sharing import Share, Shares
+from evotune_workers.cluster.node_versions import node_versions
+from evotune_workers.cluster.node_worker import Post, Unfit
+from evotune_workers.cluster.nodes import Nodes
+from evotune_workers.cluster.slots import Worker
+from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.kernel.targets import known_device
 
 from .ray_nodes import NodesHere, nodes_here
 
@@ -107,9 +107,9 @@ def shares_of_short_turns() -> type[Shares]:
 
     class ShortTurns(Shares):
         def __init__(self) -> None:
-            from evotune_workers import shares
+            from evotune_workers.cluster import gpu_sharing
 
-            shares.TURN_SECONDS = seconds
+            gpu_sharing.TURN_SECONDS = seconds
             super().__init__()
 
     return ShortTurns

@@ -8,8 +8,8 @@ import signal
 import psutil
 import pytest
 
-from evotune_workers.messages import Load, Start
-from evotune_workers.sandbox import ChildBroke, Sandbox
+from evotune_workers.child.messages import Load, Start
+from evotune_workers.child.sandbox import ChildBroke, Sandbox
 
 from .conftest import SAXPY
 
@@ -17,7 +17,7 @@ from .conftest import SAXPY
 def children() -> set[int]:
     """Process ids of this process's measuring children that run."""
     running = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
-    return {each.pid for each in running if "evotune_workers.child" in " ".join(each.cmdline())}
+    return {each.pid for each in running if "evotune_workers.child.main" in " ".join(each.cmdline())}
 
 
 @pytest.mark.parametrize("spare", [False, True])

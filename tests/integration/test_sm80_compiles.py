@@ -16,14 +16,14 @@ from itertools import cycle, product
 import numpy as np
 import pytest
 
-from evotune.locate import kernel_folder, space_file
+from evotune.planning.locate import kernel_folder, space_file
 from evotune.space import ValidSet, load_space
 from evotune_workers.compilers.build import Build, BuildRequest, Resources, macro_text
 from evotune_workers.compilers.nvcc import compile_nvcc
 from evotune_workers.kernel import Configuration, Value, Workload
-from evotune_workers.kernel_folder import load_kernel, named_workload
+from evotune_workers.kernel.folder import load_kernel, named_workload
+from evotune_workers.kernel.targets import known_device
 from evotune_workers.runtimes.runtime import parse_identity
-from evotune_workers.targets import known_device
 from tests.cubin import most_threads, variable
 from tests.integration.covering import covering_rows
 from tests.integration.nvcc_needed import nvcc_or_skip

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from evotune.locate import kernel_folder
-from evotune_workers.builder import STAGE_MACRO, BuildJob, StageBuildJob, build_candidate, build_stages
+from evotune.planning.locate import kernel_folder
 from evotune_workers.compilers.build import BuildRequest
+from evotune_workers.compilers.builder import STAGE_MACRO, BuildJob, StageBuildJob, build_candidate, build_stages
 from evotune_workers.compilers.nvcc import compile_nvcc
 from evotune_workers.kernel import Value
-from evotune_workers.kernel_folder import load_kernel
+from evotune_workers.kernel.folder import load_kernel
 from tests.attention_sm80 import CONFIGURATIONS, PLAIN
 
 from .nvcc_needed import nvcc_or_skip

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from evotune_workers.builder import BuildJob, build_candidate
-from evotune_workers.device import cpu_device
-from evotune_workers.jobs import Candidate, MeasureJob
+from evotune_workers.child.messages import OpenStopwatch, RunBlocks
+from evotune_workers.compilers.builder import BuildJob, build_candidate
 from evotune_workers.kernel import Configuration
-from evotune_workers.measurer import Measurer
-from evotune_workers.messages import OpenStopwatch, RunBlocks
-from evotune_workers.session import Session
-from evotune_workers.stopwatch import Block
-from evotune_workers.timekeeper import NoResult, Timekeeper
-from evotune_workers.timing import NO_SAMPLES
+from evotune_workers.kernel.device import cpu_device
+from evotune_workers.measuring.child_session import Session
+from evotune_workers.measuring.jobs import Candidate, MeasureJob
+from evotune_workers.measuring.measurer import Measurer
+from evotune_workers.timing.protocol import NO_SAMPLES
+from evotune_workers.timing.session import NoResult, Timekeeper
+from evotune_workers.timing.stopwatch import Block
 
 pytestmark = [pytest.mark.quiet, pytest.mark.timeout(120)]
 

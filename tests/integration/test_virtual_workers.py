@@ -12,7 +12,7 @@ from benchmarks import record_space, virtual_workers
 from benchmarks.virtual.clock import Clock
 from benchmarks.virtual.cluster import Actor, utilisation
 from benchmarks.virtual.results import Durations
-from evotune.plan import enumerate_valid, make_plan
+from evotune.planning.plan import enumerate_valid, make_plan
 from evotune_db import Database
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from evotune.cli import run
-from evotune.outcomes import device_record
+from evotune.search.outcomes import device_record
 from evotune.space import configuration_key
 from evotune_db import Database
 from evotune_db.records import KernelRecord
-from evotune_workers.device import cpu_device
+from evotune_workers.kernel.device import cpu_device
 from tests.db_examples import SEARCH, passed, timing
 
 from .conftest import SAXPY

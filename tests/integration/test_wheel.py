@@ -43,4 +43,4 @@ def test_the_wheel_carries_every_file_of_the_three_packages(members: list[str]) 
 
 
 def test_the_wheel_carries_the_migrations(members: list[str]) -> None:
-    assert any(member.startswith("evotune_db/migrations/") and member.endswith(".py") for member in members)
+    assert any(member.startswith("evotune_db/schema/migrations/") and member.endswith(".py") for member in members)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from evotune.locate import kernel_folder, space_file
+from evotune.planning.locate import kernel_folder, space_file
 from evotune.space.reading import load_space
 from evotune_workers.kernel import Configuration, Inputs, StructureCase, Workload
-from evotune_workers.kernel_folder import load_kernel, named_workload
+from evotune_workers.kernel.folder import load_kernel, named_workload
 
 KERNEL = load_kernel(kernel_folder("attention_fwd"))
 MISSION = named_workload(KERNEL, "mission")

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from evotune.locate import kernel_folder
+from evotune.planning.locate import kernel_folder
 from evotune_workers.diagnosis.comparison import Comparison, compare
-from evotune_workers.kernel import Configuration
-from evotune_workers.kernel_folder import load_kernel, named_workload
-from evotune_workers.stage import Stage
+from evotune_workers.kernel import Configuration, Stage
+from evotune_workers.kernel.folder import load_kernel, named_workload
 
 KERNEL = load_kernel(kernel_folder("attention_fwd"))
 # Ragged, causal, with more keys than queries and the reverse.

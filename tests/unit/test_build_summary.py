@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from evotune.build_only import BuildFigures, Spread
-from evotune.request import SearchRequest, SearchResult
-from evotune.summary import as_json, as_text, exit_code
+from evotune.display.summary import as_json, as_text, exit_code
+from evotune.planning.request import SearchRequest, SearchResult
+from evotune.search.build_only import BuildFigures, Spread
 from evotune_db.records import SearchState
 
 FIGURES = BuildFigures(

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from evotune.locate import builtin_kernels, builtin_spaces, kernel_folder
-from evotune.plan import Plan, enumerate_valid, make_plan
-from evotune.request import SearchRequest
+from evotune.planning.locate import builtin_kernels, builtin_spaces, kernel_folder
+from evotune.planning.plan import Plan, enumerate_valid, make_plan
+from evotune.planning.request import SearchRequest
 from evotune.space import Space, ValidSet, load_space
 from evotune.space.rules import Rules
-from evotune_workers.kernel_folder import load_kernel
-from evotune_workers.targets import capability, known_device
+from evotune_workers.kernel.folder import load_kernel
+from evotune_workers.kernel.targets import capability, known_device
 
 
 def named(space: Space) -> str:

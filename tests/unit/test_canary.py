@@ -8,14 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from evotune.canary import BUSY_MOST, FAILURES, INTERVAL, Canaries
-from evotune.loop import ClusterWork, Doubted
-from evotune.readings import Verdict
-from evotune_workers.cluster import Worker
-from evotune_workers.device import cpu_device
-from evotune_workers.jobs import Candidate, Measurement
-from evotune_workers.targets import known_device
-from evotune_workers.timing import Timing
+from evotune.search.loop import ClusterWork, Doubted
+from evotune.search.workers.health_checks import Verdict
+from evotune.search.workers.worker_health import BUSY_MOST, FAILURES, INTERVAL, Canaries
+from evotune_workers.cluster.cluster import Worker
+from evotune_workers.kernel.device import cpu_device
+from evotune_workers.kernel.targets import known_device
+from evotune_workers.measuring.jobs import Candidate, Measurement
+from evotune_workers.timing.protocol import Timing
 
 GPU = known_device("sm_89")
 A, B, C, D = (Worker(name, GPU, None) for name in "abcd")

@@ -11,9 +11,9 @@ import pytest
 
 from evotune import database_url, errors
 from evotune.cli import run
-from evotune.progress import Reporter
-from evotune.request import Failure, SearchRequest, SearchResult
-from evotune.summary import as_text
+from evotune.display.progress import Reporter
+from evotune.display.summary import as_text
+from evotune.planning.request import Failure, SearchRequest, SearchResult
 from evotune_db import Database
 from evotune_db.records import LeaderboardEntry, SearchState
 from tests.db_examples import LEADERBOARD_KEYS
@@ -36,9 +36,9 @@ def searched(own_folder: None, monkeypatch: pytest.MonkeyPatch) -> list[SearchRe
             raise errors.UserError("the sampler must be known,\n got refused")
         return result(request, "finished", None if request.sampler == "hopeless" else BEST)
 
-    module = ModuleType("evotune.search")
+    module = ModuleType("evotune.search.run")
     module.__dict__["run_search"] = run_search
-    monkeypatch.setitem(sys.modules, "evotune.search", module)
+    monkeypatch.setitem(sys.modules, "evotune.search.run", module)
     return requests
 
 

@@ -21,8 +21,8 @@ from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
 from ray.autoscaler.v2.utils import ResourceRequestUtil
 
-from evotune_workers.nodes import A_LITTLE, ACCELERATOR
-from evotune_workers.targets import accelerator_types
+from evotune_workers.cluster.nodes import A_LITTLE, ACCELERATOR
+from evotune_workers.kernel.targets import accelerator_types
 from tests.cluster_schemas import check_compute_instance, check_ray_cluster, ray_cluster
 
 ROOT = Path(__file__).parents[2]

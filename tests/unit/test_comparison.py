@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evotune.comparison import Comparison, Verdict, in_words, verdict
-from evotune_workers.statistics import Interval
+from evotune.trials.compare import Comparison, Verdict, in_words, verdict
+from evotune_workers.timing.statistics import Interval
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,12 @@ import math
 import pytest
 import torch
 
-from evotune.locate import kernel_folder
+from evotune.planning.locate import kernel_folder
 from evotune_workers.diagnosis.comparison import MAP_SIDE, MAPS_SHOWN, compare, tile_map
 from evotune_workers.diagnosis.wrong_result import WrongResult, traced_workload, wrong_result
 from evotune_workers.gates.gate import GateResult
-from evotune_workers.kernel import Configuration
-from evotune_workers.kernel_folder import load_kernel, named_workload
-from evotune_workers.stage import StageValues
+from evotune_workers.kernel import Configuration, StageValues
+from evotune_workers.kernel.folder import load_kernel, named_workload
 
 KERNEL = load_kernel(kernel_folder("attention_fwd"))
 TILES: Configuration = {"tile_m": 48, "tile_n": 128}

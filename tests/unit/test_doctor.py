@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from evotune.cli import run
-from evotune.doctor import Check, cpu_target_works, examine, print_checks
-from evotune.terminal import console
+from evotune.display.terminal import console
+from evotune.doctor.checks import Check, cpu_target_works, examine, print_checks
 from evotune_workers.compilers import cuda_toolkit
 
 

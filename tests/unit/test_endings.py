@@ -7,11 +7,11 @@ import errno
 import pytest
 from ray.exceptions import RayTaskError, WorkerCrashedError
 
-from evotune.endings import resumable
 from evotune.errors import UserError
-from evotune.request import SearchRequest
+from evotune.planning.request import SearchRequest
+from evotune.search.failures import resumable
 from evotune_db import ConnectionLost, LeaseLost
-from evotune_workers.cluster import ClusterError
+from evotune_workers.cluster.cluster import ClusterError
 
 REQUEST = SearchRequest(db="other.db", kernel="./mine")
 GO_ON = "then go on: evotune search ./mine --resume 3 --db other.db"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from evotune.facts import git_facts
+from evotune.planning.versions import git_facts
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import select
 
 from evotune.cli import run
-from evotune.hold import Hold
+from evotune.search.lease import Hold
 from evotune_db import Database, LeaseHeld
-from evotune_db.lease_table import lease
+from evotune_db.schema.lease_table import lease
 from tests.db_examples import SEARCH
 
 
@@ -37,7 +37,7 @@ def test_a_search_that_another_process_runs_is_not_gone_on_with(
 
 
 def test_the_lease_is_renewed_while_held_and_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evotune.hold.RENEW_SECONDS", 0.02)
+    monkeypatch.setattr("evotune.search.lease.RENEW_SECONDS", 0.02)
     with Database.open(str(tmp_path / "evotune.db")) as database:
         with Hold(database, silent) as hold:
             hold.take(database.start_search(SEARCH))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evotune.locate import kernel_folder
-from evotune_workers.kernel_folder import KernelError, load_kernel, pack_kernel, unpack_kernel
+from evotune.planning.locate import kernel_folder
+from evotune_workers.kernel.folder import KernelError, load_kernel, pack_kernel, unpack_kernel
 
 SAXPY = Path(__file__).parent.parent / "kernels" / "saxpy"
 

@@ -12,7 +12,7 @@ from benchmarks.beside_kernel_tuner.kernel import TunedKernel
 from benchmarks.beside_kernel_tuner.space import to_tuner
 from evotune_workers.compilers.build import macro_flags
 from evotune_workers.kernel import Value
-from evotune_workers.targets import known_device
+from evotune_workers.kernel.targets import known_device
 
 LIMITS = known_device("sm_90").limits
 KERNEL = TunedKernel("mission", LIMITS)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.beside_kernel_tuner.space import from_tuner, to_tuner, tuner_space
-from evotune.locate import kernel_folder, space_file
+from evotune.planning.locate import kernel_folder, space_file
 from evotune.space import load_space
 from evotune.space.rules import Rules
 from evotune_workers.kernel import Value
-from evotune_workers.kernel_folder import load_kernel, named_workload
-from evotune_workers.targets import known_device
+from evotune_workers.kernel.folder import load_kernel, named_workload
+from evotune_workers.kernel.targets import known_device
 
 SPACE = load_space(space_file("attention_fwd", "h200"))
 KERNEL = load_kernel(kernel_folder("attention_fwd"))

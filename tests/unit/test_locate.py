@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evotune import locate
-from evotune.locate import UnknownKernel, UnknownSpace, builtin_kernels, kernel_folder, space_file
+from evotune.planning import locate
+from evotune.planning.locate import UnknownKernel, UnknownSpace, builtin_kernels, kernel_folder, space_file
 
 
 def test_the_built_in_kernel_is_found_in_this_checkout() -> None:

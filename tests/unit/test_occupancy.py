@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.occupancy import _blocks_of_multiprocessor
 from evotune_workers.kernel import Geometry
-from evotune_workers.targets import known_device
+from evotune_workers.kernel.targets import known_device
 
 KIB = 1024
 

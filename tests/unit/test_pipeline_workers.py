@@ -11,16 +11,16 @@ import pytest
 from benchmarks.virtual.clock import Clock
 from benchmarks.virtual.cluster import VirtualCluster
 from benchmarks.virtual.results import Durations, candidate
-from evotune import pipeline as pipeline_module
-from evotune.events import Event, Gone, Measured, Told
-from evotune.locate import kernel_folder
-from evotune.pipeline import Pipeline
-from evotune_workers.builder import BuildJob
-from evotune_workers.cluster import Cluster, Worker
-from evotune_workers.kernel_folder import load_kernel
-from evotune_workers.roster import Roster
-from evotune_workers.seats import Change
-from evotune_workers.targets import known_device
+from evotune.planning.locate import kernel_folder
+from evotune.search import dispatcher as pipeline_module
+from evotune.search.dispatcher import Pipeline
+from evotune.search.events import Event, Gone, Measured, Told
+from evotune_workers.cluster.cluster import Cluster, Worker
+from evotune_workers.cluster.slots import Change
+from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.compilers.builder import BuildJob
+from evotune_workers.kernel.folder import load_kernel
+from evotune_workers.kernel.targets import known_device
 
 TRIALS = 12
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from evotune.errors import UserError
-from evotune.machine import Machine
-from evotune.plan import Plan, enumerate_valid, make_plan, search_record
-from evotune.request import SearchRequest
-from evotune.resume import resumed_budget, resumed_plan
+from evotune.planning.machine import Machine
+from evotune.planning.plan import Plan, enumerate_valid, make_plan, search_record
+from evotune.planning.request import SearchRequest
+from evotune.planning.resume import resumed_budget, resumed_plan
 from evotune_db.records import StoredSearch, StoredTrial
-from evotune_workers.targets import known_device
+from evotune_workers.kernel.targets import known_device
 from tests.db_examples import SEARCH
 
 # Keys and values of two stages: 64 KB at tile_n 128 and head size 64, 128 KB at head size 128.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from evotune_workers.repeating import repeating_fault
+from evotune_workers.timing.repeating import repeating_fault
 
 # Bytes that saxpy of 4,096 and attention of the mission shape move.
 SMALL, MISSION = 3 * 4096 * 4, 4 * 8 * 512 * 64 * 2

@@ -14,9 +14,9 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from evotune.samplers import SAMPLERS, SpaceExhausted, SpaceSampler, make_sampler
+from evotune.search.study import Study as SearchStudy
 from evotune.space import ValidSet
 from evotune.space.reading import parse_space
-from evotune.study import Study as SearchStudy
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

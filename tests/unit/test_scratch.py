@@ -14,18 +14,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evotune_workers import scratch
 from evotune_workers.compilers.attempt import Attempt, make_build
 from evotune_workers.compilers.build import BuildRequest, Resources, ToolchainError
-from evotune_workers.compilers.process import run_group
-from evotune_workers.kernel_folder import load_kernel
-from evotune_workers.scratch import run_folder, scratch_folder, sweep
+from evotune_workers.compilers.run_compiler import run_group
+from evotune_workers.kernel.folder import load_kernel
+from evotune_workers.system import temporary
+from evotune_workers.system.temporary import run_folder, scratch_folder, sweep
 
 SAXPY = Path(__file__).parent.parent / "kernels" / "saxpy"
 MAKE_AND_WAIT = """
 import sys, time
 from pathlib import Path
-from evotune_workers.scratch import scratch_folder
+from evotune_workers.system.temporary import scratch_folder
 with scratch_folder(Path(sys.argv[1])) as folder:
     (folder / "nested").mkdir()
     (folder / "nested" / "file").write_text("content")
@@ -35,7 +35,7 @@ with scratch_folder(Path(sys.argv[1])) as folder:
 COMPILE = """
 import sys
 from pathlib import Path
-from evotune_workers.compilers.process import run_group
+from evotune_workers.compilers.run_compiler import run_group
 run_group(["/bin/sh", "-c", "sleep 601 & echo $! > pids; echo $$ >> pids; sleep 602"], Path(sys.argv[1]), 600)
 """
 
@@ -76,22 +76,22 @@ def test_what_a_killed_process_left_is_swept_and_what_others_use_is_not(tmp_path
 def test_a_folder_that_is_swept_before_it_is_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = scratch._lock
+    lock = temporary._lock
 
     def swept_meanwhile(folder: Path) -> int | None:
-        monkeypatch.setattr(scratch, "_lock", lock)
+        monkeypatch.setattr(temporary, "_lock", lock)
         sweep(tmp_path)
         return lock(folder)
 
-    monkeypatch.setattr(scratch, "_swept", {tmp_path})
-    monkeypatch.setattr(scratch, "_lock", swept_meanwhile)
+    monkeypatch.setattr(temporary, "_swept", {tmp_path})
+    monkeypatch.setattr(temporary, "_lock", swept_meanwhile)
     with scratch_folder(tmp_path) as folder:
         assert [*tmp_path.iterdir()] == [folder]
 
 
 def test_the_folders_of_a_run_go_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.delenv(scratch.VARIABLE, raising=False)
+    monkeypatch.delenv(temporary.VARIABLE, raising=False)
     with run_folder() as run:
         with start(MAKE_AND_WAIT.replace("Path(sys.argv[1])", "")) as killed:
             assert killed.stdout is not None
@@ -99,7 +99,7 @@ def test_the_folders_of_a_run_go_with_it(tmp_path: Path, monkeypatch: pytest.Mon
             killed.kill()
         with scratch_folder() as folder:
             assert folder.parent == run
-    assert scratch.VARIABLE not in os.environ and list(tmp_path.iterdir()) == []
+    assert temporary.VARIABLE not in os.environ and list(tmp_path.iterdir()) == []
 
 
 def test_a_compiler_and_what_it_started_die_with_the_process_that_waits_for_it(tmp_path: Path) -> None:

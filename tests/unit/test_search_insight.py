@@ -6,10 +6,10 @@ import io
 import itertools
 from dataclasses import replace
 
-from evotune.search_insight import search_insight
-from evotune.search_view import SearchDetails, print_search
+from evotune.display.insight import search_insight
+from evotune.display.search import SearchDetails, print_search
+from evotune.display.terminal import console
 from evotune.space import configuration_key
-from evotune.terminal import console
 from evotune_db.records import KernelRecord, SearchRecord, SpaceRecord, StoredSearch, StoredTrial
 
 SPACE = """

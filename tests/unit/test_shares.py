@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evotune_workers.shares import SILENCE_SECONDS, TURN_SECONDS, Deal
+from evotune_workers.cluster.gpu_sharing import SILENCE_SECONDS, TURN_SECONDS, Deal
 
 
 def asked(deal: Deal, now: float, gpus: int = 4, **wants: int) -> dict[str, int]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evotune_workers.statistics import mean_interval, median_interval
+from evotune_workers.timing.statistics import mean_interval, median_interval
 
 
 def test_the_interval_contains_the_median_and_is_deterministic() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from evotune.samplers.aspects import aspects_of, unevenness
+from evotune.samplers.covariance import Hyperparameters, Kernel, correlation
 from evotune.samplers.fitting import _Objective, fit
-from evotune.samplers.kernel import Hyperparameters, Kernel, correlation
 from evotune.samplers.settings import Prior
 from evotune.samplers.surrogate import Terrain, condition
 from evotune.space import Parameter, ValidSet

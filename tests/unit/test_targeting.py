@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from evotune.errors import UserError
-from evotune.locate import kernel_folder
-from evotune.machine import Machine
-from evotune.targeting import Aim, builtin_space, choose_target, device_of
-from evotune_workers.kernel_folder import load_kernel
-from evotune_workers.targets import known_device
+from evotune.planning.locate import kernel_folder
+from evotune.planning.machine import Machine
+from evotune.planning.target import Aim, builtin_space, choose_target, device_of
+from evotune_workers.kernel.folder import load_kernel
+from evotune_workers.kernel.targets import known_device
 
 KERNEL = load_kernel(kernel_folder("attention_fwd"))
 CPU, SM80 = (KERNEL.variant(name) for name in ("cpu", "sm80"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evotune_workers.targets import KNOWN_TARGETS, capability, known_device
+from evotune_workers.kernel.targets import KNOWN_TARGETS, capability, known_device
 
 GPUS = [target for target in KNOWN_TARGETS if target != "cpu"]
 

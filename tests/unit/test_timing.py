@@ -5,8 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from evotune_workers.stopwatch import POWER_CAP, Block, Conditions
-from evotune_workers.timing import (
+from evotune_workers.timing.protocol import (
     LEAST_BLOCKS,
     MOST_BLOCKS,
     NO_SAMPLES,
@@ -16,6 +15,7 @@ from evotune_workers.timing import (
     race,
     summarise,
 )
+from evotune_workers.timing.stopwatch import POWER_CAP, Block, Conditions
 
 
 class Machine:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from evotune_workers.runtimes.unseen import UnseenInputs
-from evotune_workers.stopwatch import Block
-from evotune_workers.timing import LEAST_BLOCKS, Samples
+from evotune_workers.timing.protocol import LEAST_BLOCKS, Samples
+from evotune_workers.timing.stopwatch import Block
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100, 4096])

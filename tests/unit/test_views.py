@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from evotune import views
-from evotune.options import Format
+from evotune.commands.options import Format
+from evotune.display import tables
 from evotune_db.records import LeaderboardEntry, SearchSummary
 from tests.db_examples import LISTED
 
@@ -40,14 +40,14 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What tables are printed on: 80 columns."""
     stream = io.StringIO()
     target = Console(file=stream, force_terminal=True, width=80, color_system=None, highlight=False)
-    monkeypatch.setattr(views, "console", lambda stream: target)
+    monkeypatch.setattr(tables, "console", lambda stream: target)
     return stream
 
 
 def test_a_terminal_gets_the_best_configuration_and_what_others_have_in_its_place(terminal: io.StringIO) -> None:
     other = replace(ENTRY, rank=2, trial=11, configuration={**CONFIGURATION, "parameter_3": 5})
     again = replace(ENTRY, rank=3, trial=60, certified=True, tensor_active_pct=20.4, achieved_occupancy_pct=14.1)
-    views.write_leaderboard([ENTRY, other, again], "", LeaderboardEntry, Format.TABLE)
+    tables.write_leaderboard([ENTRY, other, again], "", LeaderboardEntry, Format.TABLE)
     lines = [line.rstrip() for line in terminal.getvalue().splitlines()]
     assert max(map(len, lines)) <= 80
     assert "    1      49   2.00 ms   2.00x [1.90, 2.10]   4.00 ms sdpa_cudnn" in lines
@@ -59,7 +59,7 @@ def test_a_terminal_gets_the_best_configuration_and_what_others_have_in_its_plac
 
 
 def test_a_terminal_of_80_columns_holds_the_list_of_searches(terminal: io.StringIO) -> None:
-    views.write_searches([SEARCH], SearchSummary, Format.TABLE)
+    tables.write_searches([SEARCH], SearchSummary, Format.TABLE)
     [line] = [line for line in terminal.getvalue().splitlines() if "interrupted" in line]
     figures = ["1", "interrupted", "160/200", "2", "2.10x", "11-29", "07:49"]
     assert line.split() == [*figures, "attention_fwd"]
@@ -67,5 +67,5 @@ def test_a_terminal_of_80_columns_holds_the_list_of_searches(terminal: io.String
 
 
 def test_a_pipe_gets_a_line_a_search(capsys: pytest.CaptureFixture[str]) -> None:
-    views.write_searches([SEARCH], SearchSummary, Format.TABLE)
+    tables.write_searches([SEARCH], SearchSummary, Format.TABLE)
     assert any("evolution" in line and "2.10x (trial 49)" in line for line in capsys.readouterr().out.splitlines())

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from evotune.locate import kernel_folder
-from evotune.nearness import workload_distance
-from evotune.plan import Plan, enumerate_valid, make_plan, search_record
-from evotune.request import SearchRequest
+from evotune.planning.distance import workload_distance
+from evotune.planning.locate import kernel_folder
+from evotune.planning.plan import Plan, enumerate_valid, make_plan, search_record
+from evotune.planning.request import SearchRequest
+from evotune.planning.warm_start import choose_precedents, in_words, recorded_precedents
+from evotune.search.study import Study
 from evotune.space import ValidSet
-from evotune.study import Study
-from evotune.warm_start import choose_precedents, in_words, recorded_precedents
 from evotune_db.records import Precedent
-from evotune_workers.device import Device, cpu_device
 from evotune_workers.kernel import Configuration
-from evotune_workers.kernel_folder import load_kernel, named_workload
+from evotune_workers.kernel.device import Device, cpu_device
+from evotune_workers.kernel.folder import load_kernel, named_workload
 
 SAXPY = Path(__file__).parents[1] / "kernels" / "saxpy"
 REQUEST = SearchRequest(

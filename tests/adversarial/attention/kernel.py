@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from evotune_workers.kernel import Configuration, Geometry, Value, Variant, Workload
-from evotune_workers.kernel_folder import load_kernel
+from evotune_workers.kernel.folder import load_kernel
 
 if TYPE_CHECKING:
     from kernels.attention_fwd.kernel import AttentionForward

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evotune_workers.kernel_folder import load_kernel
+from evotune_workers.kernel.folder import load_kernel
 
 if TYPE_CHECKING:
     from kernels.attention_fwd.kernel import AttentionForward

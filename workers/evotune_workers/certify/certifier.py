@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..compilers.build import Resources, ToolchainError
-from ..compilers.process import Ran, run_group
-from ..device import import_path
-from ..jobs import Candidate
-from ..scratch import scratch_folder
-from . import ncu, sanitizer
-from .findings import SANITIZERS, Certification, NoProfile, Profile, Sanitizer, ToolFinding
-from .watched import Watched
+from evotune_workers.certify import ncu, sanitizer
+from evotune_workers.certify.findings import SANITIZERS, Certification, NoProfile, Profile, Sanitizer, ToolFinding
+from evotune_workers.certify.watched import Watched
+from evotune_workers.compilers.build import Resources, ToolchainError
+from evotune_workers.compilers.run_compiler import Ran, run_group
+from evotune_workers.kernel.device import import_path
+from evotune_workers.measuring.jobs import Candidate
+from evotune_workers.system.temporary import scratch_folder
 
 # As the `repeatability` gate.
 RUNS = 100

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import dropwhile, takewhile
 
-from .findings import NoProfile, Profile
+from evotune_workers.certify.findings import NoProfile, Profile
 
 LANES_PER_WARP = 32
 DURATION = ("gpu__time_duration.sum",)

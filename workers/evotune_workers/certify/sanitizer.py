@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from .findings import SANITIZERS, Sanitizer, ToolFinding
+from evotune_workers.certify.findings import SANITIZERS, Sanitizer, ToolFinding
 
 PREFIX = "========="
 # Of the tool where it has findings and the target itself succeeds; no exit code that Python or the shell gives.

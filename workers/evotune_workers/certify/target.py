@@ -19,13 +19,13 @@ import torch
 from cuda.bindings import driver
 from cuda.core import Device
 
-from ..kernel import Configuration, Kernel, Variant, Workload
-from ..kernel_folder import load_kernel, named_workload
-from ..runtimes.cuda import CudaProgram
-from ..runtimes.guarded_cuda import checked
-from ..runtimes.runtime import Argument
-from .sanitizer import launch_note
-from .watched import Watched
+from evotune_workers.certify.sanitizer import launch_note
+from evotune_workers.certify.watched import Watched
+from evotune_workers.kernel.contract import Configuration, Kernel, Variant, Workload
+from evotune_workers.kernel.folder import load_kernel, named_workload
+from evotune_workers.runtimes.cuda import CudaProgram
+from evotune_workers.runtimes.guarded_cuda import checked
+from evotune_workers.runtimes.runtime import Argument
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..kernel import Configuration
+from evotune_workers.kernel.contract import Configuration
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..scratch import scratch_folder
-from .build import Build, BuildRequest, Resources, hash_binary
+from evotune_workers.compilers.build import Build, BuildRequest, Resources, hash_binary
+from evotune_workers.system.temporary import scratch_folder
 
 
 @dataclass(frozen=True)

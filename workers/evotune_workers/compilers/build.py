@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..kernel import Value
+from evotune_workers.kernel.contract import Value
 
 IDENTITY_MARK = b"evotune-configuration:"
 IDENTITY_BYTES = 1024

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from ..kernel_folder import cache_folder, unfinished
-from .build import Build, Resources, hash_binary
+from evotune_workers.compilers.build import Build, Resources, hash_binary
+from evotune_workers.kernel.folder import cache_folder, unfinished
 
 # Part of the path: a change of the format never reads what an older one wrote.
 FORMAT = "v1"

@@ -10,12 +10,12 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from .. import time_limits
-from ..device import cpu_device
-from .attempt import Attempt, make_build
-from .build import Build, BuildRequest, Resources, ToolchainError, build_key, macro_flags
-from .cache import cached
-from .process import run_group
+from evotune_workers.compilers.attempt import Attempt, make_build
+from evotune_workers.compilers.build import Build, BuildRequest, Resources, ToolchainError, build_key, macro_flags
+from evotune_workers.compilers.cache import cached
+from evotune_workers.compilers.run_compiler import run_group
+from evotune_workers.kernel.device import cpu_device
+from evotune_workers.system import time_limits
 
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-Wl,--build-id=none")
 OWN_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared")

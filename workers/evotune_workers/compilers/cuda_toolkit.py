@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from ..scratch import scratch_folder
-from .build import ToolchainError
-from .process import run_group
+from evotune_workers.compilers.build import ToolchainError
+from evotune_workers.compilers.run_compiler import run_group
+from evotune_workers.system.temporary import scratch_folder
 
 FOLDER_VARIABLES = ("CUDA_HOME", "CUDA_PATH")
 USUAL_FOLDER = Path("/usr/local/cuda")

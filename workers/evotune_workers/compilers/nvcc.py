@@ -7,12 +7,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from .. import time_limits
-from ..targets import capability
-from .attempt import Attempt, make_build
-from .build import Build, BuildRequest, Resources, build_key, macro_flags
-from .cache import cached
-from .cuda_toolkit import (
+from evotune_workers.compilers.attempt import Attempt, make_build
+from evotune_workers.compilers.build import Build, BuildRequest, Resources, build_key, macro_flags
+from evotune_workers.compilers.cache import cached
+from evotune_workers.compilers.cuda_toolkit import (
     OUTPUT,
     Toolkit,
     check_toolkit,
@@ -21,8 +19,10 @@ from .cuda_toolkit import (
     options_of_environment,
     toolkit_version,
 )
-from .process import Ran, run_group
-from .ptxas import read_report
+from evotune_workers.compilers.ptxas import read_report
+from evotune_workers.compilers.run_compiler import Ran, run_group
+from evotune_workers.kernel.targets import capability
+from evotune_workers.system import time_limits
 
 # No -lineinfo: it writes the sources' paths into the cubin, and equal code must be an equal binary.
 CODE = ("-std=c++17", "-O3")

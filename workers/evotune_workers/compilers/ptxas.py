@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .build import Resources
+from evotune_workers.compilers.build import Resources
 
 ENTRY = re.compile(r"^ptxas info\s*: Compiling entry function '([^']+)'.*$", re.MULTILINE)
 USED = re.compile(r"^ptxas info\s*: Used (\d+) registers(.*)$", re.MULTILINE)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..targets import CPU, capability
-from . import cpp, nvcc
-from .build import Build, BuildRequest
+from evotune_workers.compilers import cpp, nvcc
+from evotune_workers.compilers.build import Build, BuildRequest
+from evotune_workers.kernel.targets import CPU, capability
 
 
 @dataclass(frozen=True)

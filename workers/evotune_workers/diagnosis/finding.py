@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .comparison import Comparison
-from .wrong_result import WrongResult
+from evotune_workers.diagnosis.comparison import Comparison
+from evotune_workers.diagnosis.wrong_result import WrongResult
 
 # The stage that an ordinary build ends with.
 OUTPUT = "output"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from ..bench import Bench
-from ..examples import Example
-from ..gates.errors import errors_beside, judge_errors
-from ..gates.gate import BenchFacts, Errors, Finding
-from ..kernel import Inputs, StructureCase, Workload
-from ..stage import Stage, StageValues
-from .comparison import compare
-from .finding import OUTPUT, StageFinding
-from .wrong_result import WrongResult, traced_workload
+from evotune_workers.child.loaded_build import Bench
+from evotune_workers.child.references import Example
+from evotune_workers.diagnosis.comparison import compare
+from evotune_workers.diagnosis.finding import OUTPUT, StageFinding
+from evotune_workers.diagnosis.wrong_result import WrongResult, traced_workload
+from evotune_workers.gates.error_limits import errors_beside, judge_errors
+from evotune_workers.gates.gate import BenchFacts, Errors, Finding
+from evotune_workers.kernel.contract import Inputs, StructureCase, Workload
+from evotune_workers.kernel.stage import Stage, StageValues
 
 STRUCTURE = "structure"
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..kernel import Configuration, Kernel, Workload
-from ..kernel_folder import named_workload
+from evotune_workers.kernel.contract import Configuration, Kernel, Workload
+from evotune_workers.kernel.folder import named_workload
 
 MEMORY = "memory"
 # Their failures, when they have inputs, are wrong values.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ..compilers.imports import Import, read_imports
+from evotune_workers.compilers.imports import Import, read_imports
 
 # All of the mathematics and of the compilers' own run-time libraries; of OpenMP all but offloading, whose tasks may
 # outlive the call.

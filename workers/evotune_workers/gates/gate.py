@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from ..bench import Bench
+    from evotune_workers.child.loaded_build import Bench
 
 # What a child's death says where no gate knows more.
 DIED = "the process running it died"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
 
 if TYPE_CHECKING:
-    from ..bench import Bench
+    from evotune_workers.child.loaded_build import Bench
 
 
 class IdentityGate(Gate):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..kernel import Workload
-from .gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.kernel.contract import Workload
 
 if TYPE_CHECKING:
-    from ..bench import Bench
+    from evotune_workers.child.loaded_build import Bench
 
 
 class MemoryGate(Gate):

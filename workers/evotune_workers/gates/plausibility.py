@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
 
 if TYPE_CHECKING:
-    from ..bench import Bench
+    from evotune_workers.child.loaded_build import Bench
 
 CLOCKS_APART = 0.05
 # Long enough for work left to a stray thread to land; short against a trial.

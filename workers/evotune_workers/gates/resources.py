@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..jobs import WorkloadBuild
-from .gate import GateResult
+from evotune_workers.gates.gate import GateResult
+from evotune_workers.measuring.jobs import WorkloadBuild
 
 NAME = "resources"
 

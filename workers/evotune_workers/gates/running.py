@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from .gate import Gate
-from .identity import IdentityGate
-from .launch import LaunchGate
-from .memory import MemoryGate
-from .numerics import NumericsGate
-from .plausibility import PlausibilityGate
-from .repeatability import RepeatabilityGate
-from .structure import StructureGate
-from .tails import TailsGate
+from evotune_workers.gates.gate import Gate
+from evotune_workers.gates.identity import IdentityGate
+from evotune_workers.gates.launch import LaunchGate
+from evotune_workers.gates.memory import MemoryGate
+from evotune_workers.gates.numerics import NumericsGate
+from evotune_workers.gates.plausibility import PlausibilityGate
+from evotune_workers.gates.repeatability import RepeatabilityGate
+from evotune_workers.gates.structure import StructureGate
+from evotune_workers.gates.tails import TailsGate
 
 RUNNING_GATES: tuple[Gate, ...] = (
     IdentityGate(),

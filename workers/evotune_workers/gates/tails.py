@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .errors import judge_errors
-from .gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.gates.error_limits import judge_errors
+from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
 
 if TYPE_CHECKING:
-    from ..bench import Bench
+    from evotune_workers.child.loaded_build import Bench
 
 
 class TailsGate(Gate):

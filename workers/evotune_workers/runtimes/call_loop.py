@@ -11,9 +11,9 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..compilers.cpp import compile_own
-from ..scratch import scratch_folder
-from .runtime import require_success
+from evotune_workers.compilers.cpp import compile_own
+from evotune_workers.runtimes.runtime import require_success
+from evotune_workers.system.temporary import scratch_folder
 
 if TYPE_CHECKING:
     # An argument as ctypes passes it.

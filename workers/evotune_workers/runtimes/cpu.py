@@ -12,19 +12,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..allocator import keep_freed_memory
-from ..compilers.build import IDENTITY_BYTES
-from ..kernel import Baseline, Geometry
-from ..stopwatch import Mode
-from .call_loop import CallLoop
-from .guarded import GuardedTensor
-from .openmp import share_torch_runtime
-from .runtime import Argument, CallTimes, LoadError, Program, Runtime, parse_identity, require_success
+from evotune_workers.compilers.build import IDENTITY_BYTES
+from evotune_workers.kernel.contract import Baseline, Geometry
+from evotune_workers.runtimes.allocator import keep_freed_memory
+from evotune_workers.runtimes.call_loop import CallLoop
+from evotune_workers.runtimes.guarded import GuardedTensor
+from evotune_workers.runtimes.openmp import share_torch_runtime
+from evotune_workers.runtimes.runtime import (
+    Argument,
+    CallTimes,
+    LoadError,
+    Program,
+    Runtime,
+    parse_identity,
+    require_success,
+)
+from evotune_workers.timing.stopwatch import Mode
 
 if TYPE_CHECKING:
-    from ..bench import Bench
-    from .call_loop import Word
-    from .stopwatch_cpu import CpuStopwatch
+    from evotune_workers.child.loaded_build import Bench
+    from evotune_workers.runtimes.call_loop import Word
+    from evotune_workers.runtimes.stopwatch_cpu import CpuStopwatch
 
 CALLS = 5
 CTYPES: dict[np.dtype[Any], type[ctypes._SimpleCData[Any]]] = {
@@ -68,7 +76,7 @@ class CpuRuntime(Runtime):
         self, benches: Mapping[str, Bench], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
     ) -> CpuStopwatch:
         """By the wall clock."""
-        from .stopwatch_cpu import CpuStopwatch
+        from evotune_workers.runtimes.stopwatch_cpu import CpuStopwatch
 
         return CpuStopwatch(benches, baselines, mode, cache_bytes)
 

@@ -12,16 +12,24 @@ import torch
 from cuda.bindings import driver
 from cuda.core import Device, LaunchConfig, ObjectCode, Stream, launch
 
-from ..compilers.build import IDENTITY_BYTES
-from ..kernel import Baseline, Geometry, Workload
-from ..stopwatch import Mode
-from .graph import CallGraph
-from .guarded_cuda import GuardedCudaTensor, checked
-from .runtime import Argument, CallTimes, LaunchError, LoadError, Program, Runtime, parse_identity
+from evotune_workers.compilers.build import IDENTITY_BYTES
+from evotune_workers.kernel.contract import Baseline, Geometry, Workload
+from evotune_workers.runtimes.graph import CallGraph
+from evotune_workers.runtimes.guarded_cuda import GuardedCudaTensor, checked
+from evotune_workers.runtimes.runtime import (
+    Argument,
+    CallTimes,
+    LaunchError,
+    LoadError,
+    Program,
+    Runtime,
+    parse_identity,
+)
+from evotune_workers.timing.stopwatch import Mode
 
 if TYPE_CHECKING:
-    from ..bench import Bench
-    from .stopwatch_cuda import Baselines, CudaStopwatch
+    from evotune_workers.child.loaded_build import Bench
+    from evotune_workers.runtimes.stopwatch_cuda import Baselines, CudaStopwatch
 
 # Dynamic shared memory beyond this has to be asked for (CUDA C++ Programming Guide, technical specifications).
 SHARED_BYTES_WITHOUT_ASKING = 48 << 10
@@ -78,7 +86,7 @@ class CudaRuntime(Runtime):
         self, benches: Mapping[str, Bench], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
     ) -> CudaStopwatch:
         """By CUDA graphs; those of the baselines are kept for as long as the buffers are."""
-        from .stopwatch_cuda import Baselines, CudaStopwatch, cold_bytes
+        from evotune_workers.runtimes.stopwatch_cuda import Baselines, CudaStopwatch, cold_bytes
 
         first = next(iter(benches.values()))
         seeds = first.seeds if mode == "cold" else first.seeds[:1]

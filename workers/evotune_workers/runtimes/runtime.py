@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from ..compilers.build import IDENTITY_MARK
-from ..kernel import Baseline, Geometry
-from ..stopwatch import Mode, Stopwatch
+from evotune_workers.compilers.build import IDENTITY_MARK
+from evotune_workers.kernel.contract import Baseline, Geometry
+from evotune_workers.timing.stopwatch import Mode, Stopwatch
 
 if TYPE_CHECKING:
-    from ..bench import Bench
+    from evotune_workers.child.loaded_build import Bench
 
 Argument = torch.Tensor | np.generic
 

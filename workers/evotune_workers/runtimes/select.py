@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from .runtime import Runtime
+from evotune_workers.runtimes.runtime import Runtime
 
 
 def make_runtime(target: str) -> Runtime:
     """`cpu`, or the first visible GPU for an `sm_` target; ImportError without the packages that it needs."""
     if target == "cpu":
-        from .cpu import CpuRuntime
+        from evotune_workers.runtimes.cpu import CpuRuntime
 
         return CpuRuntime()
-    from .cuda import CudaRuntime
+    from evotune_workers.runtimes.cuda import CudaRuntime
 
     return CudaRuntime()

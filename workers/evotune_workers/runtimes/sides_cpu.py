@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
-from ..bench import WORKSPACE_FILL as NOT_A_NUMBER
-from ..bench import Bench
-from ..kernel import Baseline, Inputs
-from .cpu import CpuProgram
-from .runtime import Argument
+from evotune_workers.child.loaded_build import WORKSPACE_FILL as NOT_A_NUMBER
+from evotune_workers.child.loaded_build import Bench
+from evotune_workers.kernel.contract import Baseline, Inputs
+from evotune_workers.runtimes.cpu import CpuProgram
+from evotune_workers.runtimes.runtime import Argument
 
 # Outputs that a side's calls write in turn: one is looked at while the next is written.
 OUTPUTS = 2

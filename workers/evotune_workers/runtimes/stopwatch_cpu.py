@@ -9,14 +9,14 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from ..bench import Bench
-from ..disturbance import lost_seconds
-from ..gates.errors import errors_beside
-from ..gates.gate import Errors
-from ..kernel import Baseline
-from ..stopwatch import CACHE_MULTIPLE, SAMPLE_US, Conditions, Mode, Stopwatch, StopwatchFacts
-from .sides_cpu import BaselineSide, CandidateSide, Memory, Side
-from .unseen import UnseenInputs
+from evotune_workers.child.loaded_build import Bench
+from evotune_workers.gates.error_limits import errors_beside
+from evotune_workers.gates.gate import Errors
+from evotune_workers.kernel.contract import Baseline
+from evotune_workers.runtimes.sides_cpu import BaselineSide, CandidateSide, Memory, Side
+from evotune_workers.runtimes.unseen import UnseenInputs
+from evotune_workers.timing.disturbance import lost_seconds
+from evotune_workers.timing.stopwatch import CACHE_MULTIPLE, SAMPLE_US, Conditions, Mode, Stopwatch, StopwatchFacts
 
 # Calls of a sample that meet changed inputs: all, unless they take less than 16 us. To change more inputs would take
 # longer than the calls.

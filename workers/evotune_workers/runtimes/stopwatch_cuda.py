@@ -10,14 +10,22 @@ from dataclasses import dataclass
 
 import torch
 
-from ..bench import Bench
-from ..gates.errors import errors_beside
-from ..gates.gate import Errors
-from ..kernel import Baseline, Inputs
-from ..stopwatch import CACHE_MULTIPLE, SAMPLE_US, WARM_UP_CALLS, Conditions, Mode, Stopwatch, StopwatchFacts
-from .graph import CallGraph
-from .telemetry import Telemetry
-from .unseen import UnseenInputs
+from evotune_workers.child.loaded_build import Bench
+from evotune_workers.gates.error_limits import errors_beside
+from evotune_workers.gates.gate import Errors
+from evotune_workers.kernel.contract import Baseline, Inputs
+from evotune_workers.runtimes.graph import CallGraph
+from evotune_workers.runtimes.telemetry import Telemetry
+from evotune_workers.runtimes.unseen import UnseenInputs
+from evotune_workers.timing.stopwatch import (
+    CACHE_MULTIPLE,
+    SAMPLE_US,
+    WARM_UP_CALLS,
+    Conditions,
+    Mode,
+    Stopwatch,
+    StopwatchFacts,
+)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import functools
 import pynvml
 import torch
 
-from ..stopwatch import POWER_CAP, Conditions
+from evotune_workers.timing.stopwatch import POWER_CAP, Conditions
 
 # Reasons that mean the clock is lower than the work asked for (NVML API reference, nvmlClocksEventReasons).
 THROTTLING = {

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ..bench import Bench
-from ..gates.errors import errors_beside
-from ..gates.gate import Errors
-from ..kernel import Inputs
+from evotune_workers.child.loaded_build import Bench
+from evotune_workers.gates.error_limits import errors_beside
+from evotune_workers.gates.gate import Errors
+from evotune_workers.kernel.contract import Inputs
 
 # A run of elements is this part of a tensor: few enough to leave caches as they are, enough for a result that was kept
 # to be wrong by more than rounding.

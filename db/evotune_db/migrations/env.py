@@ -1,9 +1,0 @@
-"""What Alembic runs: the migrations, on the connection and in the transaction that it was called with."""
-
-from alembic import context
-
-from evotune_db.schema import metadata
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True)
-with context.begin_transaction():
-    context.run_migrations()

@@ -1,0 +1,90 @@
+"""Bringing a database to this version's tables. Alembic is imported only when there is something to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine, inspect, select, table, text
+from sqlalchemy.sql import column
+
+from evotune_db.errors import DatabaseError
+from evotune_db.schema.tables import metadata
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0008"
+VERSION_TABLE = "alembic_version"
+# Any number that others on the same server are unlikely to lock: "evotune" in ASCII.
+ADVISORY_LOCK = int.from_bytes(b"evotune", "big")
+
+
+def migrate(read: Engine, write: Engine, shown: str) -> None:
+    """Applies what is missing, in one transaction, whichever of several processes comes first.
+
+    Raises DatabaseError when the tables are not evotune's or are a newer evotune's.
+    """
+    with read.connect() as connection:
+        if revision(connection, shown) == HEAD:
+            return
+    with write.connect() as connection, foreign_keys_off(connection), connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+        found = revision(connection, shown)
+        if found != HEAD:
+            _upgrade(connection, found, shown)
+
+
+def revision(connection: Connection, shown: str) -> str | None:
+    """The revision that the database is at, None for one without tables of ours."""
+    tables = set(inspect(connection).get_table_names())
+    if VERSION_TABLE in tables:
+        return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
+    taken = sorted(tables & set(metadata.tables)) if connection.dialect.name == "postgresql" else sorted(tables)
+    if taken:
+        raise DatabaseError(
+            f"a database must be evotune's or empty, got {shown} with another program's tables "
+            f"({', '.join(taken[:3])}); name another with --db"
+        )
+    return None
+
+
+@contextmanager
+def foreign_keys_off(connection: Connection) -> Iterator[None]:
+    """Outside a transaction, on SQLite, which takes the drop of a table to be rebuilt for the deletion of its rows."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    cursor = connection.connection.cursor()
+    cursor.execute("PRAGMA foreign_keys = OFF")
+    try:
+        yield
+    finally:
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+
+def configuration(connection: Connection) -> Config:
+    """What Alembic's commands need to work on this connection, in its transaction."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "evotune_db:schema/migrations")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _upgrade(connection: Connection, found: str | None, shown: str) -> None:
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    config = configuration(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if found is not None and found not in known:
+        raise DatabaseError(
+            f"a database must be of this evotune's revision {HEAD} or older, got {shown} of revision {found}: a newer "
+            "evotune wrote it; upgrade evotune, or name another database with --db"
+        )
+    command.upgrade(config, "head")

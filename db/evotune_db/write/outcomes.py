@@ -1,0 +1,166 @@
+"""Writes at a trial's end: its outcome with all the evidence, and a finalist's confirmation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from operator import itemgetter
+from typing import Literal
+
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
+
+from evotune_db.errors import DatabaseError
+from evotune_db.records import BuildRecord, DeviceRecord, GateRecord, OutcomeRecord, TimingRecord
+from evotune_db.rows import OUTCOME_FIELDS, Values, values
+from evotune_db.schema.tables import leaderboard, timing, trial, trial_build
+from evotune_db.write.content import build_ids, device_id, device_ids, known_builds
+from evotune_db.write.evidence import Timed, add_gates, add_timings, require_phase, timing_row
+from evotune_db.write.leaderboard import enter, enter_anew
+from evotune_db.write.reuse import HANDED_ON
+from evotune_db.write.searches import mark_measuring, require_unfinished
+from evotune_db.write.statements import in_chunks, insert_row, insert_rows, now, require_passed, update_rows
+
+_FOLLOWERS = trial.c.reused_from.is_not(None)
+_FOLLOWED = (
+    select(trial.c.same_binary_as)
+    .distinct()
+    .where(trial.c.same_binary_as.in_(bindparam("trial_ids", expanding=True)), _FOLLOWERS)
+)
+_HAND_ON = (
+    update(trial)
+    .where(trial.c.same_binary_as == bindparam("origin"), _FOLLOWERS)
+    .values({name: bindparam(f"new_{name}") for name in HANDED_ON})
+)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A trial, what it came to, and the rows of its device and its distinct builds."""
+
+    trial_id: int
+    outcome: OutcomeRecord
+    device_id: int | None
+    build_ids: tuple[int, ...]
+
+
+def record_outcomes(
+    connection: Connection, outcomes: Sequence[tuple[int, OutcomeRecord]], measuring: Sequence[int]
+) -> None:
+    """Everything that trials came to; a complete cold timing of a passed one enters the leaderboard.
+
+    A statement for each table, however many trials there are, and rows in the order of their keys. Trials `measuring`
+    are marked as such.
+    """
+    mark_measuring(connection, measuring)
+    if not outcomes:
+        return
+    in_order = sorted(outcomes, key=itemgetter(0))
+    trial_ids = [trial_id for trial_id, _ in in_order]
+    _require_distinct(trial_ids)
+    require_unfinished(connection, trial_ids)
+    require_phase((record for _, outcome in in_order for record in outcome.timings), "search")
+    builds = build_ids(connection, (record for _, outcome in outcomes for record in outcome.builds))
+    ended = list(_with_rows(connection, in_order, builds))
+    _end(connection, ended)
+    _link_builds(connection, ended)
+    add_gates(connection, ((one.trial_id, record) for one in ended for record in one.outcome.gates), "search")
+    timed = [Timed(one.trial_id, one.device_id, record) for one in ended for record in one.outcome.timings]
+    add_timings(connection, timed, _of_timings(connection, timed, builds))
+    enter(connection, list(dict.fromkeys(one.trial_id for one in timed)))
+
+
+def record_confirmation(
+    connection: Connection,
+    trial_id: int,
+    confirmed_on: DeviceRecord,
+    gates: Sequence[GateRecord],
+    timings: Sequence[TimingRecord],
+    passed: bool,
+    reason: str | None,
+    builds: Sequence[BuildRecord],
+) -> None:
+    """A finalist's second measurement: its entries take the new timings, or go and the trial fails."""
+    require_passed(connection, trial_id, "confirm")
+    build_ids(connection, builds)
+    add_gates(connection, ((trial_id, record) for record in gates), "confirm")
+    require_phase(timings, "confirm")
+    ran_on = device_id(connection, confirmed_on)
+    timed = [Timed(trial_id, ran_on, record) for record in timings]
+    known = _of_timings(connection, timed, {})
+    added = [insert_row(connection, timing, timing_row(one, known)) for one in timed]
+    if passed:
+        enter_anew(connection, added)
+    else:
+        _fail(connection, trial_id, "confirm", reason)
+
+
+def withdraw(connection: Connection, trial_id: int, reason: str) -> None:
+    """A passed trial that certification shows to be wrong: its entries go and it fails."""
+    require_passed(connection, trial_id, "withdraw")
+    _fail(connection, trial_id, "certify", reason)
+
+
+def _require_distinct(in_order: Sequence[int]) -> None:
+    for trial_id, following in pairwise(in_order):
+        if trial_id == following:
+            raise DatabaseError(f"a trial has one outcome, got several of trial {trial_id} at once; record one of them")
+
+
+def _with_rows(
+    connection: Connection, outcomes: Sequence[tuple[int, OutcomeRecord]], builds: Mapping[str, int]
+) -> Iterator[_Ended]:
+    """The outcomes with the rows that they refer to."""
+    devices = device_ids(connection, [outcome.device for _, outcome in outcomes])
+    for (trial_id, outcome), ran_on in zip(outcomes, devices, strict=True):
+        distinct = dict.fromkeys(builds[record.key] for record in outcome.builds)
+        yield _Ended(trial_id, outcome, ran_on, tuple(distinct))
+
+
+def _end(connection: Connection, ended: Sequence[_Ended]) -> None:
+    """Gives trials, and those of other searches that took over what they had come to before, their outcomes."""
+    moment = now()
+    rows = {one.trial_id: {**_outcome_row(one), "finished": moment} for one in ended}
+    update_rows(connection, trial, rows)
+    # An outcome that was doubted keeps its followers until now, and can be taken over by no other meanwhile.
+    for some in in_chunks(list(rows)):
+        followed = sorted(connection.execute(_FOLLOWED, {"trial_ids": some}).scalars())
+        if followed:
+            connection.execute(_HAND_ON, [_handed_on(trial_id, rows[trial_id]) for trial_id in followed])
+
+
+def _outcome_row(ended: _Ended) -> Values:
+    outcome = ended.outcome
+    return {
+        **values(outcome, OUTCOME_FIELDS),
+        "own_binary": outcome.same_binary_as is None,
+        "device_id": ended.device_id,
+        "build_id": next(iter(ended.build_ids), None),
+    }
+
+
+def _handed_on(origin: int, row: Values) -> Values:
+    return {"origin": origin, **{f"new_{name}": row[name] for name in HANDED_ON}}
+
+
+def _link_builds(connection: Connection, ended: Sequence[_Ended]) -> None:
+    links = [
+        {"trial_id": one.trial_id, "position": position, "build_id": build_id}
+        for one in ended
+        for position, build_id in enumerate(one.build_ids)
+    ]
+    insert_rows(connection, trial_build, links)
+
+
+def _of_timings(connection: Connection, timed: Sequence[Timed], builds: Mapping[str, int]) -> Mapping[str, int]:
+    """The builds with those that were timed and are not among them, which must be recorded."""
+    others = {one.record.build_key for one in timed} - builds.keys()
+    return {**builds, **known_builds(connection, others, "timing")} if others else builds
+
+
+def _fail(connection: Connection, trial_id: int, gate: Literal["confirm", "certify"], reason: str | None) -> None:
+    """Fails a trial and those that share its binary, of whatever search, which would do the same."""
+    connection.execute(delete(leaderboard).where(leaderboard.c.trial_id == trial_id))
+    failed = {"state": "failed", "failed_gate": gate, "reason": reason, "objective": None, "reuse_key": None}
+    same_binary = (trial.c.same_binary_as == trial_id) & (trial.c.state == "passed")
+    connection.execute(update(trial).where(or_(trial.c.id == trial_id, same_binary)).values(failed))

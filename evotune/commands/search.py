@@ -1,0 +1,192 @@
+"""`evotune search`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from evotune import database_url
+from evotune.commands import options
+from evotune.commands.set_options import given
+from evotune.errors import UserError
+from evotune.planning import request
+
+# Settings that a stored search keeps when it goes on.
+FIXED_BY_RESUME = ("space", "target", "workload", "sampler", "seed", "build_only", "warm_start", "replay", "no_reuse")
+# Settings of building and measuring.
+NOTHING_TO_A_REPLAY = (
+    "kernel",
+    "space",
+    "target",
+    "workload",
+    "ray_address",
+    "gpus",
+    "build_only",
+    "warm_start",
+    "no_reuse",
+)
+
+KernelArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="KERNEL", help="A built-in name, or a folder with a kernel.py.", show_default=request.DEFAULT_KERNEL
+    ),
+]
+SpaceOption = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Search space: a YAML file or a built-in name, else the target's own."),
+]
+TargetOption = Annotated[
+    str,
+    typer.Option(metavar="T", help="cpu, sm_80, sm_86, sm_89, sm_90, or auto: this machine's GPU, else its CPU."),
+]
+WorkloadOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="May be repeated; without it, the kernel's first.")
+]
+BudgetOption = Annotated[
+    int | None,
+    typer.Option(
+        parser=options.count,
+        metavar="N",
+        help="Distinct configurations to build.",
+        show_default=f"{request.DEFAULT_BUDGET}; with --resume, the search's own",
+    ),
+]
+TimeLimitOption = Annotated[
+    float | None, typer.Option(parser=options.seconds, metavar="S", help="Propose nothing after S seconds.")
+]
+SamplerOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Proposes configurations: evolution, random, qmc, tpe, nsga2, gp.",
+        show_default=f"{request.DEFAULT_SAMPLER}; with --build-only, {request.BUILD_ONLY_SAMPLERS[0]}",
+    ),
+]
+SeedOption = Annotated[
+    int, typer.Option(parser=options.whole, metavar="N", help="Same seed and same timings give the same proposals.")
+]
+RayAddressOption = Annotated[
+    str | None, typer.Option(metavar="A", help="Join this Ray cluster instead of a local one.")
+]
+GpusOption = Annotated[
+    int | None,
+    typer.Option(
+        parser=options.count,
+        metavar="N",
+        help="Measure on N GPUs; an autoscaling cluster brings them.",
+        show_default="all that there are",
+    ),
+]
+ResumeOption = Annotated[
+    int | None, typer.Option(parser=options.count, metavar="ID", help="Go on with a stored search.")
+]
+BuildOnlyOption = Annotated[
+    bool,
+    typer.Option(
+        "--build-only",
+        help="Compile and record, measure nothing; no device is needed. Example: --target sm_89 --build-only.",
+    ),
+]
+WarmStartOption = Annotated[
+    bool,
+    typer.Option(
+        "--warm-start",
+        help="Begin with the leaderboard's best of the nearest workloads and devices, at most a tenth of the budget.",
+    ),
+]
+ReplayOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="Search a recorded space (CSV or T4 JSON) instead; no compiler or device is needed."
+    ),
+]
+NoReuseOption = Annotated[
+    bool,
+    typer.Option("--no-reuse", help="Build and measure what other searches in the database have measured, too."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to standard error.")]
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: evotune search attention_fwd --workload mission --budget 200")
+def search(
+    context: typer.Context,
+    kernel: KernelArgument = None,
+    space: SpaceOption = None,
+    target: TargetOption = request.DEFAULT_TARGET,
+    workload: WorkloadOption = None,
+    budget: BudgetOption = None,
+    time_limit: TimeLimitOption = None,
+    sampler: SamplerOption = None,
+    seed: SeedOption = request.DEFAULT_SEED,
+    db: options.DbOption = database_url.DEFAULT,
+    ray_address: RayAddressOption = None,
+    gpus: GpusOption = None,
+    resume: ResumeOption = None,
+    build_only: BuildOnlyOption = False,
+    warm_start: WarmStartOption = False,
+    replay: ReplayOption = None,
+    no_reuse: NoReuseOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Search for the fastest correct configuration of a kernel, and record every trial."""
+    if resume is not None:
+        _refuse_fixed_settings(context, resume)
+        database_url.existing(db)
+    if replay is not None:
+        _refuse_beside_replay(context)
+    fresh = resume is None
+    _search(
+        request.SearchRequest(
+            db=db,
+            kernel=kernel or (request.DEFAULT_KERNEL if fresh else None),
+            space=space,
+            target=target,
+            workloads=tuple(workload or ()),
+            budget=budget or (request.DEFAULT_BUDGET if fresh else None),
+            time_limit=time_limit,
+            sampler=sampler,
+            seed=seed,
+            ray_address=ray_address,
+            gpus=gpus,
+            resume=resume,
+            build_only=build_only,
+            warm_start=warm_start,
+            replay=replay,
+            reuse=not no_reuse,
+        ),
+        json,
+    )
+
+
+def _search(wanted: request.SearchRequest, json: bool) -> None:
+    from evotune.display import serialise, summary
+    from evotune.display.progress import make_reporter
+    from evotune.search.run import run_search
+
+    reporter = make_reporter(json)
+    try:
+        result = run_search(wanted, reporter)
+    finally:
+        reporter.stopped()
+    if json:
+        serialise.write_json(summary.as_json(result), sys.stdout)
+    else:
+        typer.echo(summary.as_text(result, wanted))
+    raise typer.Exit(summary.exit_code(result, wanted))
+
+
+def _refuse_fixed_settings(context: typer.Context, resume: int) -> None:
+    names = given(context, FIXED_BY_RESUME)
+    if names:
+        raise UserError(f"--resume goes on with search {resume} as it was, got {names} too; leave {names} out")
+
+
+def _refuse_beside_replay(context: typer.Context) -> None:
+    names = given(context, NOTHING_TO_A_REPLAY)
+    if names:
+        raise UserError(f"--replay builds and measures nothing, got {names} too; leave {names} out")

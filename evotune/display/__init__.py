@@ -1,0 +1,1 @@
+"""All text that a person sees: progress, tables, summaries."""

@@ -1,0 +1,167 @@
+"""What a search has learnt so far, from its recorded trials: the very insight that guides the `evolution` sampler.
+
+Nothing of it is stored beside the trials, from which it is worked out again: so it holds for every search of any
+sampler, and never says anything else than the trials do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from evotune.errors import UserError
+from evotune.planning.request import IMPORTED, RECORDED
+from evotune.replay.recording import parameters_of
+from evotune.samplers.history import FAILED, History, Told
+from evotune.samplers.insight import Effect, Insight
+from evotune.samplers.settings import Settings
+from evotune.space import Parameter, ValidSet
+from evotune.space.reading import parse_space
+from evotune_db.records import SearchRecord, StoredSearch, StoredTrial
+from evotune_workers.kernel.contract import Value
+
+# A value is settled as slower where its effect is worse than the best trial's value by more than so many standard
+# errors, and none of the best trials has it: what is slow on average may be fast beside the right partner.
+SETTLED = 2.0
+LEADERS = Settings().elites
+
+Codes = npt.NDArray[np.integer]
+Standing = Literal["best", "slower", "open", "untried"]
+
+
+@dataclass(frozen=True)
+class ValueInsight:
+    """One value of a parameter. `standing`: it is the `best` trial's, or settled as `slower`, or `open`, or `untried`.
+
+    `effect_percent`: how much longer (negative: shorter) trials take with it than with the parameter's average value,
+    everything else alike; `low_percent` and `high_percent` are one standard error off. None without a trial.
+    """
+
+    value: Value
+    standing: Standing
+    effect_percent: float | None
+    low_percent: float | None
+    high_percent: float | None
+    passed: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class ParameterInsight:
+    """One parameter. `size`: how much its values differ, `uncertainty`: their mean standard error.
+
+    Both are in standard deviations of the log of what is minimised, over all trials that passed.
+    """
+
+    parameter: str
+    size: float
+    uncertainty: float
+    values: tuple[ValueInsight, ...]
+
+
+@dataclass(frozen=True)
+class PairInsight:
+    """What two parameters do together beyond what each does: `size` and `uncertainty` as of a parameter.
+
+    `tried` of `combinations` of their values are in some trial; which of them the space allows does not count here.
+    """
+
+    first: str
+    second: str
+    size: float
+    uncertainty: float
+    tried: int
+    combinations: int
+    best: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class SearchInsight:
+    """What a search knows after `trials` outcomes; parameters and pairs by size, the largest first."""
+
+    trials: int
+    failed: int
+    parameters: tuple[ParameterInsight, ...]
+    pairs: tuple[PairInsight, ...]
+
+
+def search_insight(stored: StoredSearch) -> SearchInsight:
+    """The insight of a stored search; trials without an outcome, or that were only built, say nothing."""
+    parameters = parameters_in(stored.record)
+    told = [trial for trial in stored.trials if trial.state == "failed" or trial.objective is not None]
+    seen = ValidSet.of(parameters, [trial.configuration for trial in told])
+    history = _history(seen, told)
+    insight = Insight.of(parameters, seen.codes, history)
+    leaders = seen.codes[history.measured[np.lexsort((history.values, history.censored))][:LEADERS]]
+    varied = [j for j, parameter in enumerate(parameters) if len(parameter.values) > 1]
+    ones = [_of_parameter(parameters[j], insight.effects[j], leaders[:, j], insight.deviation) for j in varied]
+    pairs = [_of_pair((parameters[j], parameters[k]), effect) for (j, k), effect in insight.pairs.items()]
+    return SearchInsight(
+        trials=len(told),
+        failed=sum(trial.state == "failed" for trial in told),
+        parameters=tuple(sorted(ones, key=lambda one: (-one.size, -one.uncertainty))),
+        pairs=tuple(sorted(pairs, key=lambda pair: (-pair.size, -pair.uncertainty))),
+    )
+
+
+def parameters_in(record: SearchRecord) -> tuple[Parameter, ...]:
+    """The parameters of the space that a search recorded; UserError for one that was imported, without a space."""
+    if record.sampler == IMPORTED:
+        raise UserError(
+            "a search must have run here to be shown, this one was imported; `evotune show TRIAL` shows one"
+        )
+    if record.target == RECORDED:
+        return parameters_of(record.space.text)
+    return parse_space(record.space.text, record.space.name).parameters
+
+
+def _history(seen: ValidSet, told: Sequence[StoredTrial]) -> History:
+    outcomes = [
+        Told(seen.index(trial.configuration), FAILED if trial.objective is None else trial.objective, trial.censored)
+        for trial in told
+    ]
+    return History.of(outcomes, [])
+
+
+def _of_parameter(parameter: Parameter, effect: Effect, leaders: Codes, deviation: float) -> ParameterInsight:
+    standings = [_standing(effect, code, leaders.tolist()) for code in range(len(parameter.values))]
+    values = tuple(_of_value(parameter, effect, code, standings[code], deviation) for code in range(len(standings)))
+    return ParameterInsight(parameter.name, effect.size, effect.uncertainty, values)
+
+
+def _of_value(parameter: Parameter, effect: Effect, code: int, standing: Standing, deviation: float) -> ValueInsight:
+    mean, error, passed = float(effect.means[code]), float(effect.errors[code]), int(effect.counts[code])
+    known = [_percent(deviation * at) if passed else None for at in (mean, mean - error, mean + error)]
+    failed = int(effect.failures[code])
+    return ValueInsight(parameter.values[code], standing, known[0], known[1], known[2], passed, failed)
+
+
+def _standing(effect: Effect, code: int, leaders: Sequence[int]) -> Standing:
+    """`leaders`: the values of the best trials, the best first."""
+    if not effect.counts[code]:
+        return "open" if effect.failures[code] else "untried"
+    best = leaders[0]
+    if code in leaders:
+        return "best" if code == best else "open"
+    difference = effect.means[code] - effect.means[best]
+    doubt = SETTLED * float(np.hypot(effect.errors[code], effect.errors[best]))
+    return "slower" if difference > doubt else "open"
+
+
+def _of_pair(pair: tuple[Parameter, Parameter], effect: Effect) -> PairInsight:
+    first, second = pair
+    tried = int(np.count_nonzero(effect.counts + effect.failures))
+    best: dict[str, Value] = {}
+    if effect.counts.any():
+        lowest = np.where(effect.counts > 0, effect.means, np.inf).argmin()
+        i, j = np.unravel_index(lowest, effect.means.shape)
+        best = {first.name: first.values[int(i)], second.name: second.values[int(j)]}
+    return PairInsight(first.name, second.name, effect.size, effect.uncertainty, tried, effect.means.size, best)
+
+
+def _percent(log_ratio: float) -> float:
+    return 100.0 * float(np.expm1(log_ratio))

@@ -1,0 +1,31 @@
+"""This machine's devices as a search may use them, each looked for when it is first asked about."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from evotune.errors import UserError
+from evotune_workers.kernel.device import Device, local_devices
+
+
+class Machine:
+    """What this machine can measure on, beside its CPU."""
+
+    @cached_property
+    def gpus(self) -> tuple[Device, ...]:
+        """Its CUDA devices; none without cuda-core and nvidia-ml-py. UserError for one that does not answer."""
+        try:
+            return local_devices()
+        except RuntimeError as error:
+            raise UserError(f"{error}; see `evotune doctor`, or pass --target cpu") from error
+
+    @cached_property
+    def torch_sees_gpus(self) -> bool:
+        """Whether the baselines can run on them."""
+        import torch
+
+        return torch.cuda.is_available()
+
+    def gpu(self, target: str) -> Device | None:
+        """The first GPU of that target, if there is one."""
+        return next((gpu for gpu in self.gpus if gpu.target == target), None)

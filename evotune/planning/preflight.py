@@ -1,0 +1,26 @@
+"""What can be found wrong with a search on this machine before Ray is started, which takes seconds."""
+
+from __future__ import annotations
+
+from evotune.errors import UserError
+from evotune.planning.plan import Plan, enumerate_valid
+from evotune.space import ValidSet
+from evotune_workers.compilers.build import ToolchainError
+from evotune_workers.compilers.select import compiler_for
+from evotune_workers.kernel.folder import cache_folder, check_cache
+
+
+def check_this_machine(plan: Plan) -> ValidSet:
+    """The valid configurations; UserError for what is wrong with budget, constraints, cache or compiler."""
+    assert plan.device is not None, "only a cluster's device is unknown before it is joined"
+    valid = enumerate_valid(plan, plan.device)
+    try:
+        check_cache()
+        compiler_for(plan.target).version()
+    except OSError as error:
+        raise UserError(
+            f"the cache folder must be writable, got {cache_folder()}: {error.strerror}; set EVOTUNE_CACHE to another"
+        ) from error
+    except ToolchainError as error:
+        raise UserError(str(error)) from error
+    return valid

@@ -1,0 +1,135 @@
+"""`--warm-start`: a search begins with the best that earlier ones found, at the nearest workloads and devices.
+
+They are proposals like any other: built, checked and timed. Sources are ordered by device (the same model, the same
+target, any of the same kind), then by workload (see WorkloadDistance), then by whether the kernel is the same version.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from evotune.display.serialise import fields
+from evotune.planning.distance import WorkloadDistance, device_distance, workload_distance
+from evotune_db.records import Precedent
+
+if TYPE_CHECKING:
+    from evotune.planning.plan import Plan
+    from evotune.planning.request import SearchRequest
+    from evotune.space import ValidSet
+    from evotune_db import Database
+    from evotune_db.records import SearchRecord, StoredSearch, TrialDetails
+    from evotune_workers.kernel.device import Device
+
+# The key of a search's options under which the record keeps what it began with.
+OPTION = "warm_start"
+# A twentieth of the default budget, and a tenth of any: no more is lost where the neighbours have nothing to teach.
+MOST, BUDGET_FOR_ONE = 10, 10
+# So many of each source in turn: which of the near ones is most alike shows only when they are measured.
+IN_TURN = 3
+# Of a configuration that is not valid here, so many parameters may take another value.
+MOST_CHANGED = 2
+# Each walks through the valid set: a second where that has millions.
+MOST_LOOKED_FOR = 20
+# Of each source, a quarter of the default budget: where limits are tighter than there, the first are not valid.
+DEPTH = 50
+
+
+def precedents_of(
+    request: SearchRequest,
+    stored: StoredSearch | None,
+    database: Database,
+    plan: Plan,
+    device: Device,
+    valid: ValidSet,
+) -> tuple[Precedent, ...]:
+    """What a search begins with, trial by trial; empty without a warm start, and where nothing fits.
+
+    A search that goes on has what it began with, whatever has come to the leaderboard since.
+    """
+    if stored is not None:
+        return recorded_precedents(stored.record)
+    if not request.warm_start:
+        return ()
+    return choose_precedents(database.precedents(plan.kernel.name, DEPTH), plan, device, valid)
+
+
+def choose_precedents(found: Sequence[Precedent], plan: Plan, device: Device, valid: ValidSet) -> tuple[Precedent, ...]:
+    """The nearest and best of these: distinct, at most 10, and a tenth of the budget rounded up.
+
+    One that is not valid here gives way to the valid one most like it, if that is very like it: where a head is twice
+    as large, the best tile has half the keys.
+    """
+    most = min(MOST, math.ceil(plan.budget / BUDGET_FOR_ONE))
+    chosen: dict[int, Precedent] = {}
+    looked = 0
+    for precedent in _by_distance(found, plan, device):
+        number = valid.number(precedent.configuration)
+        if number is None and looked < MOST_LOOKED_FOR:
+            looked += 1
+            number = valid.nearest(precedent.configuration)
+        if number is None:
+            continue
+        configuration = valid.configuration(number)
+        changed = sum(configuration[name] != value for name, value in precedent.configuration.items())
+        if changed <= MOST_CHANGED:
+            chosen.setdefault(number, replace(precedent, configuration=configuration, changed=changed))
+        if len(chosen) == most:
+            break
+    return tuple(chosen.values())
+
+
+def as_option(precedents: Sequence[Precedent]) -> list[dict[str, Any]]:
+    """As the record keeps them."""
+    return [fields(precedent) for precedent in precedents]
+
+
+def recorded_precedents(record: SearchRecord) -> tuple[Precedent, ...]:
+    """What a stored search began with, trial by trial; empty for one without a warm start."""
+    return tuple(Precedent(**each) for each in record.options.get(OPTION) or ())
+
+
+def origin(details: TrialDetails) -> Precedent | None:
+    """What a trial's configuration was taken from; None for one that a sampler proposed."""
+    precedents, number = recorded_precedents(details.record), details.trial.number
+    return precedents[number] if number < len(precedents) else None
+
+
+def in_words(precedents: Sequence[Precedent]) -> str:
+    """What a search was given, and where from."""
+    if not precedents:
+        return "nothing on the leaderboard fits, the search begins as any other"
+    searches = len({precedent.search for precedent in precedents})
+    places = dict.fromkeys(f"{precedent.workload} on {precedent.device}" for precedent in precedents)
+    counted = f"{_count(len(precedents), 'configuration')} from {_count(searches, 'search', 'es')}"
+    return f"{counted} ({'; '.join(places)})"
+
+
+def _by_distance(found: Sequence[Precedent], plan: Plan, device: Device) -> list[Precedent]:
+    """Those of the same kind of device, at workloads that the kernel still has."""
+    distances = _workload_distances(plan)
+    near = [each for each in found if each.device_kind == device.kind and each.workload in distances]
+    return sorted(near, key=lambda each: _rank(each, plan, device, distances[each.workload]))
+
+
+def _rank(precedent: Precedent, plan: Plan, device: Device, distance: WorkloadDistance) -> tuple[Any, ...]:
+    turn = (precedent.place - 1) // IN_TURN
+    apart = device_distance(device, precedent.device, precedent.target)
+    other_version = precedent.kernel_hash != plan.package.source_hash
+    return turn, apart, distance, other_version, precedent.place, precedent.trial
+
+
+def _workload_distances(plan: Plan) -> dict[str, WorkloadDistance]:
+    """Of each of the kernel's workloads, to the nearest one that is searched for."""
+    variant = plan.variant
+    supported = {each.name: each for each in plan.kernel.workloads if variant.supports(each)}
+    wanted = [supported[name] for name in plan.workloads]
+    return {
+        name: min(workload_distance(variant, each, workload) for workload in wanted) for name, each in supported.items()
+    }
+
+
+def _count(number: int, what: str, plural: str = "s") -> str:
+    return f"{number} {what}{plural if number != 1 else ''}"

@@ -1,0 +1,97 @@
+"""A search of a recorded space: the loop, the ledger, the progress and the database of any search, and no device."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from evotune.display.progress import Reporter
+from evotune.planning.request import RECORDED, SearchRequest, SearchResult
+from evotune.replay.figures import ReplayFigures
+from evotune.replay.lookup import WORKER, Lookup
+from evotune.replay.plan import OPTION, ReplayPlan, make_replay_plan, replay_record, resumed_replay_plan
+from evotune.search.failures import resumable, run_to_end
+from evotune.search.interrupt import Interrupt
+from evotune.search.lease import Hold
+from evotune.search.loop import SearchLoop
+from evotune.search.recorder import Ledger
+from evotune.search.study import Study
+from evotune_db import Database
+from evotune_db.records import SearchState, StoredSearch, StoredTrial
+from evotune_db.write.searches import FINISHED
+
+NEAR = 1.05
+
+
+def is_replay(request: SearchRequest, stored: StoredSearch | None) -> bool:
+    """Whether a recording is to be searched, or the stored search was of one."""
+    return request.replay is not None if stored is None else OPTION in stored.record.options
+
+
+def run_replay(request: SearchRequest, stored: StoredSearch | None, hold: Hold, reporter: Reporter) -> SearchResult:
+    """Searches a recording, or goes on with a stored search of one; every trial is recorded as it ends.
+
+    Raises UserError and RecordingError for what the user can put right.
+    """
+    started, database = time.monotonic(), hold.database
+    plan = make_replay_plan(request) if stored is None else resumed_replay_plan(stored, request)
+    search_id = hold.start(replay_record(plan)) if stored is None else hold.go_on(stored.id, plan.budget)
+    _announce(plan, stored, search_id, reporter)
+    with resumable(search_id, request):
+        state = _run(plan, stored, search_id, request.time_limit, database, reporter)
+    trials = database.load_search(search_id).trials
+    failed = sum(trial.state == "failed" for trial in trials)
+    return SearchResult(
+        search_id=search_id,
+        state=state,
+        built=sum(trial.state in FINISHED for trial in trials),
+        passed=sum(trial.state == "passed" for trial in trials),
+        failed_by_gate={RECORDED: failed} if failed else {},
+        best=None,
+        seconds=time.monotonic() - started,
+        db=request.db,
+        replay=replay_figures(plan, trials),
+    )
+
+
+def replay_figures(plan: ReplayPlan, trials: tuple[StoredTrial, ...]) -> ReplayFigures:
+    """What these trials came to, in the order of their numbers."""
+    optimum = plan.recording.optimum
+    passed = [(trial.objective, trial) for trial in trials if trial.objective is not None]
+    best_ms, best = min(passed, key=lambda pair: pair[0], default=(None, None))
+    near = [trial.number + 1 for objective, trial in passed if objective <= NEAR * optimum]
+    return ReplayFigures(
+        recording=plan.recording.name,
+        configurations=len(plan.recording.valid),
+        optimum_ms=optimum,
+        best_trial=best.id if best else None,
+        best_ms=best_ms,
+        percent_of_optimum=100 * optimum / best_ms if best_ms else None,
+        to_5_percent=min(near, default=None),
+        best_configuration=best.configuration if best else {},
+    )
+
+
+def _announce(plan: ReplayPlan, stored: StoredSearch | None, search_id: int, reporter: Reporter) -> None:
+    done = sum(trial.state in FINISHED for trial in stored.trials) if stored else 0
+    what = f"{plan.recording.name}, recorded and not measured here, {len(plan.recording.valid)} configurations"
+    reporter.started(search_id, plan.budget - done, (WORKER,), what)
+
+
+def _run(
+    plan: ReplayPlan,
+    stored: StoredSearch | None,
+    search_id: int,
+    time_limit: float | None,
+    database: Database,
+    reporter: Reporter,
+) -> SearchState:
+    trials = stored.trials if stored else ()
+    study = Study(plan.recording.valid, plan.sampler, plan.seed)
+    ledger = Ledger(database, search_id, study, reporter, limits={})
+    best_ms = min((trial.objective for trial in trials if trial.objective is not None), default=math.inf)
+    work = Lookup(plan.recording, ledger, reporter, best_ms)
+    with Interrupt(time_limit) as interrupt:
+        # One trial at a time, each proposed when the one before it has been told: as benchmarks/replay.py counts.
+        loop = SearchLoop(work, ledger, interrupt, budget=plan.budget, batch=1, ahead=0)
+        return run_to_end(loop, stored, database, search_id)

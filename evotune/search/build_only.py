@@ -1,0 +1,97 @@
+"""Searches that compile and record without measuring: how a trial of theirs ends, and what all of them came to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evotune.planning.plan import Plan
+from evotune.search.outcomes import build_gates, build_records
+from evotune_db import Database
+from evotune_db.records import BuildRecord, OutcomeRecord
+from evotune_workers.kernel.contract import Configuration
+from evotune_workers.kernel.folder import named_workload
+from evotune_workers.measuring.jobs import Candidate
+
+# Of a build's report, where it says so: all but `registers` and `seconds` are bytes.
+REPORTED = ("registers", "spill_stores", "spill_loads", "stack_bytes")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure over all built trials: its least, its median, what nine in ten stay within, and its most."""
+
+    least: float
+    median: float
+    nine_in_ten: float
+    most: float
+
+
+@dataclass(frozen=True)
+class BuildFigures:
+    """What the trials of a search that only builds came to, over all its runs.
+
+    `without_spills` counts built trials that spill no register; `failures` counts failed ones by reason. `spreads`:
+    what the compiler reports, `shared_bytes` of a block at launch (the compiler's and the kernel's own), and `seconds`.
+    """
+
+    built: int
+    without_spills: int
+    failures: Mapping[str, int]
+    spreads: Mapping[str, Spread]
+
+
+def built_outcome(candidate: Candidate, limits: Mapping[str, int]) -> OutcomeRecord:
+    """The outcome of a candidate that stands as built: with its builds and verdicts, and nothing measured."""
+    return OutcomeRecord("built", builds=build_records(candidate), gates=build_gates(candidate, limits))
+
+
+def build_figures(plan: Plan, database: Database, search_id: int) -> BuildFigures:
+    """Reads back what the search recorded."""
+    trials, builds = database.load_search(search_id).trials, database.builds(search_id)
+    built = [trial for trial in trials if trial.state == "built"]
+    figures = [_figures(plan, trial.configuration, builds[trial.id]) for trial in built]
+    names = [name for name in (*REPORTED, "shared_bytes", "seconds") if any(name in each for each in figures)]
+    return BuildFigures(
+        built=len(built),
+        without_spills=sum(not any(map(spills, builds[trial.id])) for trial in built),
+        failures=Counter(trial.reason or "no reason given" for trial in trials if trial.state == "failed"),
+        spreads={name: _spread([each[name] for each in figures if name in each]) for name in names},
+    )
+
+
+def _figures(plan: Plan, configuration: Configuration, builds: Sequence[BuildRecord]) -> dict[str, float]:
+    """Each figure at its largest over the builds of a trial; one that a compiler does not report is left out."""
+    launch_shared = _launch_shared_bytes(plan, configuration)
+    reports = [_report(build, launch_shared) for build in builds]
+    return {name: max(report[name] for report in reports) for name in set.intersection(*map(set, reports))}
+
+
+def _report(build: BuildRecord, launch_shared: int) -> dict[str, float]:
+    static = build.shared_bytes
+    found = {name: getattr(build, name) for name in REPORTED}
+    found |= {"shared_bytes": None if static is None else static + launch_shared, "seconds": build.seconds}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _launch_shared_bytes(plan: Plan, configuration: Configuration) -> int:
+    """The shared memory that the kernel asks for at launch, at its largest over the workloads."""
+    geometries = [
+        plan.variant.geometry(configuration, named_workload(plan.kernel, name), resident_blocks=1)
+        for name in plan.workloads
+    ]
+    return max(geometry.shared_bytes if geometry else 0 for geometry in geometries)
+
+
+def spills(build: BuildRecord) -> bool:
+    """Whether registers of it were kept in memory."""
+    return bool(build.spill_stores or build.spill_loads)
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    # Values that occurred, not means of two: a build has a whole number of registers.
+    least, median, nine_in_ten, most = np.quantile(values, (0, 0.5, 0.9, 1), method="inverted_cdf").tolist()
+    return Spread(least, median, nine_in_ten, most)

@@ -1,0 +1,1 @@
+"""Finalists and their confirmation."""

@@ -1,0 +1,83 @@
+"""The end of a search: where its finalists are confirmed, and by whom."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ray.exceptions import RayActorError, RayError
+
+from evotune.display.progress import Reporter
+from evotune.errors import last_line
+from evotune.planning.plan import Plan
+from evotune.search.confirm.confirmation import Confirmation
+from evotune.search.interrupt import Interrupt
+from evotune_db import Database
+from evotune_workers.cluster.cluster import Cluster, ClusterError, Worker
+from evotune_workers.cluster.local import Alone
+from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.compilers.build import ToolchainError
+
+# A worker that is lost meanwhile is replaced, so often in all.
+ATTEMPTS = 3
+WAIT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Finals:
+    """What is needed to confirm the best of a search."""
+
+    plan: Plan
+    cluster: Cluster
+    roster: Roster
+    database: Database
+    reporter: Reporter
+    interrupt: Interrupt
+
+    def run(self, search_id: int, *, alone: bool) -> None:
+        """Confirms; `alone`: a CPU does so when Ray has gone.
+
+        The search has its result already: what goes wrong here costs the confirmation, not the summary.
+        """
+        worker = None
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                worker = self._worker()
+                if worker is None:
+                    return
+                with self._lab(worker, alone) as lab:
+                    # A search that does not ask for its share for long counts as ended.
+                    look = self.roster.look if isinstance(lab, Cluster) else None
+                    self._confirmation(lab, worker, look).run(search_id)
+                return
+            except (RayError, ClusterError, ToolchainError) as error:
+                if worker is None or not isinstance(error, RayActorError) or attempt == ATTEMPTS:
+                    self.reporter.note(f"the best could not be confirmed: {last_line(error)}")
+                    return
+                self.roster.lost(worker)
+
+    def _confirmation(self, lab: Cluster | Alone, worker: Worker, look: Callable[[], None] | None) -> Confirmation:
+        return Confirmation(self.plan, lab, worker, self.database, self.reporter, self.interrupt, look)
+
+    def _worker(self) -> Worker | None:
+        """One that is there, the only one that is kept; None when the search is interrupted before there is one."""
+        while not self.roster.workers:
+            if self.interrupt.pressed:
+                return None
+            self.roster.assembled(WAIT_SECONDS)
+        worker = self.roster.workers[0]
+        self.roster.keep_only(worker)
+        return worker
+
+    @contextlib.contextmanager
+    def _lab(self, worker: Worker, alone: bool) -> Iterator[Cluster | Alone]:
+        if not alone or worker.device.kind != "cpu":
+            yield self.cluster
+            return
+        self.cluster.close()
+        own = Alone(self.plan.package, worker.device)
+        try:
+            yield own
+        finally:
+            own.close()

@@ -1,0 +1,60 @@
+"""How a run of a search ends: recorded where that can be, and one line where something outside ended it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from ray.exceptions import RayError, RayTaskError
+
+from evotune.display.summary import resume_command
+from evotune.errors import UserError, last_line, user_line
+from evotune.planning.request import SearchRequest
+from evotune.search.loop import SearchLoop
+from evotune.search.rounds import Rounds
+from evotune_db import Database, DatabaseError, LeaseLost
+from evotune_db.records import SearchState, StoredSearch
+from evotune_workers.child.sandbox import ChildBroke
+from evotune_workers.cluster.cluster import ClusterError
+from evotune_workers.compilers.build import ToolchainError
+
+
+@contextlib.contextmanager
+def resumable(search_id: int, request: SearchRequest) -> Iterator[None]:
+    """Turns the end of the database, of Ray or of the room on a disk into a UserError; what was recorded is kept."""
+    go_on = f"then go on: {resume_command(search_id, request)}"
+    try:
+        yield
+    except LeaseLost:
+        raise  # whoever has taken the search over goes on with it
+    except (DatabaseError, ClusterError) as error:
+        raise UserError(f"{error}; {go_on}") from error
+    except RayTaskError as error:
+        line = user_line(error.cause) if isinstance(error.cause, OSError) else None
+        if line is None:
+            raise
+        raise UserError(f"a worker cannot go on: {line}; {go_on}") from error
+    except RayError as error:
+        raise UserError(f"Ray must stay up while a search runs, got: {last_line(error)}; {go_on}") from error
+
+
+def run_to_end(
+    loop: SearchLoop | Rounds, stored: StoredSearch | None, database: Database, search_id: int
+) -> SearchState:
+    """Runs the loop, after the trials of a stored search, and records how it ended, whatever ended it."""
+    state: SearchState = "interrupted"
+    try:
+        state = loop.run(stored.trials if stored else ())
+    except DatabaseError:
+        raise  # where no outcome can be written, no end can be
+    except ToolchainError as error:
+        database.finish_search(search_id, state)
+        raise UserError(last_line(error)) from error
+    except ChildBroke as error:
+        database.finish_search(search_id, state)
+        raise UserError(f"the kernel's Python raised while a trial was checked: {last_line(error)}") from error
+    except BaseException:
+        database.finish_search(search_id, state)
+        raise
+    database.finish_search(search_id, state)
+    return state

@@ -1,0 +1,72 @@
+"""The best trial of a search so far: what new ones have to beat, and what stops the timing of hopeless ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evotune.display.progress import BestSoFar, Reporter
+from evotune_db import Database
+from evotune_db.records import StoredTrial, TimingRecord
+from evotune_workers.kernel.contract import Configuration
+
+# Width of an interval relative to its median.
+NARROW = 0.05
+
+
+class Best:
+    """Follows the trials of a search as they are recorded.
+
+    `incumbents`: by workload, the low end of the best one's speed-up; empty where nobody is to be stopped by it.
+    """
+
+    def __init__(self, reporter: Reporter) -> None:
+        """There is none yet. Each new one is told."""
+        self._reporter = reporter
+        self._best: BestSoFar | None = None
+        self.incumbents: Mapping[str, float] = {}
+
+    def meet(
+        self, trial: int, configuration: Configuration, objective: float | None, timings: Sequence[TimingRecord]
+    ) -> None:
+        """A trial with its timings; without an objective it is no candidate."""
+        cold = [timing for timing in timings if timing.mode == "cold"]
+        if objective is None or not cold or (self._best is not None and 1 / objective <= self._best.speedup):
+            return
+        self._reporter.best(self._take(trial, configuration, objective, cold))
+
+    def restore(self, trials: Sequence[StoredTrial], database: Database) -> None:
+        """The best of an earlier run; of trials that share a binary the one that was timed."""
+        complete = [(trial.objective, trial) for trial in trials if trial.objective and not trial.censored]
+        least = min((objective for objective, _ in complete), default=None)
+        for objective, trial in complete:
+            if objective != least:
+                continue
+            measured_as = trial.id if trial.reused_from is None else trial.reused_from
+            timings = database.trial(measured_as).timings
+            cold = [timing for timing in timings if timing.phase == "search" and timing.mode == "cold"]
+            if cold:
+                self._reporter.best_before(self._take(trial.id, trial.configuration, objective, cold))
+                return
+
+    def _take(
+        self, trial: int, configuration: Configuration, objective: float, cold: Sequence[TimingRecord]
+    ) -> BestSoFar:
+        first, single, speedup = cold[0], len(cold) == 1, 1 / objective
+        # With several workloads what counts is their mean: being slow at one of them stops nobody.
+        self.incumbents = {first.workload: first.speedup_low} if single and _is_narrow(first) else {}
+        self._best = BestSoFar(
+            trial=trial,
+            speedup=speedup,
+            low=first.speedup_low if single else speedup,
+            high=first.speedup_high if single else speedup,
+            baseline=first.baseline,
+            median_us=first.median_us,
+            baseline_us=first.baseline_us,
+            configuration=configuration,
+        )
+        return self._best
+
+
+def _is_narrow(timing: TimingRecord) -> bool:
+    """Whether a best is known well enough to stop others early."""
+    return timing.speedup_high - timing.speedup_low <= NARROW * timing.speedup

@@ -1,0 +1,129 @@
+"""One search from request to result: plan, connect, loop, confirm, summarise; or only build."""
+
+from __future__ import annotations
+
+import time
+
+from evotune.display.progress import Reporter
+from evotune.errors import UserError
+from evotune.planning import warm_start
+from evotune.planning.plan import Plan, enumerate_valid, make_plan, search_record
+from evotune.planning.preflight import check_this_machine
+from evotune.planning.request import SearchRequest, SearchResult
+from evotune.planning.resume import resumed_plan
+from evotune.replay.run import is_replay, run_replay
+from evotune.search.confirm.finalists import Finals
+from evotune.search.failures import resumable, run_to_end
+from evotune.search.interrupt import Interrupt
+from evotune.search.lease import Hold
+from evotune.search.result import Ended, result_of
+from evotune.search.rounds import Rounds
+from evotune.search.workers.wait_for_workers import gathered
+from evotune.space import ValidSet
+from evotune_db import Database
+from evotune_db.records import StoredSearch
+from evotune_db.write.searches import FINISHED
+from evotune_workers.cluster.cluster import Cluster, ClusterError, Worker
+from evotune_workers.kernel.device import Device
+
+
+def run_search(request: SearchRequest, reporter: Reporter) -> SearchResult:
+    """Runs a search, or goes on with a stored one; every trial is recorded as it ends.
+
+    Raises UserError for what the user can put right; what was recorded until then stays recorded.
+    """
+    started = time.monotonic()
+    with Database.open(request.db) as database, Hold(database, reporter.note) as hold:
+        stored = _stored(request, hold)
+        if is_replay(request, stored):
+            return run_replay(request, stored, hold, reporter)
+        plan = resumed_plan(stored, request) if stored else make_plan(request)
+        if plan.note is not None:
+            reporter.note(plan.note)
+        checked = check_this_machine(plan) if request.ray_address is None else None
+        ended = _search(request, plan, checked, stored, hold, reporter)
+        return result_of(ended, plan, database, time.monotonic() - started, request.db)
+
+
+def _stored(request: SearchRequest, hold: Hold) -> StoredSearch | None:
+    """Of a search to go on with, read when nobody else can add to it any more."""
+    if request.resume is None:
+        return None
+    hold.take(request.resume)
+    return hold.database.load_search(request.resume)
+
+
+def _search(
+    request: SearchRequest,
+    plan: Plan,
+    checked: ValidSet | None,
+    stored: StoredSearch | None,
+    hold: Hold,
+    reporter: Reporter,
+) -> Ended:
+    database = hold.database
+    cluster = _connect(plan, request)
+    try:
+        with Interrupt(request.time_limit) as interrupt:
+            before = database.measured_on(stored.id) if stored is not None else None
+            roster = None if plan.build_only else gathered(cluster, plan, request.gpus, before, reporter, interrupt)
+            workers = roster.workers if roster is not None else ()
+            device = _device(plan, workers)
+            valid = _valid(plan, device, checked)
+            precedents = warm_start.precedents_of(request, stored, database, plan, device, valid)
+            if stored is None:
+                search_id = hold.start(search_record(plan, valid, request, precedents))
+            else:
+                search_id = hold.go_on(stored.id, plan.budget)
+            _announce(reporter, search_id, plan, stored, workers, device, valid)
+            if request.warm_start:
+                reporter.note(f"warm start: {warm_start.in_words(precedents)}")
+            with resumable(search_id, request):
+                first = [each.configuration for each in precedents]
+                rounds = Rounds(plan, cluster, roster, valid, first, database, search_id, reporter, interrupt)
+                state = run_to_end(rounds, stored, database, search_id)
+                if roster is not None and not interrupt.pressed:
+                    finals = Finals(plan, cluster, roster, database, reporter, interrupt)
+                    finals.run(search_id, alone=request.ray_address is None)
+            return Ended(search_id, state, rounds.idle_share)
+    finally:
+        reporter.stopped()
+        cluster.close()
+
+
+def _connect(plan: Plan, request: SearchRequest) -> Cluster:
+    try:
+        return Cluster(plan.package, request.ray_address)
+    except ClusterError as error:
+        raise UserError(f"{error}; check --ray-address, or leave it out for a local Ray") from error
+
+
+def _device(plan: Plan, workers: tuple[Worker, ...]) -> Device:
+    """Whose limits count: that of the workers, else the plan's."""
+    if workers:
+        return workers[0].device
+    assert plan.device is not None, "a search that only builds knows its device from the start"
+    return plan.device
+
+
+def _valid(plan: Plan, device: Device, checked: ValidSet | None) -> ValidSet:
+    """What was enumerated before Ray was started, if the device that measures has the limits that it was done for."""
+    if checked is not None and plan.device is not None and plan.device.limits == device.limits:
+        return checked
+    return enumerate_valid(plan, device)
+
+
+def _announce(
+    reporter: Reporter,
+    search_id: int,
+    plan: Plan,
+    stored: StoredSearch | None,
+    workers: tuple[Worker, ...],
+    device: Device,
+    valid: ValidSet,
+) -> None:
+    done = sum(trial.state in FINISHED for trial in stored.trials) if stored else 0
+    where = f"for {plan.target}, limits of {device.name}" if plan.build_only else f"on {device.name}"
+    what = f"{plan.kernel.name} ({', '.join(plan.workloads)}) {where}"
+    names = tuple(worker.name for worker in workers)
+    reporter.started(search_id, plan.budget - done, names, f"{what}, {len(valid)} valid configurations")

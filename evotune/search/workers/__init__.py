@@ -1,0 +1,1 @@
+"""The workers of a search: waiting for them, their health, the queue of diagnoses."""

@@ -1,0 +1,1 @@
+"""Work on stored trials: compare, certify, diagnose, select for export."""

@@ -1,0 +1,1 @@
+"""The killable child process in which untrusted builds are loaded and launched."""

@@ -1,0 +1,156 @@
+"""The killable child: loads untrusted builds, launches and times them, and returns figures.
+
+Started by `Sandbox` as `python -m evotune_workers.child.main SOCKET PARENT`.
+It may crash, hang or be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from itertools import product
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from evotune_workers.child.loaded_build import Bench
+from evotune_workers.child.messages import (
+    Answer,
+    Broke,
+    Load,
+    LookAt,
+    OpenStopwatch,
+    Prepare,
+    Refused,
+    Reply,
+    Request,
+    ReviewUnseen,
+    RunBlocks,
+    RunGate,
+    Start,
+    WarmUp,
+)
+from evotune_workers.child.references import Examples
+from evotune_workers.diagnosis.looking import look_at
+from evotune_workers.gates.running import RUNNING_GATES
+from evotune_workers.kernel.contract import Workload
+from evotune_workers.kernel.folder import load_kernel, named_workload
+from evotune_workers.runtimes.runtime import LaunchError, LoadError
+from evotune_workers.runtimes.select import make_runtime
+from evotune_workers.timing.stopwatch import Stopwatch
+
+STICKY_ERROR_EXIT = 70
+
+
+class Child:
+    """The state between requests: one kernel, the loaded builds, the stopwatch."""
+
+    def __init__(self, start: Start) -> None:
+        """Loads the kernel's Python and makes the device ready."""
+        self.runtime = make_runtime(start.target)
+        self._kernel = load_kernel(start.kernel_folder)
+        self._target = start.target
+        self._examples = Examples(self._kernel, start.target, self.runtime)
+        self._benches: dict[str, Bench] = {}
+        self._stopwatch: Stopwatch | None = None
+
+    def serve(self, request: Request) -> Any:
+        """The value that answers a request."""
+        match request:
+            case Load(specs):
+                self._unload()
+                for side, spec in specs.items():
+                    self._benches[side] = Bench(self._kernel, self.runtime, self._examples, spec)
+                return None
+            case WarmUp(workloads, seeds):
+                self._warm_up([named_workload(self._kernel, name) for name in workloads], seeds)
+                return None
+            case Prepare(side):
+                return self._benches[side].prepare()
+            case RunGate(gate, side):
+                return tuple(_gate(gate).measure(self._benches[side]))
+            case LookAt(side, stage, wrong, facts):
+                return look_at(self._benches[side], stage, wrong, facts)
+            case OpenStopwatch(mode, cache_bytes):
+                workload = next(iter(self._benches.values())).workload
+                baselines = self._kernel.baselines(workload, self._target)
+                self._stopwatch = self.runtime.stopwatch(self._benches, baselines, mode, cache_bytes)
+                return self._stopwatch.facts()
+            case RunBlocks(count, sides):
+                assert self._stopwatch is not None
+                return self._stopwatch.blocks(count, sides)
+            case ReviewUnseen():
+                assert self._stopwatch is not None
+                return self._stopwatch.unseen_errors()
+            case Start():
+                raise ValueError("a child is started once")
+
+    def _warm_up(self, workloads: Sequence[Workload], seeds: Sequence[int]) -> None:
+        for workload in workloads:
+            self._examples.structure(workload)
+            for distribution, seed in product(self._kernel.distributions, seeds):
+                example = self._examples.example(workload, distribution, seed)
+            for baseline in self._kernel.baselines(workload, self._target):
+                baseline.run(example.inputs)
+
+    def _unload(self) -> None:
+        self._stopwatch = None
+        for bench in self._benches.values():
+            bench.close()
+        self._benches = {}
+
+
+def main() -> None:
+    """Serves requests until the parent goes away."""
+    connection, parent = Connection(int(sys.argv[1])), int(sys.argv[2])
+    threading.Thread(target=_die_with_parent, args=(parent,), daemon=True).start()
+    start = connection.recv()
+    child = Child(start)
+    connection.send(Answer(child.runtime.conditions))
+    while True:
+        try:
+            request = connection.recv()
+        except EOFError:
+            return
+        connection.send(_reply(child, request))
+
+
+def _reply(child: Child, request: Request) -> Reply:
+    try:
+        answer = Answer(child.serve(request))
+        child.runtime.synchronise()
+        return answer
+    except Exception as error:
+        _end_if_broken(child)
+        if isinstance(error, LaunchError | MemoryError | torch.OutOfMemoryError):
+            return Refused(f"{type(error).__name__}: {error}")
+        if isinstance(error, LoadError):
+            return Refused(f"the build must load: {error}")
+        return Broke(traceback.format_exc())
+
+
+def _end_if_broken(child: Child) -> None:
+    """After a sticky error of the device nothing can be trusted any more: the parent starts a fresh child."""
+    reason = child.runtime.broken()
+    if reason is not None:
+        print(reason, file=sys.stderr, flush=True)
+        os._exit(STICKY_ERROR_EXIT)
+
+
+def _gate(name: str) -> Any:
+    return next(gate for gate in RUNNING_GATES if gate.name == name)
+
+
+def _die_with_parent(lifeline: int) -> None:
+    """The pipe's other end lives in the parent: end of file means that it is gone, however it went."""
+    os.read(lifeline, 1)
+    os.killpg(0, signal.SIGKILL)  # with whatever was started from here
+
+
+if __name__ == "__main__":
+    main()

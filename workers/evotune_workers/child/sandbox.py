@@ -1,0 +1,103 @@
+"""The parent's side of the killable child: ask with a time limit, kill the whole process group.
+
+A crash and an overrun are exceptions of their own; after either the child is gone, and the next request gets a fresh
+one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evotune_workers.child.messages import Request, Start
+from evotune_workers.child.process import BuildRefused, ChildBroke, ChildDied, ChildProcess, ChildTimeout
+from evotune_workers.kernel.device import Device
+from evotune_workers.timing.protocol import cpu_environment
+
+__all__ = ["BuildRefused", "ChildBroke", "ChildDied", "ChildTimeout", "Sandbox", "sandbox_for"]
+
+
+class Sandbox:
+    """A child process that runs untrusted builds; a fresh one takes its place when it is gone.
+
+    With a `spare`, the first child is started before it is asked for anything, and the next one while the current one
+    serves: so taking its place costs no time.
+    """
+
+    def __init__(self, start: Start, environment: Mapping[str, str], *, spare: bool = False) -> None:
+        """Waits for nothing; without a spare nothing is started before the first request."""
+        self._start, self._with_spare = start, spare
+        self.environment = dict(environment)
+        self._child: ChildProcess | None = None
+        self._spare = ChildProcess(start, environment) if spare else None
+        self._closed = False
+        self.conditions: dict[str, Any] = {}
+
+    def ask(self, request: Request, time_limit: float) -> Any:
+        """The answer to a request, from a running child or a fresh one.
+
+        Raises ChildDied, ChildTimeout, BuildRefused, ChildBroke. The limit does not include starting the child.
+        """
+        if self._child is None or not self._child.alive:
+            self._replace()
+        assert self._child is not None
+        try:
+            return self._child.exchange(request, time_limit)
+        except (ChildDied, ChildTimeout):
+            self._end_child()
+            raise
+
+    def renew(self) -> None:
+        """Ends the child: the next request gets a fresh one."""
+        self._end_child()
+
+    def close(self) -> None:
+        """Ends the child and the spare, for good: a thread that asks meanwhile gets ChildBroke, not a fresh child."""
+        self._closed = True
+        self._end_child()
+        self._end_spare()
+
+    def _end_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.kill()
+            self._spare = None
+
+    def _end_child(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+    def _replace(self) -> None:
+        if self._closed:
+            raise ChildBroke("the measuring process was closed")
+        self._end_child()
+        if not self._use_spare():
+            self._child = ChildProcess(self._start, self.environment)
+            try:
+                self.conditions = self._child.wait_until_ready()
+            except (ChildDied, ChildTimeout) as error:
+                # No build has been loaded yet: nothing that a configuration can be blamed for.
+                self._end_child()
+                raise ChildBroke(f"the measuring process must start: {error}") from error
+        if self._with_spare:
+            self._spare = ChildProcess(self._start, self.environment)
+
+    def _use_spare(self) -> bool:
+        """Whether there was one that is ready to serve."""
+        if self._spare is None:
+            return False
+        try:
+            self.conditions = self._spare.wait_until_ready()
+        except (ChildDied, ChildTimeout):
+            self._end_spare()
+            return False
+        self._child, self._spare = self._spare, None
+        return True
+
+
+def sandbox_for(kernel_folder: Path, device: Device) -> Sandbox:
+    """For the kernel on the device; a GPU's first child is started at once."""
+    environment = cpu_environment(device.limits["cores"]) if device.kind == "cpu" else {}
+    # On a CPU a spare would take cores from what is timed.
+    return Sandbox(Start(kernel_folder, device.target), environment, spare=device.kind != "cpu")

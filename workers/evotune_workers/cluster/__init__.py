@@ -1,0 +1,1 @@
+"""Ray: nodes, the worker pool, GPU sharing, one worker for each device."""

@@ -1,0 +1,145 @@
+"""Ray as a search meets it: a local one of its own, or a cluster that is joined with this very code."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private import ray_constants, services
+from ray.exceptions import RayError
+
+from evotune_workers.system.temporary import run_folder
+from evotune_workers.system.warden import warden
+
+# Builds and results are small; Ray's default would take 30 % of the machine's memory.
+OBJECT_STORE_BYTES = 256 << 20
+CONNECT_SECONDS = 5.0
+# Ray makes sockets 86 characters further down, and the path of a socket holds 107.
+LONGEST_PLACE = 21
+TOKEN_PLACES = "RAY_AUTH_TOKEN, the file RAY_AUTH_TOKEN_PATH, ~/.ray/auth_token"
+QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+
+
+class ClusterError(RuntimeError):
+    """Ray cannot be started or joined, or has nothing to measure on; one line."""
+
+
+@contextlib.contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """In the cluster at `address`, or in a local one, which ends with all that runs on it. Raises ClusterError."""
+    with contextlib.ExitStack() as stack:
+        if address is not None and address.startswith("ray://"):
+            raise ClusterError(
+                f"a search must run on a node of its cluster, got {address} of Ray's client: run it there"
+            )
+        folder = stack.enter_context(_ray_folder()) if address is None else None
+        stack.enter_context(_without_news())
+        stack.callback(ray.shutdown)  # also of what a start that failed has left
+        try:
+            _start(folder) if folder is not None else _join(str(address))
+        except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
+            rule = f"a Ray cluster must answer at {address}" if address else "a local Ray must start"
+            raise ClusterError(f"{rule}, got: {_why(error)}") from error
+        yield
+
+
+@contextlib.contextmanager
+def _without_news() -> Iterator[None]:
+    """Ray prints pages of a lost node's log on standard output, which is the result's: a search tells in a line."""
+    prints = ray._private.worker.print_to_stdstream
+    ray._private.worker.print_to_stdstream = lambda data, ignore_prefix: None
+    try:
+        yield
+    finally:
+        ray._private.worker.print_to_stdstream = prints
+
+
+def _why(error: BaseException) -> str:
+    """Ray tells of its token on a page, or only in what it caught itself."""
+    told = f"{error} {error.__cause__}"
+    if any(mark in told for mark in ("InvalidAuthToken", "no authentication token was found")):
+        return f"a token that is missing here or is not the cluster's (RAY_AUTH_MODE=token; {TOKEN_PLACES})"
+    return in_one_line(error)
+
+
+def in_one_line(error: BaseException) -> str:
+    """The first paragraph of an error's text; Ray names versions that do not match on lines of their own."""
+    return " ".join(str(error).strip().split("\n\n")[0].split())
+
+
+@contextlib.contextmanager
+def _ray_folder() -> Iterator[Path]:
+    """For all that a local Ray writes; at the end what still writes there is ended."""
+    short = len(tempfile.gettempdir()) <= LONGEST_PLACE
+    with run_folder(None if short else Path("/tmp")) as folder, warden(folder):
+        yield folder
+
+
+def _start(folder: Path) -> None:
+    """A Ray that nobody beyond this machine can reach."""
+    # Ray warns, on every start, of a default that will change for nodes without GPUs.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray's workers run at nice 15 otherwise, and the child that measures with them: anything would preempt it.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    with _loopback_only(), _sessions_of_their_own():
+        ray.init(
+            # RAY_ADDRESS must not turn "local" into "the cluster that this shell happens to know".
+            address="local",
+            num_cpus=len(os.sched_getaffinity(0)),
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=str(folder),
+            **QUIET,
+        )
+
+
+@contextlib.contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Ray listens on every interface, but on systems where it has no clusters: what it starts now takes this for one.
+
+    The constant is this process's, the variable that of the processes that it starts.
+    """
+    name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
+    before, set_before = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(name)
+    ray_constants.ENABLE_RAY_CLUSTER, os.environ[name] = False, "0"
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        os.environ.pop(name) if set_before is None else os.environ.update({name: set_before})
+
+
+@contextlib.contextmanager
+def _sessions_of_their_own() -> Iterator[None]:
+    """What Ray starts now gets no signal that goes to the search's process group, as `timeout` sends it.
+
+    The search answers it, and Ray's processes end with the search.
+    """
+    started = services.ConsolePopen
+    services.ConsolePopen = functools.partial(started, start_new_session=True)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = started
+
+
+def _join(address: str) -> None:
+    """Nodes get this package from here, so that they run the same code whatever they have installed."""
+    _check_reachable(address)
+    package = str(Path(__file__).parents[1])
+    ray.init(address=address, runtime_env={"py_modules": [package], "excludes": ["__pycache__"]}, **QUIET)
+
+
+def _check_reachable(address: str) -> None:
+    """Raises OSError at once where nothing listens; Ray itself keeps trying for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()

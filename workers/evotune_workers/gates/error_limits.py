@@ -1,0 +1,88 @@
+"""Errors against float64, and the limits that the pinned baseline's own errors set (used by `numerics` and `tails`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from evotune_workers.gates.gate import BenchFacts, Errors, Finding, GateResult
+
+if TYPE_CHECKING:
+    from evotune_workers.child.references import Example
+
+
+def group_errors(
+    output: torch.Tensor, reference: torch.Tensor, groups: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Largest and root-mean-square difference from `reference` (float64) in each of `groups` leading slices."""
+    difference = (output.double() - reference).reshape(groups, -1)
+    largest = difference.abs().amax(dim=1)
+    return tuple(largest.tolist()), tuple(difference.pow(2).mean(dim=1).sqrt().tolist())
+
+
+def errors_beside(output: torch.Tensor, example: Example) -> Errors:
+    """A kernel's errors beside those of the pinned baseline and of rounding, on the same inputs."""
+    largest, rms = group_errors(output, example.reference, example.groups)
+    return replace(example.errors, kernel_max=largest, kernel_rms=rms)
+
+
+def judge_errors(gate: str, finding: Finding, facts: BenchFacts) -> GateResult:
+    """Passes when max and RMS error are in every group at most the kernel's `numerics` factors of the baseline's.
+
+    Neither limit goes below what rounding the exact result makes: a baseline that happens to be exact on some inputs
+    (one key, say) would otherwise demand exactness of everyone.
+    """
+    errors = finding.errors
+    if errors is None or not errors.kernel_max:
+        return GateResult(gate, False, "the errors were not measured", finding.workload)
+    max_limits = _limits(errors.baseline_max, errors.rounding_max, facts.max_factor)
+    rms_limits = _limits(errors.baseline_rms, errors.rounding_rms, facts.rms_factor)
+    worst_max = _worst(errors.kernel_max, max_limits)
+    worst_rms = _worst(errors.kernel_rms, rms_limits)
+    return GateResult(
+        gate=gate,
+        passed=_within(errors.kernel_max, max_limits) and _within(errors.kernel_rms, rms_limits),
+        reason=_reason("max", errors.kernel_max, max_limits) or _reason("RMS", errors.kernel_rms, rms_limits),
+        workload=finding.workload,
+        distribution=finding.distribution,
+        seed=finding.seed,
+        max_error=errors.kernel_max[worst_max],
+        max_limit=max_limits[worst_max],
+        rms_error=errors.kernel_rms[worst_rms],
+        rms_limit=rms_limits[worst_rms],
+        figures=finding.figures,
+    )
+
+
+def _limits(baseline: Sequence[float], rounding: Sequence[float], factor: float) -> list[float]:
+    return [factor * max(ours, exact) for ours, exact in zip(baseline, rounding, strict=True)]
+
+
+def _within(errors: Sequence[float], limits: Sequence[float]) -> bool:
+    return all(error <= limit for error, limit in zip(errors, limits, strict=True))
+
+
+def _worst(errors: Sequence[float], limits: Sequence[float]) -> int:
+    """Index of the group closest to its limit, or furthest past it; a NaN is past every limit."""
+
+    def excess(group: int) -> float:
+        error, limit = errors[group], limits[group]
+        if not error <= limit:
+            return error / limit if limit > 0 and error == error else float("inf")
+        return error / limit if limit > 0 else 0.0
+
+    return max(range(len(errors)), key=excess)
+
+
+def _reason(name: str, errors: Sequence[float], limits: Sequence[float]) -> str | None:
+    wrong = [group for group, (error, limit) in enumerate(zip(errors, limits, strict=True)) if not error <= limit]
+    if not wrong:
+        return None
+    worst = _worst(errors, limits)
+    return (
+        f"{name} error must be <= {limits[worst]:.3g}, got {errors[worst]:.3g} in group {worst}"
+        f" ({len(wrong)} of {len(errors)} groups wrong)"
+    )

@@ -1,0 +1,1 @@
+"""One measuring job from start to end."""

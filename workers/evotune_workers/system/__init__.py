@@ -1,0 +1,1 @@
+"""Temporary folders, the machine lock, time limits."""

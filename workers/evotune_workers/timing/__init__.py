@@ -1,0 +1,1 @@
+"""The timing protocol: interleaved blocks, and what their samples say."""
