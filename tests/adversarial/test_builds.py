@@ -25,7 +25,7 @@ from evotune_workers.kernel.device import cpu_device
 from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.measuring.child_session import Session
 from evotune_workers.measuring.jobs import Candidate
-from tests.db_examples import SEARCH
+from tests.support.db.examples import SEARCH
 
 from .trial import FOLDER, SEEDS, build_fault, verdict
 
