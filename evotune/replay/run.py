@@ -17,8 +17,7 @@ from evotune.search.loop import SearchLoop
 from evotune.search.recorder import Ledger
 from evotune.search.study import Study
 from evotune_db import Database
-from evotune_db.records import SearchState, StoredSearch, StoredTrial
-from evotune_db.write.searches import FINISHED
+from evotune_db.records import FINISHED, SearchState, StoredSearch, StoredTrial
 
 NEAR = 1.05
 

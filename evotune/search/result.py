@@ -9,8 +9,7 @@ from evotune.planning.plan import Plan
 from evotune.planning.request import Failure, SearchResult
 from evotune.search.build_only import build_figures
 from evotune_db import Database
-from evotune_db.records import LeaderboardFilter, SearchState
-from evotune_db.write.searches import FINISHED
+from evotune_db.records import FINISHED, LeaderboardFilter, SearchState
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,7 @@ from evotune.search.workers.health_checks import Verdict
 from evotune.search.workers.worker_health import Canaries
 from evotune.space import ValidSet
 from evotune_db import Database
-from evotune_db.records import SearchState, StoredTrial
-from evotune_db.write.searches import FINISHED
+from evotune_db.records import FINISHED, SearchState, StoredTrial
 from evotune_workers.cluster.cluster import Cluster, ClusterError
 from evotune_workers.cluster.worker_pool import Roster
 from evotune_workers.kernel.contract import Configuration

@@ -21,8 +21,7 @@ from evotune.search.rounds import Rounds
 from evotune.search.workers.wait_for_workers import gathered
 from evotune.space import ValidSet
 from evotune_db import Database
-from evotune_db.records import StoredSearch
-from evotune_db.write.searches import FINISHED
+from evotune_db.records import FINISHED, StoredSearch
 from evotune_workers.cluster.cluster import Cluster, ClusterError, Worker
 from evotune_workers.kernel.device import Device
 

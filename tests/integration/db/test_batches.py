@@ -11,8 +11,8 @@ from threading import Barrier
 import pytest
 
 from evotune_db import Database, DatabaseError, NotFoundError
-from evotune_db.finding_records import CanaryRecord
 from evotune_db.records import (
+    CanaryRecord,
     DeviceRecord,
     LeaderboardFilter,
     NewTrial,

@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from evotune_db import Database, DatabaseError, NotFoundError
-from evotune_db.finding_records import CHECK_TOOLS
-from evotune_db.records import LeaderboardFilter
+from evotune_db.records import CHECK_TOOLS, LeaderboardFilter
 from tests.support.db.examples import (
     DEVICE,
     SEARCH,

@@ -8,8 +8,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from evotune_db import Database, DatabaseError, address
-from evotune_db.finding_records import CanaryRecord
-from evotune_db.records import LeaderboardFilter
+from evotune_db.records import CanaryRecord, LeaderboardFilter
 from tests.support.db.examples import DEVICE, SEARCH, failed, passed, propose, record, timing
 
 pytest_plugins = ["tests.support.db.fixtures"]

@@ -7,21 +7,19 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from evotune_db import Database
-from evotune_db.finding_records import (
+from evotune_db.records import (
     CHECK_TOOLS,
+    BuildRecord,
     CertificationRecord,
     CheckRecord,
     CheckTool,
-    DiagnosisRecord,
-    ProfileRecord,
-)
-from evotune_db.records import (
-    BuildRecord,
     DeviceRecord,
+    DiagnosisRecord,
     GateRecord,
     KernelRecord,
     LeaderboardEntry,
     OutcomeRecord,
+    ProfileRecord,
     SearchRecord,
     SpaceRecord,
     TimingRecord,

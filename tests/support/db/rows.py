@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from evotune_db import Database
-from evotune_db.finding_records import CanaryRecord
+from evotune_db.records import CanaryRecord
 from tests.support.db.examples import (
     DEVICE,
     SEARCH,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from evotune_db.finding_records import CHECK_TOOLS, CheckRecord, ProfileRecord
+from evotune_db.records import CHECK_TOOLS, CheckRecord, ProfileRecord
 from evotune_workers.certify.findings import TOOLS, Profile, ToolFinding
 
 

@@ -12,7 +12,7 @@ import pytest
 from evotune import database_url
 from evotune.cli import run
 from evotune_db import Database
-from evotune_db.finding_records import DiagnosisRecord
+from evotune_db.records import DiagnosisRecord
 from tests.support.db.examples import (
     SEARCH,
     built,
