@@ -3,7 +3,7 @@
     python benchmarks/virtual_workers.py [--workers 1 10 100 1000] [--durations h200 cpu] [--db sqlite postgresql]
         [--sampler random] [--clock wall|core] [--out benchmarks/results/virtual_workers.json]
 
-Search loop, pipeline, ledger, study, sampler and database are those of a search; only Ray's cluster is simulated. A job
+Search loop, pipeline, recorder, study, sampler and database are those of a search; only Ray's cluster is simulated. A job
 takes what a recorded search's took (virtual/durations.json), 8 cores build for each worker, and waiting takes no time:
 the clock runs while the orchestrator works (`core`: while it is on a core, for a machine that others use, and a
 database that is not a server's) and jumps where it waits. What Ray itself costs the orchestrator is not in
@@ -40,7 +40,7 @@ from evotune.search.dispatcher import Pipeline
 from evotune.search.interrupt import Interrupt
 from evotune.search.lease import Hold
 from evotune.search.loop import ClusterWork, SearchLoop
-from evotune.search.recorder import Ledger
+from evotune.search.recorder import Recorder
 from evotune.search.reuse import Reuse
 from evotune.search.study import Proposal, Study
 from evotune.space import ValidSet
@@ -128,13 +128,13 @@ def search(plan: Plan, valid: ValidSet, home: Home, workers: int, durations: Dur
         hold.take(search_id)
         study = TimedStudy(valid, plan.sampler, plan.seed)
         device = plan.device
-        ledger = Ledger(database, search_id, study, reporter, plan.space.limits, Reuse(plan, lambda: [device]))
+        recorder = Recorder(database, search_id, study, reporter, plan.space.limits, Reuse(plan, lambda: [device]))
         cluster = VirtualCluster(clock, workers, cores, plan.device, durations)
         pipeline = Pipeline(cast("Cluster", cluster), cast("Roster", cluster), plan.variant, (1, 2, 3))
-        work = ClusterWork(plan, pipeline, ledger, reporter)
+        work = ClusterWork(plan, pipeline, recorder, reporter)
         clock.start()
         with mock.patch.object(pipeline_module, "ray", cluster):
-            state = SearchLoop(work, ledger, interrupt, budget=trials, batch=cores).run(())
+            state = SearchLoop(work, recorder, interrupt, budget=trials, batch=cores).run(())
         worked, worked_cpu, virtual = clock.worked, clock.worked_cpu, clock.now
         database.finish_search(search_id, state)
     busy = utilisation(cluster.actors)

@@ -1,4 +1,4 @@
-"""A search of a recorded space: the loop, the ledger, the progress and the database of any search, and no device."""
+"""A search of a recorded space: the loop, the recorder, the progress and the database of any search, and no device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evotune.search.failures import resumable, run_to_end
 from evotune.search.interrupt import Interrupt
 from evotune.search.lease import Hold
 from evotune.search.loop import SearchLoop
-from evotune.search.recorder import Ledger
+from evotune.search.recorder import Recorder
 from evotune.search.study import Study
 from evotune_db import Database
 from evotune_db.records import SearchState, StoredSearch, StoredTrial
@@ -88,10 +88,10 @@ def _run(
 ) -> SearchState:
     trials = stored.trials if stored else ()
     study = Study(plan.recording.valid, plan.sampler, plan.seed)
-    ledger = Ledger(database, search_id, study, reporter, limits={})
+    recorder = Recorder(database, search_id, study, reporter, limits={})
     best_ms = min((trial.objective for trial in trials if trial.objective is not None), default=math.inf)
-    work = Lookup(plan.recording, ledger, reporter, best_ms)
+    work = Lookup(plan.recording, recorder, reporter, best_ms)
     with Interrupt(time_limit) as interrupt:
         # One trial at a time, each proposed when the one before it has been told: as benchmarks/replay.py counts.
-        loop = SearchLoop(work, ledger, interrupt, budget=plan.budget, batch=1, ahead=0)
+        loop = SearchLoop(work, recorder, interrupt, budget=plan.budget, batch=1, ahead=0)
         return run_to_end(loop, stored, database, search_id)

@@ -55,10 +55,10 @@ class Booked:
     censored: bool
 
 
-class Ledger:
+class Recorder:
     """Writes outcomes to the database and the study, and knows the best so far.
 
-    Builds and measurements are booked as they come, and written by `close_books`.
+    Builds and measurements are booked as they come, and written by `flush`.
     """
 
     def __init__(
@@ -227,7 +227,7 @@ class Ledger:
         configuration = self._open[number].proposal.configuration
         return replace(outcome, reuse_key=self._reuse.offered(configuration, outcome, device))
 
-    def close_books(self) -> None:
+    def flush(self) -> None:
         """Writes what has been booked since the last time, and whatever waited for it: together, for that is cheaper.
 
         Until then no outcome is told, shared or shown.

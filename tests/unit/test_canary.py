@@ -217,9 +217,9 @@ def test_all_that_one_reading_condemns_is_taken_back_at_once() -> None:
         assert made.gone(worker) is None
     made.join(D)
     rows = iter(range(100))
-    ledger: Any = SimpleNamespace(canary=lambda *of: next(rows))
+    recorder: Any = SimpleNamespace(canary=lambda *of: next(rows))
     pipeline: Any = SimpleNamespace(canaries=made, restart=lambda worker: None)
-    work = ClusterWork(cast(Any, None), pipeline, ledger, cast(Any, SimpleNamespace(note=lambda text: None)))
+    work = ClusterWork(cast(Any, None), pipeline, recorder, cast(Any, SimpleNamespace(note=lambda text: None)))
     made.give(D)
     with pytest.raises(Doubted) as doubted:
         work._judge(D, passed())
