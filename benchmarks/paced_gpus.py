@@ -33,7 +33,7 @@ from evotune.planning.plan import Plan, make_plan, search_record
 from evotune.planning.preflight import check_this_machine
 from evotune.planning.request import SearchRequest
 from evotune.samplers import SAMPLERS
-from evotune.search.dispatcher import Pipeline
+from evotune.search.dispatcher import Dispatcher
 from evotune.search.events import Event, Measured
 from evotune.search.interrupt import Interrupt
 from evotune.search.lease import Hold
@@ -207,7 +207,7 @@ def _run(
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         stack.enter_context(mock.patch.dict(os.environ, EVOTUNE_CACHE=f"{folder}/cache"))
-        stack.enter_context(mock.patch.object(Pipeline, "wait", watched.watching(Pipeline.wait)))
+        stack.enter_context(mock.patch.object(Dispatcher, "wait", watched.watching(Dispatcher.wait)))
         database = stack.enter_context(Database.open(f"{folder}/search.db"))
         hold = stack.enter_context(Hold(database, reporter.note))
         cluster = Cluster(plan.package, None)
@@ -227,18 +227,18 @@ def _run(
 
 
 class Watched:
-    """What a pipeline's trials came to, and when."""
+    """What a dispatcher's trials came to, and when."""
 
     def __init__(self) -> None:
         """Nothing yet."""
         self.found: dict[int, Recorded] = {}
         self._ended: list[float] = []
 
-    def watching(self, wait: Callable[[Pipeline, float], Iterator[Event]]) -> Callable[..., Iterator[Event]]:
-        """The pipeline's `wait`, looked over the shoulder."""
+    def watching(self, wait: Callable[[Dispatcher, float], Iterator[Event]]) -> Callable[..., Iterator[Event]]:
+        """The dispatcher's `wait`, looked over the shoulder."""
 
-        def watched(pipeline: Pipeline, seconds: float) -> Iterator[Event]:
-            for event in wait(pipeline, seconds):
+        def watched(dispatcher: Dispatcher, seconds: float) -> Iterator[Event]:
+            for event in wait(dispatcher, seconds):
                 if isinstance(event, Measured):
                     self.found[event.candidate.number] = _recorded(event)
                     self._ended.append(time.monotonic())

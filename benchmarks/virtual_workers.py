@@ -3,7 +3,7 @@
     python benchmarks/virtual_workers.py [--workers 1 10 100 1000] [--durations h200 cpu] [--db sqlite postgresql]
         [--sampler random] [--clock wall|core] [--out benchmarks/results/virtual_workers.json]
 
-Search loop, pipeline, recorder, study, sampler and database are those of a search; only Ray's cluster is simulated. A job
+Search loop, dispatcher, recorder, study, sampler and database are those of a search; only the cluster is simulated. A job
 takes what a recorded search's took (virtual/durations.json), 8 cores build for each worker, and waiting takes no time:
 the clock runs while the orchestrator works (`core`: while it is on a core, for a machine that others use, and a
 database that is not a server's) and jumps where it waits. What Ray itself costs the orchestrator is not in
@@ -35,8 +35,8 @@ from evotune.display.progress import PlainReporter
 from evotune.planning.plan import Plan, enumerate_valid, make_plan, search_record
 from evotune.planning.request import SearchRequest
 from evotune.samplers import SAMPLERS
-from evotune.search import dispatcher as pipeline_module
-from evotune.search.dispatcher import Pipeline
+from evotune.search import dispatcher as dispatcher_module
+from evotune.search.dispatcher import Dispatcher
 from evotune.search.interrupt import Interrupt
 from evotune.search.lease import Hold
 from evotune.search.loop import ClusterWork, SearchLoop
@@ -130,10 +130,10 @@ def search(plan: Plan, valid: ValidSet, home: Home, workers: int, durations: Dur
         device = plan.device
         recorder = Recorder(database, search_id, study, reporter, plan.space.limits, Reuse(plan, lambda: [device]))
         cluster = VirtualCluster(clock, workers, cores, plan.device, durations)
-        pipeline = Pipeline(cast("Cluster", cluster), cast("Roster", cluster), plan.variant, (1, 2, 3))
-        work = ClusterWork(plan, pipeline, recorder, reporter)
+        dispatcher = Dispatcher(cast("Cluster", cluster), cast("Roster", cluster), plan.variant, (1, 2, 3))
+        work = ClusterWork(plan, dispatcher, recorder, reporter)
         clock.start()
-        with mock.patch.object(pipeline_module, "ray", cluster):
+        with mock.patch.object(dispatcher_module, "ray", cluster):
             state = SearchLoop(work, recorder, interrupt, budget=trials, batch=cores).run(())
         worked, worked_cpu, virtual = clock.worked, clock.worked_cpu, clock.now
         database.finish_search(search_id, state)

@@ -30,7 +30,7 @@ ATTEMPTS = 3
 JOBS_AHEAD = 2
 
 
-class Pipeline:
+class Dispatcher:
     """Jobs in, events out; first come, first measured in the order of their numbers."""
 
     def __init__(

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from evotune.display.progress import Reporter
 from evotune.planning.plan import Plan
-from evotune.search.dispatcher import Pipeline
+from evotune.search.dispatcher import Dispatcher
 from evotune.search.events import Built, CanaryRead, Event, Gone, Measured, Told
 from evotune.search.interrupt import Interrupt
 from evotune.search.recorder import Recorder
@@ -125,21 +125,21 @@ class Doubted(Exception):
 class ClusterWork:
     """Builds and measurements in a cluster."""
 
-    def __init__(self, plan: Plan, pipeline: Pipeline, recorder: Recorder, reporter: Reporter) -> None:
-        """What comes back through the pipeline is booked and shown."""
-        self._plan, self._pipeline, self._canaries = plan, pipeline, pipeline.canaries
+    def __init__(self, plan: Plan, dispatcher: Dispatcher, recorder: Recorder, reporter: Reporter) -> None:
+        """What comes back through the dispatcher is booked and shown."""
+        self._plan, self._dispatcher, self._canaries = plan, dispatcher, dispatcher.canaries
         self._recorder, self._reporter = recorder, reporter
 
     @property
     def unfinished(self) -> bool:
         """Whether a diagnosis, or word of a doubted worker, is yet to come."""
-        return self._pipeline.diagnosing or self._canaries.doubting
+        return self._dispatcher.diagnosing or self._canaries.doubting
 
     def start(self, proposals: Sequence[Proposal]) -> None:
         """Gives out the builds of those that no other search has measured."""
         plan = self._plan
         for each in self._recorder.take_over(proposals):
-            self._pipeline.build(
+            self._dispatcher.build(
                 BuildJob(each.number, each.configuration, plan.variant.name, plan.target, plan.workloads)
             )
 
@@ -149,23 +149,23 @@ class ClusterWork:
         Doubted when what came back is not believed.
         """
         try:
-            for event in self._pipeline.wait(seconds):
+            for event in self._dispatcher.wait(seconds):
                 self._handle(event)
             self._give_out()
         finally:
             self._recorder.flush()
 
     def _give_out(self) -> None:
-        for worker in self._pipeline.dispatch_canaries():
+        for worker in self._dispatcher.dispatch_canaries():
             self._reporter.worker(worker.name, "measuring the canary")
         # Between its proposal and its turn another search may have measured it.
-        while taken := self._recorder.measured_elsewhere(self._pipeline.upcoming):
-            self._pipeline.withdraw(taken)
-        given = self._pipeline.dispatch(self._recorder.best.incumbents)
+        while taken := self._recorder.measured_elsewhere(self._dispatcher.upcoming):
+            self._dispatcher.withdraw(taken)
+        given = self._dispatcher.dispatch(self._recorder.best.incumbents)
         self._recorder.measuring([candidate for _, candidate in given])
         for worker, candidate in given:
             self._reporter.worker(worker.name, f"measuring trial {self._recorder.trial(candidate.number)}")
-        for worker, candidate in self._pipeline.dispatch_diagnoses():
+        for worker, candidate in self._dispatcher.dispatch_diagnoses():
             self._reporter.worker(worker.name, f"diagnosing trial {self._recorder.trial(candidate.number)}")
 
     def _handle(self, event: Event) -> None:
@@ -176,16 +176,16 @@ class ClusterWork:
                 if self._plan.build_only:
                     self._recorder.left_at_that(candidate)
                 else:
-                    self._pipeline.enqueue(candidate)
+                    self._dispatcher.enqueue(candidate)
             case Measured(worker, candidate, measurement):
-                self._reporter.worker(worker.name, f"{self._pipeline.builds_running} builds running")
+                self._reporter.worker(worker.name, f"{self._dispatcher.builds_running} builds running")
                 self._recorder.measured(candidate, measurement, worker.device)
                 self._canaries.measured(worker, candidate, measurement)
-                self._pipeline.diagnose(worker, candidate, measurement)
+                self._dispatcher.diagnose(worker, candidate, measurement)
             case CanaryRead(worker, measurement):
                 self._judge(worker, measurement)
             case Diagnosed(worker, candidate, diagnosis):
-                self._reporter.worker(worker.name, f"{self._pipeline.builds_running} builds running")
+                self._reporter.worker(worker.name, f"{self._dispatcher.builds_running} builds running")
                 self._recorder.diagnosed(candidate, diagnosis)
             case NotDiagnosed(_, candidate, reason):
                 self._recorder.not_diagnosed(candidate, reason)
@@ -210,7 +210,7 @@ class ClusterWork:
             row = self._recorder.canary(measurement.number, verdict, own)
             if verdict.kind == "odd":
                 self._reporter.note(f"{verdict.worker.name}: {verdict.reason}; looked at again in a fresh process")
-                self._pipeline.restart(verdict.worker)
+                self._dispatcher.restart(verdict.worker)
             elif verdict.kind == "quarantined":
                 self._reporter.note(f"{verdict.worker.name} gets no more work: {verdict.reason}")
             if verdict.kind == "quarantined" or verdict.numbers:

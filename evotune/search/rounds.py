@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from evotune.display.progress import Reporter, TrialLine
 from evotune.planning.plan import Plan
 from evotune.planning.seeds import search_seeds
-from evotune.search.dispatcher import JOBS_AHEAD, Pipeline
+from evotune.search.dispatcher import JOBS_AHEAD, Dispatcher
 from evotune.search.interrupt import Interrupt
 from evotune.search.loop import ClusterWork, Doubt, Doubted, SearchLoop
 from evotune.search.recorder import Recorder
@@ -78,13 +78,13 @@ class Rounds:
 
     def _round(self, recorder: Recorder, trials: Sequence[StoredTrial], canaries: Canaries) -> SearchState:
         seeds = search_seeds(self.plan.seed)
-        pipeline = Pipeline(self.cluster, self.roster, self.plan.variant, seeds, canaries)
-        work = ClusterWork(self.plan, pipeline, recorder, self.reporter)
+        dispatcher = Dispatcher(self.cluster, self.roster, self.plan.variant, seeds, canaries)
+        work = ClusterWork(self.plan, dispatcher, recorder, self.reporter)
         loop = SearchLoop(work, recorder, self.interrupt, budget=self.plan.budget, batch=self._batch())
         try:
             return loop.run(trials)
         finally:
-            self.idle_share = pipeline.idle_share
+            self.idle_share = dispatcher.idle_share
 
     def _batch(self) -> int:
         """A proposal for each core that builds, and enough for the workers: a cluster's cores may be yet to come.

@@ -218,8 +218,8 @@ def test_all_that_one_reading_condemns_is_taken_back_at_once() -> None:
     made.join(D)
     rows = iter(range(100))
     recorder: Any = SimpleNamespace(canary=lambda *of: next(rows))
-    pipeline: Any = SimpleNamespace(canaries=made, restart=lambda worker: None)
-    work = ClusterWork(cast(Any, None), pipeline, recorder, cast(Any, SimpleNamespace(note=lambda text: None)))
+    dispatcher: Any = SimpleNamespace(canaries=made, restart=lambda worker: None)
+    work = ClusterWork(cast(Any, None), dispatcher, recorder, cast(Any, SimpleNamespace(note=lambda text: None)))
     made.give(D)
     with pytest.raises(Doubted) as doubted:
         work._judge(D, passed())
