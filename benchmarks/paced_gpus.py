@@ -36,7 +36,7 @@ from evotune.samplers import SAMPLERS
 from evotune.search.dispatcher import Dispatcher
 from evotune.search.events import Event, Measured
 from evotune.search.interrupt import Interrupt
-from evotune.search.lease import Hold
+from evotune.search.lease import SearchLease
 from evotune.search.rounds import Rounds
 from evotune.search.workers.wait_for_workers import gathered
 from evotune.space import ValidSet
@@ -209,11 +209,11 @@ def _run(
         stack.enter_context(mock.patch.dict(os.environ, EVOTUNE_CACHE=f"{folder}/cache"))
         stack.enter_context(mock.patch.object(Dispatcher, "wait", watched.watching(Dispatcher.wait)))
         database = stack.enter_context(Database.open(f"{folder}/search.db"))
-        hold = stack.enter_context(Hold(database, reporter.note))
+        lease = stack.enter_context(SearchLease(database, reporter.note))
         cluster = Cluster(plan.package, None)
         stack.callback(cluster.close)
         interrupt = stack.enter_context(Interrupt(None))
-        search_id = hold.start(search_record(plan, valid, request))
+        search_id = lease.start(search_record(plan, valid, request))
         of_workers = roster(cluster, interrupt)
         rounds = Rounds(plan, cluster, of_workers, valid, [], database, search_id, reporter, interrupt)
         began = time.monotonic()

@@ -12,7 +12,7 @@ from evotune.replay.lookup import WORKER, Lookup
 from evotune.replay.plan import OPTION, ReplayPlan, make_replay_plan, replay_record, resumed_replay_plan
 from evotune.search.failures import resumable, run_to_end
 from evotune.search.interrupt import Interrupt
-from evotune.search.lease import Hold
+from evotune.search.lease import SearchLease
 from evotune.search.loop import SearchLoop
 from evotune.search.recorder import Recorder
 from evotune.search.study import Study
@@ -28,14 +28,16 @@ def is_replay(request: SearchRequest, stored: StoredSearch | None) -> bool:
     return request.replay is not None if stored is None else OPTION in stored.record.options
 
 
-def run_replay(request: SearchRequest, stored: StoredSearch | None, hold: Hold, reporter: Reporter) -> SearchResult:
+def run_replay(
+    request: SearchRequest, stored: StoredSearch | None, lease: SearchLease, reporter: Reporter
+) -> SearchResult:
     """Searches a recording, or goes on with a stored search of one; every trial is recorded as it ends.
 
     Raises UserError and RecordingError for what the user can put right.
     """
-    started, database = time.monotonic(), hold.database
+    started, database = time.monotonic(), lease.database
     plan = make_replay_plan(request) if stored is None else resumed_replay_plan(stored, request)
-    search_id = hold.start(replay_record(plan)) if stored is None else hold.go_on(stored.id, plan.budget)
+    search_id = lease.start(replay_record(plan)) if stored is None else lease.resume(stored.id, plan.budget)
     _announce(plan, stored, search_id, reporter)
     with resumable(search_id, request):
         state = _run(plan, stored, search_id, request.time_limit, database, reporter)

@@ -15,7 +15,7 @@ from evotune_db.records import SearchRecord
 RENEW_SECONDS = 15.0
 
 
-class Hold:
+class SearchLease:
     """While entered, the search that was taken is this process's own."""
 
     def __init__(self, database: Database, tell: Callable[[str], None]) -> None:
@@ -31,7 +31,7 @@ class Hold:
         self.take(search_id)
         return search_id
 
-    def go_on(self, search_id: int, budget: int) -> int:
+    def resume(self, search_id: int, budget: int) -> int:
         """Sets the search that was taken running again, with this budget; returns its id."""
         self.database.resume_search(search_id, budget)
         return search_id

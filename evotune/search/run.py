@@ -15,7 +15,7 @@ from evotune.replay.run import is_replay, run_replay
 from evotune.search.confirm.finalists import Finals
 from evotune.search.failures import resumable, run_to_end
 from evotune.search.interrupt import Interrupt
-from evotune.search.lease import Hold
+from evotune.search.lease import SearchLease
 from evotune.search.result import Ended, result_of
 from evotune.search.rounds import Rounds
 from evotune.search.workers.wait_for_workers import gathered
@@ -33,24 +33,24 @@ def run_search(request: SearchRequest, reporter: Reporter) -> SearchResult:
     Raises UserError for what the user can put right; what was recorded until then stays recorded.
     """
     started = time.monotonic()
-    with Database.open(request.db) as database, Hold(database, reporter.note) as hold:
-        stored = _stored(request, hold)
+    with Database.open(request.db) as database, SearchLease(database, reporter.note) as lease:
+        stored = _stored(request, lease)
         if is_replay(request, stored):
-            return run_replay(request, stored, hold, reporter)
+            return run_replay(request, stored, lease, reporter)
         plan = resumed_plan(stored, request) if stored else make_plan(request)
         if plan.note is not None:
             reporter.note(plan.note)
         checked = check_this_machine(plan) if request.ray_address is None else None
-        ended = _search(request, plan, checked, stored, hold, reporter)
+        ended = _search(request, plan, checked, stored, lease, reporter)
         return result_of(ended, plan, database, time.monotonic() - started, request.db)
 
 
-def _stored(request: SearchRequest, hold: Hold) -> StoredSearch | None:
+def _stored(request: SearchRequest, lease: SearchLease) -> StoredSearch | None:
     """Of a search to go on with, read when nobody else can add to it any more."""
     if request.resume is None:
         return None
-    hold.take(request.resume)
-    return hold.database.load_search(request.resume)
+    lease.take(request.resume)
+    return lease.database.load_search(request.resume)
 
 
 def _search(
@@ -58,10 +58,10 @@ def _search(
     plan: Plan,
     checked: ValidSet | None,
     stored: StoredSearch | None,
-    hold: Hold,
+    lease: SearchLease,
     reporter: Reporter,
 ) -> Ended:
-    database = hold.database
+    database = lease.database
     cluster = _connect(plan, request)
     try:
         with Interrupt(request.time_limit) as interrupt:
@@ -72,9 +72,9 @@ def _search(
             valid = _valid(plan, device, checked)
             precedents = warm_start.precedents_of(request, stored, database, plan, device, valid)
             if stored is None:
-                search_id = hold.start(search_record(plan, valid, request, precedents))
+                search_id = lease.start(search_record(plan, valid, request, precedents))
             else:
-                search_id = hold.go_on(stored.id, plan.budget)
+                search_id = lease.resume(stored.id, plan.budget)
             _announce(reporter, search_id, plan, stored, workers, device, valid)
             if request.warm_start:
                 reporter.note(f"warm start: {warm_start.in_words(precedents)}")
