@@ -38,7 +38,7 @@ from evotune.search.events import Event, Measured
 from evotune.search.interrupt import Interrupt
 from evotune.search.lease import SearchLease
 from evotune.search.rounds import Rounds
-from evotune.search.workers.wait_for_workers import gathered
+from evotune.search.workers.wait_for_workers import wait_for_workers
 from evotune.space import ValidSet
 from evotune_db import Database
 from evotune_workers.cluster.cluster import Cluster, Worker
@@ -171,7 +171,7 @@ def on_the_gpu(plan: Plan, valid: ValidSet, request: SearchRequest) -> tuple[Run
     """A search on this machine's first GPU, and what its trials took."""
 
     def roster(cluster: Cluster, interrupt: Interrupt) -> Roster:
-        return gathered(cluster, plan, 1, None, PlainReporter(console(sys.stderr)), interrupt)
+        return wait_for_workers(cluster, plan, 1, None, PlainReporter(console(sys.stderr)), interrupt)
 
     run, found = _run(plan, valid, request, None, roster)
     assert plan.device is not None, "who measures here is known from the start"

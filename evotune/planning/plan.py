@@ -12,7 +12,7 @@ from evotune.planning.locate import kernel_folder, space_file
 from evotune.planning.machine import Machine
 from evotune.planning.request import BUILD_ONLY_SAMPLERS, DEFAULT_SAMPLER, SearchRequest
 from evotune.planning.target import Aim, builtin_space, choose_target, device_of
-from evotune.planning.versions import git_facts, versions
+from evotune.planning.versions import git_version, versions
 from evotune.samplers import SAMPLERS
 from evotune.space import Space, ValidSet, load_space
 from evotune.suggestions import did_you_mean
@@ -131,7 +131,7 @@ def search_record(
             warm_start.OPTION: warm_start.as_option(precedents) if request.warm_start else None,
             "reuse": plan.reuse,
         },
-        versions={**versions(), "git": git_facts(plan.folder)},
+        versions={**versions(), "git": git_version(plan.folder)},
     )
 
 

@@ -18,7 +18,7 @@ from evotune.search.interrupt import Interrupt
 from evotune.search.lease import SearchLease
 from evotune.search.result import Ended, result_of
 from evotune.search.rounds import Rounds
-from evotune.search.workers.wait_for_workers import gathered
+from evotune.search.workers.wait_for_workers import wait_for_workers
 from evotune.space import ValidSet
 from evotune_db import Database
 from evotune_db.records import StoredSearch
@@ -66,7 +66,9 @@ def _search(
     try:
         with Interrupt(request.time_limit) as interrupt:
             before = database.measured_on(stored.id) if stored is not None else None
-            roster = None if plan.build_only else gathered(cluster, plan, request.gpus, before, reporter, interrupt)
+            roster = (
+                None if plan.build_only else wait_for_workers(cluster, plan, request.gpus, before, reporter, interrupt)
+            )
             workers = roster.workers if roster is not None else ()
             device = _device(plan, workers)
             valid = _valid(plan, device, checked)

@@ -21,7 +21,7 @@ TELL_SECONDS = 10.0
 STEP_SECONDS = 0.5
 
 
-def gathered(
+def wait_for_workers(
     cluster: Cluster,
     plan: Plan,
     gpus: int | None,
