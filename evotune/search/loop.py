@@ -16,7 +16,7 @@ from typing import Protocol
 from evotune.display.progress import Reporter
 from evotune.planning.plan import Plan
 from evotune.search.dispatcher import Dispatcher
-from evotune.search.events import Built, CanaryRead, Event, Gone, Measured, Told
+from evotune.search.events import Built, Event, Gone, HealthChecked, Measured, Told
 from evotune.search.interrupt import Interrupt
 from evotune.search.recorder import Recorder
 from evotune.search.study import Proposal
@@ -182,7 +182,7 @@ class ClusterWork:
                 self._recorder.measured(candidate, measurement, worker.device)
                 self._canaries.measured(worker, candidate, measurement)
                 self._dispatcher.diagnose(worker, candidate, measurement)
-            case CanaryRead(worker, measurement):
+            case HealthChecked(worker, measurement):
                 self._judge(worker, measurement)
             case Diagnosed(worker, candidate, diagnosis):
                 self._reporter.worker(worker.name, f"{self._dispatcher.builds_running} builds running")

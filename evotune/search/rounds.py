@@ -19,7 +19,7 @@ from evotune.search.recorder import Recorder
 from evotune.search.reuse import Reuse
 from evotune.search.study import Study
 from evotune.search.workers.health_checks import Verdict
-from evotune.search.workers.worker_health import Canaries
+from evotune.search.workers.worker_health import WorkerHealth
 from evotune.space import ValidSet
 from evotune_db import Database
 from evotune_db.records import SearchState, StoredTrial
@@ -52,7 +52,7 @@ class Rounds:
 
     def run(self, trials: Sequence[StoredTrial]) -> SearchState:
         """Goes on from these trials. Raises ClusterError when no worker is left that can be trusted."""
-        canaries = Canaries()
+        canaries = WorkerHealth()
         self._warm_up()
         while True:
             recorder = self._recorder()
@@ -76,7 +76,7 @@ class Rounds:
         reuse = None if roster is None else Reuse(self.plan, lambda: [worker.device for worker in roster.workers])
         return Recorder(self.database, self.search_id, study, self.reporter, self.plan.space.limits, reuse)
 
-    def _round(self, recorder: Recorder, trials: Sequence[StoredTrial], canaries: Canaries) -> SearchState:
+    def _round(self, recorder: Recorder, trials: Sequence[StoredTrial], canaries: WorkerHealth) -> SearchState:
         seeds = search_seeds(self.plan.seed)
         dispatcher = Dispatcher(self.cluster, self.roster, self.plan.variant, seeds, canaries)
         work = ClusterWork(self.plan, dispatcher, recorder, self.reporter)
