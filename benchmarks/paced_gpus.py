@@ -29,9 +29,10 @@ from benchmarks.results_file import write_results
 from benchmarks.virtual.results import Durations, Recorded, measurement
 from evotune.display.progress import PlainReporter
 from evotune.display.terminal import console
-from evotune.planning.plan import Plan, make_plan, search_record
+from evotune.planning.plan import Plan, make_plan
 from evotune.planning.preflight import check_this_machine
 from evotune.planning.request import SearchRequest
+from evotune.planning.search_record import search_record
 from evotune.samplers import SAMPLERS
 from evotune.search.dispatcher import Dispatcher
 from evotune.search.events import Event, Measured

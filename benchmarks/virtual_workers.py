@@ -32,8 +32,9 @@ from benchmarks.virtual.clock import Clock
 from benchmarks.virtual.cluster import VirtualCluster, utilisation
 from benchmarks.virtual.results import Durations
 from evotune.display.progress import PlainReporter
-from evotune.planning.plan import Plan, enumerate_valid, make_plan, search_record
+from evotune.planning.plan import Plan, enumerate_valid, make_plan
 from evotune.planning.request import SearchRequest
+from evotune.planning.search_record import search_record
 from evotune.samplers import SAMPLERS
 from evotune.search import dispatcher as dispatcher_module
 from evotune.search.dispatcher import Dispatcher

@@ -6,12 +6,11 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
-from evotune.display.progress import Reporter
 from evotune.planning.request import RECORDED
 from evotune.replay.recording import Recording
 from evotune.search.recorder import Recorder
+from evotune.search.reporter import RecordedBest, Reporter
 from evotune.search.study import Proposal
-from evotune.search.tally import RecordedBest
 from evotune_db.records import OutcomeRecord
 
 WORKER = "the recording"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from evotune.display.progress import Reporter
-from evotune.planning.request import RECORDED, SearchRequest, SearchResult
-from evotune.replay.figures import ReplayFigures
+from evotune.planning.request import RECORDED, SearchRequest
 from evotune.replay.lookup import WORKER, Lookup
 from evotune.replay.plan import OPTION, ReplayPlan, make_replay_plan, replay_record, resumed_replay_plan
 from evotune.search.failures import resumable, run_to_end
@@ -15,6 +13,8 @@ from evotune.search.interrupt import Interrupt
 from evotune.search.lease import SearchLease
 from evotune.search.loop import SearchLoop
 from evotune.search.recorder import Recorder
+from evotune.search.reporter import Reporter
+from evotune.search.result import ReplayFigures, SearchResult
 from evotune.search.study import Study
 from evotune_db import Database
 from evotune_db.records import SearchState, StoredSearch, StoredTrial
@@ -23,25 +23,28 @@ from evotune_db.write.searches import FINISHED
 NEAR = 1.05
 
 
-def is_replay(request: SearchRequest, stored: StoredSearch | None) -> bool:
-    """Whether a recording is to be searched, or the stored search was of one."""
-    return request.replay is not None if stored is None else OPTION in stored.record.options
+def is_replay(request: SearchRequest) -> bool:
+    """Return True if a request is for a recording, or resumes a search of one."""
+    if request.resume is None:
+        return request.replay is not None
+    with Database.open(request.db) as database:
+        return OPTION in database.load_search(request.resume).record.options
 
 
-def run_replay(
-    request: SearchRequest, stored: StoredSearch | None, lease: SearchLease, reporter: Reporter
-) -> SearchResult:
-    """Searches a recording, or goes on with a stored search of one; every trial is recorded as it ends.
+def run_replay(request: SearchRequest, reporter: Reporter) -> SearchResult:
+    """Search a recording, or resume a search of one; every trial is recorded as it ends.
 
     Raises UserError and RecordingError for what the user can put right.
     """
-    started, database = time.monotonic(), lease.database
-    plan = make_replay_plan(request) if stored is None else resumed_replay_plan(stored, request)
-    search_id = lease.start(replay_record(plan)) if stored is None else lease.resume(stored.id, plan.budget)
-    _announce(plan, stored, search_id, reporter)
-    with resumable(search_id, request):
-        state = _run(plan, stored, search_id, request.time_limit, database, reporter)
-    trials = database.load_search(search_id).trials
+    started = time.monotonic()
+    with Database.open(request.db) as database, SearchLease(database, reporter.note) as lease:
+        stored = lease.load(request.resume)
+        plan = make_replay_plan(request) if stored is None else resumed_replay_plan(stored, request)
+        search_id = lease.start(replay_record(plan)) if stored is None else lease.resume(stored.id, plan.budget)
+        _announce(plan, stored, search_id, reporter)
+        with resumable(search_id, request):
+            state = _run(plan, stored, search_id, request.time_limit, database, reporter)
+        trials = database.load_search(search_id).trials
     failed = sum(trial.state == "failed" for trial in trials)
     return SearchResult(
         search_id=search_id,

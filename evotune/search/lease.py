@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from evotune_db import Database, DatabaseError
-from evotune_db.records import SearchRecord
+from evotune_db.records import SearchRecord, StoredSearch
 
 # Several of these fit into the time after which a silent process has lost its search (evotune_db.write.lease).
 RENEW_SECONDS = 15.0
@@ -30,6 +30,13 @@ class SearchLease:
         search_id = self.database.start_search(record)
         self.take(search_id)
         return search_id
+
+    def load(self, search_id: int | None) -> StoredSearch | None:
+        """Take the search to resume and load it, when no other process can add to it; None for a new search."""
+        if search_id is None:
+            return None
+        self.take(search_id)
+        return self.database.load_search(search_id)
 
     def resume(self, search_id: int, budget: int) -> int:
         """Sets the search that was taken running again, with this budget; returns its id."""

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from evotune.display.progress import Reporter
 from evotune.planning.plan import Plan
 from evotune.search.dispatcher import Dispatcher
 from evotune.search.events import Built, Event, Gone, HealthChecked, Measured, Told
 from evotune.search.interrupt import Interrupt
 from evotune.search.recorder import Recorder
+from evotune.search.reporter import Reporter
 from evotune.search.study import Proposal
 from evotune.search.workers.diagnosis_queue import Diagnosed, NotDiagnosed
 from evotune.search.workers.health_checks import Verdict

@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evotune.display.progress import Reporter, TrialLine
 from evotune.search.build_only import built_outcome
 from evotune.search.incumbent import Best
 from evotune.search.outcomes import build_records, diagnosis_records, measured, refused_build
+from evotune.search.reporter import Reporter, TrialLine
 from evotune.search.reuse import Reuse, is_enough, lasts
 from evotune.search.study import Proposal, Study
 from evotune.search.workers.health_checks import Verdict, canary_record

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from evotune.display.progress import Reporter, TrialLine
 from evotune.planning.plan import Plan
 from evotune.planning.seeds import search_seeds
 from evotune.search.dispatcher import JOBS_AHEAD, Dispatcher
 from evotune.search.interrupt import Interrupt
 from evotune.search.loop import ClusterWork, Doubt, Doubted, SearchLoop
 from evotune.search.recorder import Recorder
+from evotune.search.reporter import Reporter, TrialLine
 from evotune.search.reuse import Reuse
 from evotune.search.study import Study
 from evotune.search.workers.health_checks import Verdict

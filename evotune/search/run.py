@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import time
 
-from evotune.display.progress import Reporter
 from evotune.errors import UserError
 from evotune.planning import warm_start
-from evotune.planning.plan import Plan, enumerate_valid, make_plan, search_record
+from evotune.planning.plan import Plan, enumerate_valid, make_plan
 from evotune.planning.preflight import check_this_machine
-from evotune.planning.request import SearchRequest, SearchResult
+from evotune.planning.request import SearchRequest
 from evotune.planning.resume import resumed_plan
-from evotune.replay.run import is_replay, run_replay
+from evotune.planning.search_record import search_record
 from evotune.search.confirm.finalists import Finals
 from evotune.search.failures import resumable, run_to_end
 from evotune.search.interrupt import Interrupt
 from evotune.search.lease import SearchLease
-from evotune.search.result import Ended, result_of
+from evotune.search.reporter import Reporter
+from evotune.search.result import SearchResult
 from evotune.search.rounds import Rounds
+from evotune.search.stored_result import Run, read_result
 from evotune.search.workers.wait_for_workers import wait_for_workers
 from evotune.space import ValidSet
 from evotune_db import Database
-from evotune_db.records import StoredSearch
+from evotune_db.records import SearchState, StoredSearch
 from evotune_db.write.searches import FINISHED
 from evotune_workers.cluster.cluster import Cluster, ClusterError, Worker
 from evotune_workers.kernel.device import Device
@@ -34,23 +35,14 @@ def run_search(request: SearchRequest, reporter: Reporter) -> SearchResult:
     """
     started = time.monotonic()
     with Database.open(request.db) as database, SearchLease(database, reporter.note) as lease:
-        stored = _stored(request, lease)
-        if is_replay(request, stored):
-            return run_replay(request, stored, lease, reporter)
+        stored = lease.load(request.resume)
         plan = resumed_plan(stored, request) if stored else make_plan(request)
         if plan.note is not None:
             reporter.note(plan.note)
         checked = check_this_machine(plan) if request.ray_address is None else None
-        ended = _search(request, plan, checked, stored, lease, reporter)
-        return result_of(ended, plan, database, time.monotonic() - started, request.db)
-
-
-def _stored(request: SearchRequest, lease: SearchLease) -> StoredSearch | None:
-    """Of a search to go on with, read when nobody else can add to it any more."""
-    if request.resume is None:
-        return None
-    lease.take(request.resume)
-    return lease.database.load_search(request.resume)
+        search_id, state, idle_share = _search(request, plan, checked, stored, lease, reporter)
+        run = Run(search_id, state, idle_share, time.monotonic() - started)
+        return read_result(run, plan, database, request.db)
 
 
 def _search(
@@ -60,7 +52,7 @@ def _search(
     stored: StoredSearch | None,
     lease: SearchLease,
     reporter: Reporter,
-) -> Ended:
+) -> tuple[int, SearchState, float | None]:
     database = lease.database
     cluster = _connect(plan, request)
     try:
@@ -87,7 +79,7 @@ def _search(
                 if roster is not None and not interrupt.pressed:
                     finals = Finals(plan, cluster, roster, database, reporter, interrupt)
                     finals.run(search_id, alone=request.ray_address is None)
-            return Ended(search_id, state, rounds.idle_share)
+            return search_id, state, rounds.idle_share
     finally:
         reporter.stopped()
         cluster.close()

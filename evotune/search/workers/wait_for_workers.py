@@ -6,10 +6,10 @@ import time
 
 from ray.exceptions import RayError
 
-from evotune.display.progress import Reporter
 from evotune.errors import UserError, last_line
 from evotune.planning.plan import Plan
 from evotune.search.interrupt import Interrupt
+from evotune.search.reporter import Reporter
 from evotune_db.records import DeviceRecord
 from evotune_workers.cluster.cluster import Cluster, ClusterError
 from evotune_workers.cluster.worker_pool import Roster
