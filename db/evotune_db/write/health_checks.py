@@ -1,4 +1,4 @@
-"""Canaries, and what one that is odd makes suspect."""
+"""WorkerHealth, and what one that is odd makes suspect."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 
 from evotune.display.progress import PlainReporter
 from evotune.display.terminal import console
-from evotune.search.recorder import Ledger
+from evotune.search.recorder import Recorder
 from evotune.search.study import Study
 from evotune.space import ValidSet, configuration_key, load_space
 from evotune_db import Database, DatabaseError
@@ -26,8 +26,8 @@ def valid_set() -> ValidSet:
     return space.enumerate(cpu_device().limits, lambda configuration: {"step_bytes": 4})
 
 
-def ledger(database: Database, search: int) -> Ledger:
-    return Ledger(database, search, Study(valid_set(), "random", 0), PlainReporter(console(sys.stdout)), {})
+def recorder(database: Database, search: int) -> Recorder:
+    return Recorder(database, search, Study(valid_set(), "random", 0), PlainReporter(console(sys.stdout)), {})
 
 
 def add(database: Database, search: int, number: int, threads: int, unroll: int = 8) -> StoredTrial:
@@ -40,17 +40,17 @@ def test_a_binary_that_was_recorded_before_a_resume_is_shared_after_it(bench: Be
     first, second = bench.build(threads=1), replace(bench.build(threads=2), number=1)
     with Database.open(str(tmp_path / "evotune.db")) as database:
         search = database.start_search(SEARCH)
-        earlier = ledger(database, search)
+        earlier = recorder(database, search)
         earlier.restore([add(database, search, 0, threads=1)])
         assert earlier.built(first)
         earlier.left_at_that(first)
-        earlier.close_books()
+        earlier.flush()
 
         add(database, search, 1, threads=2)
-        resumed = ledger(database, search)
+        resumed = recorder(database, search)
         assert [each.number for each in resumed.restore(database.load_search(search).trials)] == [1]
         assert not resumed.built(second), "it is not to be measured"
-        resumed.close_books()
+        resumed.flush()
         twin = database.load_search(search).trials[1]
         assert database.trial(twin.id).same_binary_as == database.load_search(search).trials[0].id
         assert (twin.state, twin.reason) == ("built", "same binary as trial 1: threads changed nothing")
@@ -62,7 +62,7 @@ def test_a_resumed_search_begins_with_the_best_that_it_had(tmp_path: Path, capsy
         record(database, search, 0, replace(passed(timing(1.5)), objective=1 / 1.5))
         fastest = record(database, search, 1, replace(passed(timing(1.9)), objective=1 / 1.9))
         record(database, search, 2, replace(passed(timing(3.0, censored=True)), objective=1 / 3))
-        resumed = ledger(database, search)
+        resumed = recorder(database, search)
         resumed.restore(database.load_search(search).trials)
     told = capsys.readouterr().out
     assert told.startswith(f"best so far: trial {fastest}, 1.90x ") and "new best" not in told
@@ -74,7 +74,7 @@ def test_an_outcome_that_is_refused_costs_no_other_its_place(bench: Bench, tmp_p
     first, second = bench.build(threads=1), replace(bench.build(threads=1, unroll=16), number=1)
     with Database.open(str(tmp_path / "evotune.db")) as database:
         search = database.start_search(SEARCH)
-        books = ledger(database, search)
+        books = recorder(database, search)
         trials = [add(database, search, number, threads=1, unroll=8 * (number + 1)) for number in (0, 1)]
         books.restore(trials)
         for candidate in (first, second):
@@ -82,5 +82,5 @@ def test_an_outcome_that_is_refused_costs_no_other_its_place(bench: Bench, tmp_p
             books.left_at_that(candidate)
         database.record_outcome(trials[0].id, failed())
         with pytest.raises(DatabaseError, match=f"trial {trials[0].id} has one already"):
-            books.close_books()
+            books.flush()
         assert [trial.state for trial in database.load_search(search).trials] == ["failed", "built"]

@@ -14,7 +14,7 @@ from evotune.display.terminal import console
 from evotune.planning.plan import Plan, make_plan
 from evotune.planning.request import SearchRequest
 from evotune.search.outcomes import device_record
-from evotune.search.recorder import Ledger
+from evotune.search.recorder import Recorder
 from evotune.search.reuse import PROTOCOL, Reuse
 from evotune.search.study import Proposal, Study
 from evotune.space import ValidSet, configuration_key
@@ -58,14 +58,16 @@ def measured_before(database: Database, outcome: OutcomeRecord) -> int:
     return trial
 
 
-def begin(database: Database, *configurations: Configuration, no_reuse: bool = False) -> tuple[Ledger, list[Proposal]]:
+def begin(
+    database: Database, *configurations: Configuration, no_reuse: bool = False
+) -> tuple[Recorder, list[Proposal]]:
     """A search that has proposed these."""
     search = database.start_search(SEARCH)
     for number, configuration in enumerate(configurations):
         database.add_trial(search, number, configuration, configuration_key(configuration))
     study = Study(valid(), "random", 0)
-    ledger = Ledger(database, search, study, PlainReporter(console(sys.stdout)), {}, reuse(no_reuse))
-    return ledger, ledger.restore(database.load_search(search).trials)
+    recorder = Recorder(database, search, study, PlainReporter(console(sys.stdout)), {}, reuse(no_reuse))
+    return recorder, recorder.restore(database.load_search(search).trials)
 
 
 def test_what_another_search_measured_is_booked_at_once_and_its_twin_is_not_measured_either(
@@ -75,32 +77,32 @@ def test_what_another_search_measured_is_booked_at_once_and_its_twin_is_not_meas
     candidate = bench.build(**CONFIGURATION)
     builds = (replace(passed().builds[0], binary_hash=candidate.builds[0].build.binary_hash),)
     origin = measured_before(database, replace(passed(timing(2.0)), builds=builds))
-    ledger, (proposal, second) = begin(database, CONFIGURATION, twin)
-    assert ledger.take_over([proposal, second]) == [second]
-    assert not ledger.built(replace(bench.build(**twin), number=1))
-    ledger.close_books()
-    ledger.settle(2)
-    assert ledger.told == 2
+    recorder, (proposal, second) = begin(database, CONFIGURATION, twin)
+    assert recorder.take_over([proposal, second]) == [second]
+    assert not recorder.built(replace(bench.build(**twin), number=1))
+    recorder.flush()
+    recorder.settle(2)
+    assert recorder.told == 2
     shared = [database.trial(trial.id).same_binary_as for trial in database.load_search(2).trials]
     assert shared == [origin, origin]
     # A best that was taken over stops slow candidates as any other does.
-    assert ledger.best.incumbents == {"mission": 1.99}
+    assert recorder.best.incumbents == {"mission": 1.99}
 
 
 def test_a_timing_that_stopped_early_is_enough_only_beside_a_best_that_is_as_fast(database: Database) -> None:
     measured_before(database, passed(timing(1.5, censored=True)))
-    ledger, (proposal,) = begin(database, CONFIGURATION)
-    assert ledger.take_over([proposal]) == [proposal]
-    ledger.best.incumbents = {"mission": 1.52}
-    assert ledger.take_over([proposal]) == [proposal]
-    ledger.best.incumbents = {"mission": 1.6}
-    assert ledger.take_over([proposal]) == []
+    recorder, (proposal,) = begin(database, CONFIGURATION)
+    assert recorder.take_over([proposal]) == [proposal]
+    recorder.best.incumbents = {"mission": 1.52}
+    assert recorder.take_over([proposal]) == [proposal]
+    recorder.best.incumbents = {"mission": 1.6}
+    assert recorder.take_over([proposal]) == []
 
 
 def test_reuse_can_be_refused(database: Database) -> None:
     measured_before(database, passed())
-    ledger, (proposal,) = begin(database, CONFIGURATION, no_reuse=True)
-    assert ledger.take_over([proposal]) == [proposal]
+    recorder, (proposal,) = begin(database, CONFIGURATION, no_reuse=True)
+    assert recorder.take_over([proposal]) == [proposal]
 
 
 def test_other_conditions_are_another_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,13 @@ import pytest
 
 from evotune import database_url, errors
 from evotune.cli import run
-from evotune.display.progress import Reporter
 from evotune.display.summary import as_text
-from evotune.planning.request import Failure, SearchRequest, SearchResult
+from evotune.planning.request import SearchRequest
+from evotune.search.reporter import Reporter
+from evotune.search.result import Failure, SearchResult
 from evotune_db import Database
 from evotune_db.records import LeaderboardEntry, SearchState
-from tests.support.db.examples import LEADERBOARD_KEYS
+from tests.support.db.examples import LEADERBOARD_KEYS, SEARCH
 from tests.support.db.examples import LISTED as BEST
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -67,9 +68,10 @@ def test_every_option_of_a_search_reaches_the_request(searched: list[SearchReque
 
 
 def test_a_resumed_search_keeps_its_own_budget_and_kernel(searched: list[SearchRequest]) -> None:
-    Database.open(database_url.DEFAULT).close()
-    assert run(["search", "--resume", "3"]) == 0
-    assert (searched[0].resume, searched[0].budget, searched[0].kernel) == (3, None, None)
+    with Database.open(database_url.DEFAULT) as database:
+        stored = database.start_search(SEARCH)
+    assert run(["search", "--resume", str(stored)]) == 0
+    assert (searched[0].resume, searched[0].budget, searched[0].kernel) == (stored, None, None)
 
 
 def test_the_database_of_the_environment_is_used(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from evotune.display.summary import as_json, as_text, exit_code
-from evotune.planning.request import SearchRequest, SearchResult
-from evotune.search.build_only import BuildFigures, Spread
+from evotune.planning.request import SearchRequest
+from evotune.search.result import BuildFigures, SearchResult, Spread
 from evotune_db.records import SearchState
 
 FIGURES = BuildFigures(

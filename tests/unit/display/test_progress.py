@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from evotune.display.progress import BestSoFar, LiveReporter, PlainReporter, TrialLine, make_reporter
+from evotune.display.progress import LiveReporter, PlainReporter, make_reporter
 from evotune.display.terminal import console, duration, microseconds
+from evotune.search.reporter import BestSoFar, TrialLine
 from evotune.search.tally import Tally
 
 BEST = BestSoFar(12, 1.42, 1.4, 1.44, "sdpa_fp32", 2610.0, 3710.0, {"tile_m": 48, "persistent": False})

@@ -9,9 +9,10 @@ import pytest
 
 from evotune.errors import UserError
 from evotune.planning.machine import Machine
-from evotune.planning.plan import Plan, enumerate_valid, make_plan, search_record
+from evotune.planning.plan import Plan, enumerate_valid, make_plan
 from evotune.planning.request import SearchRequest
 from evotune.planning.resume import resumed_budget, resumed_plan
+from evotune.planning.search_record import search_record
 from evotune_db.records import StoredSearch, StoredTrial
 from evotune_workers.kernel.targets import known_device
 from tests.support.db.examples import SEARCH

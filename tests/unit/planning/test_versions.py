@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from evotune.planning.versions import git_facts
+from evotune.planning.versions import git_version
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -22,13 +22,13 @@ def test_a_folder_is_modified_when_it_differs_from_its_commit_and_not_by_what_do
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "--quiet", "--message", "all")
     clean = {"commit": git(tmp_path, "rev-parse", "HEAD"), "modified": False}
-    assert git_facts(tmp_path) == clean
+    assert git_version(tmp_path) == clean
     (tmp_path / "results" / "file").write_text("written again")
-    assert git_facts(tmp_path) == {**clean, "modified": True}
-    assert git_facts(tmp_path, "results") == git_facts(tmp_path / "code") == clean
+    assert git_version(tmp_path) == {**clean, "modified": True}
+    assert git_version(tmp_path, "results") == git_version(tmp_path / "code") == clean
     (tmp_path / "code" / "new").write_text("not committed")
-    assert git_facts(tmp_path, "results") == {**clean, "modified": True}
+    assert git_version(tmp_path, "results") == {**clean, "modified": True}
 
 
 def test_outside_a_repository_there_are_no_facts(tmp_path: Path) -> None:
-    assert git_facts(tmp_path) == {}
+    assert git_version(tmp_path) == {}

@@ -8,8 +8,9 @@ import pytest
 
 from evotune.planning.distance import workload_distance
 from evotune.planning.locate import kernel_folder
-from evotune.planning.plan import Plan, enumerate_valid, make_plan, search_record
+from evotune.planning.plan import Plan, enumerate_valid, make_plan
 from evotune.planning.request import SearchRequest
+from evotune.planning.search_record import search_record
 from evotune.planning.warm_start import choose_precedents, in_words, recorded_precedents
 from evotune.search.study import Study
 from evotune.space import ValidSet

@@ -1,4 +1,4 @@
-"""Workers of a search that are given up for others: a pipeline on simulated workers, in virtual time."""
+"""Workers of a search that are given up for others: a dispatcher on simulated workers, in virtual time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from benchmarks.virtual.clock import Clock
 from benchmarks.virtual.cluster import VirtualCluster
 from benchmarks.virtual.results import Durations, candidate
 from evotune.planning.locate import kernel_folder
-from evotune.search import dispatcher as pipeline_module
-from evotune.search.dispatcher import Pipeline
+from evotune.search import dispatcher as dispatcher_module
+from evotune.search.dispatcher import Dispatcher
 from evotune.search.events import Event, Gone, Measured, Told
 from evotune_workers.cluster.cluster import Cluster, Worker
 from evotune_workers.cluster.slots import Change
@@ -44,24 +44,24 @@ class Crowded(VirtualCluster):
 @pytest.fixture
 def cluster() -> Iterator[Crowded]:
     made = Crowded(Clock(), 2, 1, known_device("sm_89"), Durations.load("h200"))
-    with mock.patch.object(pipeline_module, "ray", made):
+    with mock.patch.object(dispatcher_module, "ray", made):
         yield made
 
 
 def test_a_worker_that_others_want_does_what_it_has_in_hand_and_gets_nothing_more(cluster: Crowded) -> None:
     variant = load_kernel(kernel_folder("attention_fwd")).variant("sm80")
-    pipeline = Pipeline(cast("Cluster", cluster), cast("Roster", cluster), variant, (1, 2, 3))
+    dispatcher = Dispatcher(cast("Cluster", cluster), cast("Roster", cluster), variant, (1, 2, 3))
     durations = Durations.load("h200")
     for number in range(TRIALS):
-        pipeline.enqueue(candidate(BuildJob(number, {}, "sm80", "sm_89", ("mission",)), durations.of(number)))
-    given = pipeline.dispatch({})
+        dispatcher.enqueue(candidate(BuildJob(number, {}, "sm80", "sm_89", ("mission",)), durations.of(number)))
+    given = dispatcher.dispatch({})
     assert len(given) == 4, "each has a job ahead"
     leaving, staying = cluster.workers
     cluster.wanted_by_others = (leaving,)
     seen: list[Event] = []
     while sum(isinstance(event, Measured) for event in seen) < TRIALS:
-        seen += pipeline.wait(10.0)
-        given += pipeline.dispatch({})
+        seen += dispatcher.wait(10.0)
+        given += dispatcher.dispatch({})
     assert cluster.dismissed == (leaving,)
     [gone] = [event for event in seen if isinstance(event, Gone)]
     assert gone.worker is leaving and gone.text.endswith("is given up for other searches")
@@ -93,7 +93,7 @@ class Shrinking(VirtualCluster):
 def test_a_worker_that_is_given_up_while_its_answer_waits_to_be_taken_is_passed_over() -> None:
     variant = load_kernel(kernel_folder("attention_fwd")).variant("sm80")
     cluster = Shrinking(Clock(), 0, 1, known_device("sm_89"), Durations.load("h200"))
-    with mock.patch.object(pipeline_module, "ray", cluster):
-        pipeline = Pipeline(cast("Cluster", cluster), cast("Roster", cluster), variant, (1, 2, 3))
-        [told] = pipeline.wait(1.0)
+    with mock.patch.object(dispatcher_module, "ray", cluster):
+        dispatcher = Dispatcher(cast("Cluster", cluster), cast("Roster", cluster), variant, (1, 2, 3))
+        [told] = dispatcher.wait(1.0)
     assert isinstance(told, Told) and "another torch" in told.text

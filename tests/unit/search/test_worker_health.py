@@ -10,7 +10,7 @@ import pytest
 
 from evotune.search.loop import ClusterWork, Doubted
 from evotune.search.workers.health_checks import Verdict
-from evotune.search.workers.worker_health import BUSY_MOST, FAILURES, INTERVAL, Canaries
+from evotune.search.workers.worker_health import BUSY_MOST, FAILURES, INTERVAL, WorkerHealth
 from evotune_workers.cluster.cluster import Worker
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.kernel.targets import known_device
@@ -39,21 +39,21 @@ def failed(busy: bool = False) -> Measurement:
     return Measurement(0, (), (), "numerics", "max error nan", seconds=0.1, busy=busy)
 
 
-def joined(*workers: Worker) -> Canaries:
-    made = Canaries()
+def joined(*workers: Worker) -> WorkerHealth:
+    made = WorkerHealth()
     for worker in workers:
         made.join(worker)
     return made
 
 
-def canaries(*workers: Worker) -> Canaries:
+def canaries(*workers: Worker) -> WorkerHealth:
     """With a canary that the first worker has measured as trial 0."""
     made = joined(*workers)
     made.measured(workers[0], candidate(0), passed())
     return made
 
 
-def read(made: Canaries, worker: Worker, measurement: Measurement) -> list[Verdict]:
+def read(made: WorkerHealth, worker: Worker, measurement: Measurement) -> list[Verdict]:
     assert made.due(worker)
     made.give(worker)
     assert not made.due(worker)
@@ -217,9 +217,9 @@ def test_all_that_one_reading_condemns_is_taken_back_at_once() -> None:
         assert made.gone(worker) is None
     made.join(D)
     rows = iter(range(100))
-    ledger: Any = SimpleNamespace(canary=lambda *of: next(rows))
-    pipeline: Any = SimpleNamespace(canaries=made, restart=lambda worker: None)
-    work = ClusterWork(cast(Any, None), pipeline, ledger, cast(Any, SimpleNamespace(note=lambda text: None)))
+    recorder: Any = SimpleNamespace(canary=lambda *of: next(rows))
+    dispatcher: Any = SimpleNamespace(canaries=made, restart=lambda worker: None)
+    work = ClusterWork(cast(Any, None), dispatcher, recorder, cast(Any, SimpleNamespace(note=lambda text: None)))
     made.give(D)
     with pytest.raises(Doubted) as doubted:
         work._judge(D, passed())
