@@ -17,8 +17,8 @@ from evotune_workers.kernel.device import Device
 from evotune_workers.measuring.child_session import ChildLost, GateFailed, Session
 from evotune_workers.measuring.jobs import Measurement
 from evotune_workers.measuring.measurer import CANDIDATE
+from evotune_workers.measuring.timing_session import NoResult, Timekeeper
 from evotune_workers.timing.protocol import Timing
-from evotune_workers.timing.session import NoResult, Timekeeper
 
 GATES = tuple(gate for gate in RUNNING_GATES if gate.name in ("identity", "launch", "numerics"))
 SEEDS = (1,)

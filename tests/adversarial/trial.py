@@ -17,7 +17,7 @@ from evotune_workers.kernel.folder import named_workload
 from evotune_workers.measuring.child_session import GateFailed, Session
 from evotune_workers.measuring.jobs import ConfirmJob
 from evotune_workers.measuring.measurer import Measurer
-from evotune_workers.timing.session import NoResult, Timekeeper
+from evotune_workers.measuring.timing_session import NoResult, Timekeeper
 
 from .case import Case, Refusal
 

@@ -17,8 +17,8 @@ from evotune_workers.kernel.device import cpu_device
 from evotune_workers.measuring.child_session import Session
 from evotune_workers.measuring.jobs import MeasureJob
 from evotune_workers.measuring.measurer import Measurer
+from evotune_workers.measuring.timing_session import NoResult, Timekeeper
 from evotune_workers.timing.protocol import NO_SAMPLES
-from evotune_workers.timing.session import NoResult, Timekeeper
 from evotune_workers.timing.stopwatch import Block
 
 pytestmark = [pytest.mark.quiet, pytest.mark.timeout(120)]
