@@ -37,10 +37,10 @@ from evotune.search.incumbent import NARROW
 from evotune.search.outcomes import refused_build
 from evotune.space import SpaceError, ValidSet
 from evotune_workers.compilers.builder import BuildJob
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.compilers.select import compiler_for
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import KernelError
-from evotune_workers.measuring.jobs import Candidate
 from evotune_workers.system.machine_lock import measuring
 
 SPACE = Path(__file__).parent / "data" / "attention_h200_record.yaml"

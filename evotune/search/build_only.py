@@ -12,9 +12,9 @@ from evotune.search.outcomes import build_gates, build_records
 from evotune.search.result import BuildFigures, Spread
 from evotune_db import Database
 from evotune_db.records import BuildRecord, OutcomeRecord
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.contract import Configuration
 from evotune_workers.kernel.folder import named_workload
-from evotune_workers.measuring.jobs import Candidate
 
 # Of a build's report, where it says so: all but `registers` and `seconds` are bytes.
 REPORTED = ("registers", "spill_stores", "spill_loads", "stack_bytes")

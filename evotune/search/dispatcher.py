@@ -22,8 +22,9 @@ from evotune_workers.cluster.cluster import Cluster, Worker
 from evotune_workers.cluster.node_worker import Unfit
 from evotune_workers.cluster.worker_pool import Roster
 from evotune_workers.compilers.builder import BuildJob
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.contract import Variant
-from evotune_workers.measuring.jobs import Candidate, MeasureJob, Measurement
+from evotune_workers.measuring.jobs import MeasureJob, Measurement
 
 # A job that Ray lost, or that a busy machine left without a result, is given out this often in all.
 ATTEMPTS = 3

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from evotune.search.workers.diagnosis_queue import Diagnosed, NotDiagnosed
 from evotune_workers.cluster.cluster import Worker
-from evotune_workers.measuring.jobs import Candidate, Measurement
+from evotune_workers.compilers.candidate import Candidate
+from evotune_workers.measuring.jobs import Measurement
 
 
 @dataclass(frozen=True)

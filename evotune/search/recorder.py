@@ -18,10 +18,11 @@ from evotune_db import Database, DatabaseError
 from evotune_db.errors import ConnectionLost
 from evotune_db.records import FINISHED, NewTrial, OutcomeRecord, StoredTrial
 from evotune_db.write.lease import LeaseLost
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.diagnosis.finding import Diagnosis
 from evotune_workers.kernel.contract import Configuration
 from evotune_workers.kernel.device import Device
-from evotune_workers.measuring.jobs import Candidate, Measurement
+from evotune_workers.measuring.jobs import Measurement
 
 # A GPU has one more job waiting while it measures, which takes longer than this.
 PROPOSING_SECONDS = 0.05

@@ -18,13 +18,13 @@ from evotune.search.recorder import Recorder
 from evotune.search.study import Study
 from evotune.space import load_space
 from evotune_db import Database
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.compilers.cpp import FLAGS, compiler_name
 from evotune_workers.compilers.imports import read_imports
 from evotune_workers.gates.foreign import foreign_import
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.measuring.child_session import Session
-from evotune_workers.measuring.jobs import Candidate
 from tests.support.db.examples import SEARCH
 
 from .trial import FOLDER, SEEDS, build_fault, verdict

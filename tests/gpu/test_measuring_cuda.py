@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from evotune.space import Space
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.gates.running import RUNNING_GATES
-from evotune_workers.measuring.jobs import Candidate
 
 from .conftest import GpuBench
 

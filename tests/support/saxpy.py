@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from evotune.search.dispatcher import ATTEMPTS
 from evotune_workers.compilers.builder import BuildJob, build_candidate
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.device import cpu_device
-from evotune_workers.measuring.jobs import Candidate, MeasureJob, Measurement
+from evotune_workers.measuring.jobs import MeasureJob, Measurement
 from evotune_workers.measuring.measurer import Measurer
 from tests.support.paths import SAXPY
 

@@ -21,7 +21,8 @@ from evotune_workers.cluster.cluster import Cluster, Worker
 from evotune_workers.cluster.local import Alone
 from evotune_workers.cluster.node_worker import Unfit
 from evotune_workers.compilers.builder import BuildJob
-from evotune_workers.measuring.jobs import Candidate, ConfirmJob, Measurement
+from evotune_workers.compilers.candidate import Candidate
+from evotune_workers.measuring.jobs import ConfirmJob, Measurement
 
 FINALISTS = 5
 # When every finalist of a round fails, the next best are tried; more rounds would only hide that something is wrong.

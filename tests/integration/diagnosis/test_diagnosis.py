@@ -16,12 +16,12 @@ import pytest
 
 from evotune.planning.locate import kernel_folder
 from evotune_workers.compilers.builder import BuildJob, StageBuildJob, build_candidate, build_stages
-from evotune_workers.diagnosis import diagnoser
 from evotune_workers.diagnosis.finding import StageFinding
 from evotune_workers.diagnosis.wrong_result import WrongResult
 from evotune_workers.kernel import Configuration, Value
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.kernel.folder import load_kernel, named_workload
+from evotune_workers.measuring import diagnoser
 from evotune_workers.measuring.jobs import DiagnoseJob
 from evotune_workers.measuring.measurer import Measurer
 from tests.support.command import environment, evotune, sqlite

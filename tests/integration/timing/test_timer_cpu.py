@@ -10,13 +10,14 @@ import pytest
 
 from evotune_workers.child.messages import OpenStopwatch, RunBlocks
 from evotune_workers.compilers.builder import BuildJob, build_candidate
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel import Configuration
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.measuring.child_session import Session
-from evotune_workers.measuring.jobs import Candidate, MeasureJob
+from evotune_workers.measuring.jobs import MeasureJob
 from evotune_workers.measuring.measurer import Measurer
+from evotune_workers.measuring.timing_session import NoResult, Timekeeper
 from evotune_workers.timing.protocol import NO_SAMPLES
-from evotune_workers.timing.session import NoResult, Timekeeper
 from evotune_workers.timing.stopwatch import Block
 from tests.support.paths import KERNELS
 

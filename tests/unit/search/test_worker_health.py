@@ -12,9 +12,10 @@ from evotune.search.loop import ClusterWork, Doubted
 from evotune.search.workers.health_checks import Verdict
 from evotune.search.workers.worker_health import BUSY_MOST, FAILURES, INTERVAL, WorkerHealth
 from evotune_workers.cluster.cluster import Worker
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.kernel.targets import known_device
-from evotune_workers.measuring.jobs import Candidate, Measurement
+from evotune_workers.measuring.jobs import Measurement
 from evotune_workers.timing.protocol import Timing
 
 GPU = known_device("sm_89")

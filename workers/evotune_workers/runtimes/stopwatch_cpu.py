@@ -9,10 +9,9 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from evotune_workers.child.loaded_build import Bench
-from evotune_workers.gates.error_limits import errors_beside
-from evotune_workers.gates.gate import Errors
 from evotune_workers.kernel.contract import Baseline
+from evotune_workers.kernel.output_errors import Errors
+from evotune_workers.runtimes.loaded_build import Bench
 from evotune_workers.runtimes.sides_cpu import BaselineSide, CandidateSide, Memory, Side
 from evotune_workers.runtimes.unseen import UnseenInputs
 from evotune_workers.timing.disturbance import lost_seconds
@@ -55,7 +54,7 @@ class CpuStopwatch(Stopwatch):
             name: [_output(side, number) for number in range(len(seeds))] for name, side in self._sides.items()
         }
         self._errors = {
-            name: tuple(errors_beside(out, ex) for out, ex in zip(self._expected[name], examples, strict=True))
+            name: tuple(example.errors_of(out) for example, out in zip(examples, self._expected[name], strict=True))
             for name in benches
         }
         self._next = 0

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import torch
 
-from evotune_workers.child.loaded_build import Bench
-from evotune_workers.gates.error_limits import errors_beside
-from evotune_workers.gates.gate import Errors
-from evotune_workers.kernel.contract import Baseline, Inputs
+from evotune_workers.kernel.contract import Baseline, Inputs, Workload
+from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.runtimes.graph import CallGraph
+from evotune_workers.runtimes.loaded_build import Bench
 from evotune_workers.runtimes.telemetry import Telemetry
 from evotune_workers.runtimes.unseen import UnseenInputs
 from evotune_workers.timing.stopwatch import (
@@ -90,7 +89,7 @@ class CudaStopwatch(Stopwatch):
             for name, bench in benches.items()
         }
         self._errors = {
-            name: tuple(errors_beside(out, ex) for out, ex in zip(self._expected[name], examples, strict=True))
+            name: tuple(example.errors_of(out) for example, out in zip(examples, self._expected[name], strict=True))
             for name in benches
         }
         self._candidates = {
@@ -154,9 +153,24 @@ class CudaStopwatch(Stopwatch):
         return bool(torch.stack(right).all())
 
 
-def cold_bytes(mode: Mode, cache_bytes: int) -> int:
-    """How much memory the buffer sets must cover together."""
-    return CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0
+class CudaStopwatches:
+    """Opens stopwatches; the baselines' graphs are captured once and kept for as long as the buffers are."""
+
+    def __init__(self) -> None:
+        """Capture nothing yet."""
+        self._baselines: dict[tuple[Workload, Mode], Baselines] = {}
+
+    def open(
+        self, benches: Mapping[str, Bench], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
+    ) -> CudaStopwatch:
+        """Return a stopwatch of loaded builds, by side name and all at one workload, beside these baselines."""
+        first = next(iter(benches.values()))
+        seeds = first.seeds if mode == "cold" else first.seeds[:1]
+        sets = first.buffer_sets(seeds, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
+        kept = self._baselines.get((first.workload, mode))
+        if kept is None or kept.sets is not sets:
+            kept = self._baselines[first.workload, mode] = Baselines(baselines, sets)
+        return CudaStopwatch(benches, kept, mode)
 
 
 def _candidate_graph(bench: Bench, sets: Sequence[Inputs], rounds: int) -> CallGraph:

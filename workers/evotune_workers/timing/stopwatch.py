@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from evotune_workers.gates.gate import Errors
+from evotune_workers.kernel.output_errors import Errors
 
 Mode = Literal["cold", "warm"]
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from evotune_workers.gates.error_limits import group_errors
-from evotune_workers.gates.gate import Errors
 from evotune_workers.kernel.contract import Inputs, Kernel, StructureCase, Workload
+from evotune_workers.kernel.output_errors import Errors, group_errors
 from evotune_workers.runtimes.runtime import Runtime
 
 # Enough for every seed and distribution of a few workloads, and for the tails of the last configurations.
@@ -29,6 +28,11 @@ class Example:
     groups: int
     errors: Errors
     baseline_us: float
+
+    def errors_of(self, output: torch.Tensor) -> Errors:
+        """Return the errors of a kernel's output on these inputs, beside those of the baseline and of rounding."""
+        largest, rms = group_errors(output, self.reference, self.groups)
+        return replace(self.errors, kernel_max=largest, kernel_rms=rms)
 
 
 class Examples:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from evotune_workers.child.messages import BenchSpec
-from evotune_workers.child.references import Example, Examples
-from evotune_workers.gates.error_limits import errors_beside
-from evotune_workers.gates.gate import Errors
 from evotune_workers.kernel.contract import Geometry, Inputs, Kernel, StructureCase, Workload
 from evotune_workers.kernel.folder import named_workload
+from evotune_workers.kernel.output_errors import Errors
+from evotune_workers.runtimes.build_spec import BenchSpec
+from evotune_workers.runtimes.references import Example, Examples
 from evotune_workers.runtimes.runtime import LaunchError, Runtime
 
 # A scratch buffer's content is arbitrary at every call: all ones bits are NaN in every float format.
@@ -115,7 +114,7 @@ class Bench:
     def errors(self, workload: Workload, distribution: str, seed: int) -> Errors:
         """Errors of one launch beside the pinned baseline's, per group."""
         example = self.example(workload, distribution, seed)
-        return errors_beside(self.launch(workload, example.inputs), example)
+        return example.errors_of(self.launch(workload, example.inputs))
 
     def close(self) -> None:
         """Unloads the build."""

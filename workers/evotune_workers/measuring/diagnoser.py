@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from evotune_workers.child.messages import LookAt
 from evotune_workers.child.sandbox import ChildBroke
+from evotune_workers.compilers.candidate import StageBuild
 from evotune_workers.diagnosis.finding import OUTPUT, Diagnosis, StageFinding
 from evotune_workers.diagnosis.wrong_result import WrongResult, traced_workload
 from evotune_workers.measuring.child_session import ChildLost, GateFailed, Session
-from evotune_workers.measuring.jobs import DiagnoseJob, StageBuild
+from evotune_workers.measuring.jobs import DiagnoseJob
 
 DIAGNOSIS = "diagnosis"
 # A launch, and the stage's values in float64; on a GPU, what an endless launch costs.

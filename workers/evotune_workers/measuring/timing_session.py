@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from evotune_workers.child.messages import OpenStopwatch, ReviewUnseen, RunBlocks
+from evotune_workers.compilers.candidate import WorkloadBuild
 from evotune_workers.gates.error_limits import judge_errors
-from evotune_workers.gates.gate import Errors, Finding
+from evotune_workers.gates.gate import Finding
+from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.measuring.child_session import GateFailed, Session, refuse
-from evotune_workers.measuring.jobs import WorkloadBuild
 from evotune_workers.timing.protocol import (
     MOST_BLOCKS,
     NO_SAMPLES,
