@@ -27,6 +27,7 @@ from evotune_workers.runtimes.runtime import (
     parse_identity,
     require_success,
 )
+from evotune_workers.system.free_memory import free_memory_bytes
 from evotune_workers.timing.stopwatch import Mode
 
 if TYPE_CHECKING:
@@ -79,6 +80,10 @@ class CpuRuntime(Runtime):
         from evotune_workers.runtimes.stopwatch_cpu import CpuStopwatch
 
         return CpuStopwatch(benches, baselines, mode, cache_bytes)
+
+    def free_bytes(self) -> int:
+        """Return this machine's available memory, or less where a control group limits it."""
+        return free_memory_bytes()
 
     def broken(self) -> str | None:
         """What breaks a CPU process ends it."""

@@ -94,7 +94,12 @@ class CudaRuntime(Runtime):
         kept = self._baselines.get((first.workload, mode))
         if kept is None or kept.sets is not sets:
             kept = self._baselines[first.workload, mode] = Baselines(baselines, sets)
-        return CudaStopwatch(benches, kept, mode)
+        return CudaStopwatch(benches, kept, mode, cache_bytes)
+
+    def free_bytes(self) -> int:
+        """Return the device's free memory and what torch keeps for reuse."""
+        kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        return torch.cuda.mem_get_info(self.device)[0] + kept
 
     def broken(self) -> str | None:
         """After an illegal access and the like, every later call fails with the same error."""

@@ -102,6 +102,10 @@ class Runtime(abc.ABC):
         """Ready to time loaded builds (by side name, all at one workload) beside these baselines."""
 
     @abc.abstractmethod
+    def free_bytes(self) -> int:
+        """Return how much memory for tensors can still be had."""
+
+    @abc.abstractmethod
     def broken(self) -> str | None:
         """Why nothing can run in this process any more (a sticky CUDA error), or None."""
 
