@@ -21,9 +21,9 @@ from evotune_workers.kernel.contract import Inputs
 ALIGNMENT_BYTES = {"cpu": 64, "cuda": 512}
 # On a GPU each copy is a node of the CUDA graphs that are timed, about 1.3 us each. On a CPU a millisecond of the
 # shortest calls (15 ns) meets as many copies.
-MOST_SETS = {"cpu": 1 << 16, "cuda": 1 << 14}
+MOST_SETS = {"cpu": 1 << 16, "cuda": 1 << 13}
 # A CPU's memory is first touched page by page: 512 MiB took 0.5 to 4 s on a virtual machine of 2 cores.
-MOST_BYTES = {"cpu": 512 << 20, "cuda": 2 << 30}
+MOST_BYTES = {"cpu": 512 << 20, "cuda": 1 << 30}
 # The rest is for the outputs of every side, and for what others need.
 SHARE_OF_FREE_MEMORY = 1 / 8
 
