@@ -29,7 +29,7 @@ _PARTS = ("compile_time", "verification_time", "benchmark_time", "strategy_time"
 
 
 def strategies() -> list[str]:
-    """The samplers that Kernel Tuner has, as `kernel_tuner:NAME`; none where it is not installed."""
+    """Return the samplers that Kernel Tuner has, as `kernel_tuner:NAME`; none where it is not installed."""
     if importlib.util.find_spec("kernel_tuner") is None:
         return []
     from kernel_tuner.interface import strategy_map
@@ -38,7 +38,7 @@ def strategies() -> list[str]:
 
 
 def run_strategy(recording: Recording, strategy: str, seed: int, budget: int) -> tuple[Array, float]:
-    """The times of the configurations that the strategy tried, in order, and what it took in seconds.
+    """Return the times of the configurations that the strategy tried, in order, and the seconds that it took.
 
     A strategy that ends, or that goes round in circles, before the budget is spent has fewer.
     """
@@ -61,7 +61,7 @@ def _answers(recording: Recording, budget: int) -> Any:
     from kernel_tuner.util import InvalidConfig, RuntimeFailedConfig, StopCriterionReached
 
     class Answers(Runner):
-        """Looks up what a runner would measure."""
+        """Look up the times that a runner would measure."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -139,12 +139,12 @@ def _parameters(recording: Recording) -> dict[str, list[Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """Strategies hand out numpy's numbers too."""
+    """Convert numpy's numbers, which strategies hand out too."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def _seed(seed: int) -> None:
-    """Strategies draw from the generators of the process, some from torch's."""
+    """Seed the generators of the process from which strategies draw, torch's among them."""
     import torch
 
     random.seed(seed)

@@ -17,9 +17,9 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 from threadpoolctl import threadpool_limits
 
-from benchmarks import replay_kernel_tuner
-from benchmarks.replay_ablation import make
+from benchmarks.replaying import kernel_tuner
 from evotune.replay import Recording
+from evotune.samplers import make_sampler
 
 Array = npt.NDArray[np.float64]
 
@@ -48,20 +48,20 @@ class NothingTried(Exception):
 
 
 def run_all(recordings: Sequence[Recording], jobs: Sequence[Job], processes: int) -> list[Run]:
-    """The runs of all jobs, in their order."""
+    """Return the runs of all jobs, in their order."""
     pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_share, initargs=(recordings,))
     with pool:
         return list(pool.map(_run_shared, jobs, chunksize=1))
 
 
 def run(recording: Recording, job: Job) -> Run:
-    """One search; a space smaller than the budget is searched whole, and its curve goes on level.
+    """Run one search; a space smaller than the budget is searched whole, and its curve goes on level.
 
     Raises NothingTried.
     """
-    if job.sampler.startswith(replay_kernel_tuner.PREFIX):
+    if job.sampler.startswith(kernel_tuner.PREFIX):
         return _run_kernel_tuner(recording, job)
-    study = optuna.create_study(sampler=make(job.sampler, recording.valid, job.seed), direction="minimize")
+    study = optuna.create_study(sampler=make_sampler(job.sampler, recording.valid, job.seed), direction="minimize")
     left = iter(range(min(job.budget, len(recording.valid))))
     times: list[float] = []
     seconds: list[float] = []
@@ -74,8 +74,8 @@ def run(recording: Recording, job: Job) -> Run:
 
 
 def _run_kernel_tuner(recording: Recording, job: Job) -> Run:
-    strategy = job.sampler.removeprefix(replay_kernel_tuner.PREFIX)
-    times, seconds = replay_kernel_tuner.run_strategy(recording, strategy, job.seed, job.budget)
+    strategy = job.sampler.removeprefix(kernel_tuner.PREFIX)
+    times, seconds = kernel_tuner.run_strategy(recording, strategy, job.seed, job.budget)
     return _run(recording, job, times, np.full(len(times), seconds / max(1, len(times))))
 
 

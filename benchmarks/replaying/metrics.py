@@ -1,4 +1,4 @@
-"""How close a search came to the optimum of a recorded space, and how soon: the definitions that the peers are held to.
+"""Figures of a search of a recorded space: its distance to the optimum, and the evaluations that it took.
 
 Curves have shape (seeds, budget): the best time after each evaluation, NaN while nothing has passed. An evaluation is a
 configuration tried for the first time, failed or not. The score follows Willemsen et al., A methodology for comparing
@@ -18,6 +18,14 @@ from evotune.replay import Recording
 Array = npt.NDArray[np.float64]
 
 CHECKPOINTS = (25, 50, 100, 200)
+FORMS = {
+    **{f"% at {n}": ".1f" for n in CHECKPOINTS},
+    "to 5 %": ".0f",
+    "reached 5 %": ".2f",
+    "within 1 %": ".2f",
+    "score": ".3f",
+}
+"""All figures, in the order of a table's columns, with their format."""
 _WITHIN_5 = 100.0 / 1.05 - 1e-9
 _WITHIN_1 = 100.0 / 1.01 - 1e-9
 # The score looks at this many evaluation counts, up to where random search has closed this share of the gap between
@@ -35,60 +43,54 @@ class Estimate:
     standard_error: float
 
     def written(self, form: str) -> str:
-        """Both, in this form."""
+        """Format both numbers in this form."""
         return f"{self.mean:{form}} ± {self.standard_error:{form}}"
 
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A column of a table: its name, how it is written, and every seed's value, shape (seeds,) or (spaces, seeds)."""
+    """One of FORMS with the value of every seed, shape (seeds,) or (spaces, seeds)."""
 
     name: str
-    form: str
     values: Array
 
     @property
     def mean(self) -> float:
-        """The mean over spaces and seeds."""
+        """Return the mean over spaces and seeds."""
         return float(self.values.mean())
 
     @property
     def standard_error(self) -> float:
-        """Of the mean over seeds, spaces being fixed; 0 where there is one seed."""
+        """Return that of the mean over seeds, spaces being fixed; 0 for a single seed."""
         rows = np.atleast_2d(self.values)
         spaces, seeds = rows.shape
         return float(np.sqrt((rows.var(axis=1, ddof=1) / seeds).sum()) / spaces) if seeds > 1 else 0.0
 
-    @property
-    def estimate(self) -> Estimate:
-        """The mean with its standard error."""
-        return Estimate(self.mean, self.standard_error)
-
 
 def figures_of(recording: Recording, curves: Array) -> list[Figure]:
-    """All figures of these runs on one space."""
+    """Return all figures of these runs on one space."""
     budget = curves.shape[1]
     percent = np.where(np.isnan(curves), 0.0, 100.0 * recording.optimum / curves)
     near = percent >= _WITHIN_5
     first = np.where(near.any(axis=1), near.argmax(axis=1) + 1, budget).astype(np.float64)
-    checkpoints = [Figure(f"% at {n}", ".1f", percent[:, n - 1]) for n in CHECKPOINTS if n <= budget]
+    checkpoints = [Figure(f"% at {n}", percent[:, n - 1]) for n in CHECKPOINTS if n <= budget]
     return [
         *checkpoints,
-        Figure("to 5 %", ".0f", first),
-        Figure("reached 5 %", ".2f", np.asarray(near.any(axis=1), dtype=np.float64)),
-        Figure("within 1 %", ".2f", np.asarray(percent[:, -1] >= _WITHIN_1, dtype=np.float64)),
-        Figure("score", ".3f", _scores(recording, percent)),
+        Figure("to 5 %", first),
+        Figure("reached 5 %", np.asarray(near.any(axis=1), dtype=np.float64)),
+        Figure("within 1 %", np.asarray(percent[:, -1] >= _WITHIN_1, dtype=np.float64)),
+        Figure("score", _scores(recording, percent)),
     ]
 
 
 def over_spaces(figures: Sequence[Sequence[Figure]]) -> list[Figure]:
-    """The figures of several spaces as one row: each space weighs the same."""
+    """Join the figures of several spaces, all of one weight, into one row."""
     columns = zip(*figures, strict=True)
-    return [Figure(column[0].name, column[0].form, np.stack([f.values for f in column])) for column in columns]
+    return [Figure(column[0].name, np.stack([f.values for f in column])) for column in columns]
 
 
 def _scores(recording: Recording, percent: Array) -> Array:
-    """The share of random search's expected shortfall that each run removed; 0 where there is none to remove."""
+    """Return the share of random search's expected shortfall that each run removed; 0 where there is no shortfall."""
     counts = _counts(recording, percent.shape[1])
     random = 100.0 * np.array([_expected(recording, n, recording.optimum / recording.passing, 0.0) for n in counts])
     short = 100.0 - random > _NO_SHORTFALL
@@ -99,7 +101,7 @@ def _scores(recording: Recording, percent: Array) -> Array:
 
 
 def _counts(recording: Recording, budget: int) -> npt.NDArray[np.int64]:
-    """The evaluation counts at which the score is taken."""
+    """Return the evaluation counts at which the score is taken."""
     passing = recording.passing
     target = passing[0] + (1.0 - _GAP_CLOSED) * (float(np.median(passing)) - passing[0])
     enough = [n for n in range(1, budget + 1) if _expected(recording, n, passing, float(passing[-1])) <= target]
@@ -108,7 +110,7 @@ def _counts(recording: Recording, budget: int) -> npt.NDArray[np.int64]:
 
 
 def _expected(recording: Recording, count: int, worth: Array, nothing: float) -> float:
-    """The expected worth of the best of `count` configurations drawn at random without replacement.
+    """Return the expected worth of the best of `count` configurations drawn at random without replacement.
 
     `worth` is given for the passing configurations, best first; `nothing` is the worth of failures only.
     """
