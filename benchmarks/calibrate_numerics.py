@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.results_file import write_results
+from benchmarks.shared.results_file import write_results
 from evotune.locate import kernel_folder
 from evotune.targeting import builtin_space
 from evotune_workers.builder import BuildJob, build_candidate

@@ -26,8 +26,8 @@ from sqlalchemy import Engine, func, select, text
 
 from benchmarks.million import outcome, plans
 from benchmarks.million.fill import GROUPS, fill
-from benchmarks.own_postgresql import own_postgresql
-from benchmarks.results_file import conditions
+from benchmarks.shared.postgresql import own_postgresql
+from benchmarks.shared.results_file import conditions
 from evotune_db import Database, schema
 from evotune_db.engine import open_engines
 from evotune_db.records import LeaderboardFilter

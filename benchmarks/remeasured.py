@@ -19,7 +19,7 @@ from pathlib import Path
 
 from scipy.stats import kendalltau
 
-from benchmarks.results_file import write_results
+from benchmarks.shared.results_file import write_results
 from evotune.own_device import device_that_measured
 from evotune.rebuilding import rebuilt
 from evotune.seeds import confirmation_seeds

@@ -23,7 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results_file import conditions
+from benchmarks.shared.results_file import conditions
 from benchmarks.warm_start_figures import WITHIN, Searched, total, trials_until
 from evotune.comparison import Comparison, compare_trials
 from evotune.errors import UserError

@@ -14,18 +14,18 @@ from typing import Any
 from evotune.facts import git_facts, versions
 from evotune_workers.device import Device
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def write_results(path: Path, device: Device, figures: Mapping[str, Any], indent: int | None = 1) -> None:
-    """Writes `figures` (dataclasses among them as objects) beside what they depend on."""
+    """Write `figures` (dataclasses among them as objects) beside what they depend on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {**conditions(device), **figures}
     path.write_text(json.dumps(document, indent=indent, default=dataclasses.asdict) + "\n")
 
 
 def conditions(device: Device) -> dict[str, Any]:
-    """Device, versions, commit, command and time."""
+    """Return device, versions, commit, command and time."""
     return {
         "device": {"name": device.name, **device.facts},
         "versions": versions(),
@@ -37,7 +37,7 @@ def conditions(device: Device) -> dict[str, Any]:
 
 
 def command_of(arguments: Sequence[str]) -> str:
-    """As it is typed in the repository. A database's URL and where results were written are places of one machine."""
+    """Return the command as it is typed in the repository, without the places of one machine: a URL and --out."""
     program = Path(arguments[0]).resolve()
     name = program.relative_to(ROOT).as_posix() if program.is_relative_to(ROOT) else arguments[0]
     given = ["URL" if "://" in each else each for each in _without_out(arguments)[1:]]

@@ -1,4 +1,4 @@
-"""A PostgreSQL of a benchmark's own, as the tests have."""
+"""A PostgreSQL server of a benchmark's own, as the tests have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.integration.db_server import find_programs, running_server
 
 @contextmanager
 def own_postgresql() -> Iterator[str]:
-    """The URL of a new database; exits with one line where PostgreSQL is not installed."""
+    """Start a server and return the URL of a new database; exit with one line where PostgreSQL is not installed."""
     programs = find_programs()
     if programs is None:
         sys.exit("PostgreSQL must be installed, its initdb is not found: apt-get install postgresql")
