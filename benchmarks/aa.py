@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _beginning(kernel: Kernel, device: Device) -> tuple[str, Configuration]:
-    """The variant, and the configuration that a search of the built-in space begins with."""
+    """Return the variant, and the configuration with which a search of the built-in space begins."""
     space = builtin_space(kernel, device.target)
     variant, mission = kernel.variant(space.variant), named_workload(kernel, "mission")
     valid = space.enumerate(device.limits, lambda configuration: variant.derived(configuration, mission))

@@ -1,4 +1,4 @@
-"""What the builds of a `--build-only` search would occupy of their GPU: a table by a parameter, at a workload.
+"""Resources of the builds of a `--build-only` search on their GPU: a table by a parameter, at a workload.
 
     evotune search --target sm_89 --build-only --budget 1300 --db builds.db
     python benchmarks/occupancy.py builds.db [--search 1] [--by tile_m]

@@ -90,7 +90,9 @@ def run(searched: Sequence[str], gpus: int) -> Run:
         trials = result["passed"] + sum(result["failed_by_gate"].values())
         with Database.open(str(file)) as database:
             timings = database.trial(result["best"]["trial"]).timings
-        confirmed = {timing.mode: over_baselines(timing.samples) for timing in timings if timing.phase == "confirm"}
+        confirmed = {
+            str(timing.mode): over_baselines(timing.samples) for timing in timings if timing.phase == "confirm"
+        }
         return Run(gpus, trials, seconds, _search_seconds(file), result, confirmed)
 
 

@@ -45,9 +45,6 @@ class Actor:
 class SimulatedCluster:
     """Take a search's jobs and, in the place of Ray's `wait` and `get`, return results; also stand for its Roster."""
 
-    futures: tuple[Any, ...] = ()
-    surplus: tuple[Worker, ...] = ()
-
     def __init__(self, workers: int, cores: int, device: Device) -> None:
         """Begin at time 0 with idle workers of one device model, and with cores that build."""
         self.now = 0.0
@@ -66,6 +63,16 @@ class SimulatedCluster:
     def measure(self, worker: Worker, job: MeasureJob) -> Future:
         """Queue a measurement behind the worker's earlier jobs."""
         return self._future(worker.actor.take(self.now, MEASURE_SECONDS), lambda: measurement(job.candidate))
+
+    @property
+    def futures(self) -> tuple[Any, ...]:
+        """Expect no more workers."""
+        return ()
+
+    @property
+    def surplus(self) -> tuple[Worker, ...]:
+        """Give up no worker to other searches."""
+        return ()
 
     def departed(self) -> list[Worker]:
         """Report no lost worker."""

@@ -37,7 +37,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """The best time after each evaluation, and what the sampler took for a proposal, in seconds."""
+    """The best time after each evaluation, and the seconds that the sampler took for each proposal."""
 
     curve: Array
     seconds: Array
