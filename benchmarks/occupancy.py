@@ -3,7 +3,7 @@
     evotune search --target sm_89 --build-only --budget 1300 --db builds.db
     python benchmarks/occupancy.py builds.db [--search 1] [--by tile_m]
 
-Of the builds without spills: least / median / most registers, shared memory, blocks of a multiprocessor, occupancy and
+For the builds without spills: least / median / most registers, shared memory, blocks of a multiprocessor, occupancy and
 waves of the search's workload. Blocks follow from registers (given to a warp in units of 256, a quarter of them at each
 of four schedulers), shared memory (with the 1 KB that the system takes of each block) and threads: CUDA's occupancy
 calculator, for compute capability 8.0 to 9.0.
