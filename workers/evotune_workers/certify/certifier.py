@@ -18,7 +18,7 @@ from evotune_workers.certify.watched import Watched
 from evotune_workers.compilers.build import Resources, ToolchainError
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.compilers.run_compiler import Ran, run_group
-from evotune_workers.kernel.device import import_path
+from evotune_workers.system.import_path import import_path
 from evotune_workers.system.temporary import scratch_folder
 
 # As the `repeatability` gate.

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from evotune_workers.compilers.build import Build, Resources, hash_binary
-from evotune_workers.kernel.folder import cache_folder, unfinished
+from evotune_workers.system.cache import cache_folder, unfinished
 
 # Part of the path: a change of the format never reads what an older one wrote.
 FORMAT = "v1"

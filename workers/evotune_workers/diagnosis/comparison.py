@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from evotune_workers.kernel.stage import StageValues
+from evotune_workers.kernel.contract import StageValues
 
 # A map has at most this many characters on a side; beyond, one stands for several tiles.
 MAP_SIDE = 64

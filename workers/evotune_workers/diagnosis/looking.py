@@ -9,9 +9,8 @@ from evotune_workers.diagnosis.finding import OUTPUT, StageFinding
 from evotune_workers.diagnosis.wrong_result import WrongResult, traced_workload
 from evotune_workers.gates.error_limits import judge_errors
 from evotune_workers.gates.gate import BenchFacts, Finding
-from evotune_workers.kernel.contract import Inputs, StructureCase, Workload
+from evotune_workers.kernel.contract import Inputs, Stage, StageValues, StructureCase, Workload
 from evotune_workers.kernel.output_errors import Errors
-from evotune_workers.kernel.stage import Stage, StageValues
 from evotune_workers.runtimes.loaded_build import Bench
 from evotune_workers.runtimes.references import Example
 

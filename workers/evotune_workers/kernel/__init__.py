@@ -9,12 +9,13 @@ from evotune_workers.kernel.contract import (
     Inputs,
     Kernel,
     NumericsLimits,
+    Stage,
+    StageValues,
     StructureCase,
     Value,
     Variant,
     Workload,
 )
-from evotune_workers.kernel.stage import Stage, StageValues
 
 __all__ = [
     "Argument",

@@ -1,6 +1,6 @@
 """Prints this machine's CUDA devices as JSON lines; a process of its own, since whoever asks must not touch CUDA.
 
-Run as `python -m evotune_workers.kernel.cuda_probe`.
+Run as a file, by `device.local_devices`.
 Exit code 0 and no line: no GPU, or none of the packages to see it with.
 """
 

@@ -29,6 +29,8 @@ OPERATIONS_PER_CYCLE = (
 # multiprocessors and boost clock (A100 312e12, A10 125e12, L4 121e12, H100 SXM 989e12). Where none is known, the most.
 TENSOR_OPERATIONS_PER_CYCLE = {80: 2048, 86: 1024, 87: 1024, 89: 1024, 90: 4096}
 MOST_TENSOR_OPERATIONS = 16384
+# Run as a file with `-P`: it needs nothing of ours, and must not find this folder's modules by their bare names.
+CUDA_PROBE = Path(__file__).with_name("cuda_probe.py")
 PROBE_LIMIT_SECONDS = 60
 # No CPU sold runs faster; used where a virtual machine does not tell its clock, so that the floor errs on the low side.
 HIGHEST_CLOCK_HZ = 6.2e9
@@ -83,20 +85,14 @@ def local_devices() -> tuple[Device, ...]:
     Asks another process, so that this one stays free of CUDA. Raises RuntimeError when a GPU is there and cannot be
     asked.
     """
-    command = [sys.executable, "-m", "evotune_workers.kernel.cuda_probe"]
-    environment = {**os.environ, "PYTHONPATH": import_path()}
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_LIMIT_SECONDS, env=environment)
+    ran = subprocess.run(
+        [sys.executable, "-P", str(CUDA_PROBE)], capture_output=True, text=True, timeout=PROBE_LIMIT_SECONDS
+    )
     if ran.returncode != 0:
         raise RuntimeError(
             f"the machine's GPUs must answer, got: {(ran.stderr.strip().splitlines() or ['nothing'])[-1]}"
         )
     return tuple(_cuda_device(json.loads(line)) for line in ran.stdout.splitlines() if line.startswith("{"))
-
-
-def import_path() -> str:
-    """PYTHONPATH for a child that must import this very package, wherever this process found it."""
-    root = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _cuda_device(description: Mapping[str, Any]) -> Device:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.util
 import io
-import os
 import sys
 import tarfile
-import tempfile
 import threading
 import zlib
 from dataclasses import dataclass
@@ -17,7 +14,6 @@ from pathlib import Path
 from types import ModuleType
 
 from evotune_workers.kernel.contract import Kernel, Workload
-from evotune_workers.system.temporary import scratch_folder
 
 # Two threads that import one folder would unload each other's modules; a kernel may load another one.
 _IMPORTING = threading.RLock()
@@ -71,25 +67,6 @@ def pack_kernel(folder: Path) -> KernelPackage:
     return KernelPackage(load_kernel(folder).name, digest.hexdigest(), zlib.compress(buffer.getvalue()))
 
 
-def unpack_kernel(package: KernelPackage) -> Path:
-    """A folder on this machine with the package's files; unpacked once, shared by every process of this user."""
-    folder = cache_folder() / "kernels" / package.source_hash
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with unfinished() as scratch:
-        fresh = scratch / "kernel"
-        with tarfile.open(fileobj=io.BytesIO(zlib.decompress(package.archive))) as tar:
-            tar.extractall(fresh, filter="data")
-        try:
-            fresh.rename(folder)
-        except OSError:
-            # Another process unpacked the same content first; a folder by content is as good as ours.
-            if not folder.is_dir():
-                raise
-    return folder
-
-
 def named_workload(kernel: Kernel, name: str) -> Workload:
     """The kernel's workload of that name; KernelError lists those that exist."""
     for workload in kernel.workloads:
@@ -97,28 +74,6 @@ def named_workload(kernel: Kernel, name: str) -> Workload:
             return workload
     known = ", ".join(workload.name for workload in kernel.workloads)
     raise KernelError(f"workload must be one of {known}, got {name}")
-
-
-def cache_folder() -> Path:
-    """Where this user's builds and unpacked kernels are kept: `$EVOTUNE_CACHE`, else the XDG cache folder."""
-    override = os.environ.get("EVOTUNE_CACHE")
-    if override:
-        return Path(override)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evotune"
-
-
-def unfinished() -> contextlib.AbstractContextManager[Path]:
-    """A folder for what will be moved into the cache when it is whole; what is left there at the end is removed."""
-    place = cache_folder() / "unfinished"
-    place.mkdir(parents=True, exist_ok=True)
-    return scratch_folder(place)
-
-
-def check_cache() -> None:
-    """Raises OSError when nothing can be written to the cache folder."""
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=cache_folder()) as file:
-        file.write(b"evotune")
 
 
 def _import(path: Path) -> ModuleType:

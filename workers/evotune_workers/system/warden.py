@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from evotune_workers.kernel.device import import_path
+from evotune_workers.system.import_path import import_path
 from evotune_workers.system.temporary import remove
 
 LIMIT_SECONDS = 10.0
