@@ -19,7 +19,7 @@ from evotune_workers.compilers.build import Resources, ToolchainError
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.compilers.run_compiler import Ran, run_group
 from evotune_workers.system.import_path import import_path
-from evotune_workers.system.temporary import scratch_folder
+from evotune_workers.system.temporary import temporary_folder
 
 # As the `repeatability` gate.
 RUNS = 100
@@ -49,7 +49,7 @@ def certify(job: CertifyJob, report: Report) -> tuple[Certification, Profile | N
     program = find_tool("compute-sanitizer")
     [built] = [built for built in job.candidate.builds if built.workload == job.workload]
     assert built.build.binary is not None and built.build.resources is not None, "only builds that passed are certified"
-    with scratch_folder() as folder:
+    with temporary_folder() as folder:
         (folder / "kernel.cubin").write_bytes(built.build.binary)
         watched = _watched(job, folder)
         findings = [_sanitize(tool, program, watched, job.entry, folder, report) for tool in SANITIZERS]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evotune_workers.compilers.build import Build, BuildRequest, Resources, hash_binary
-from evotune_workers.system.temporary import scratch_folder
+from evotune_workers.system.temporary import temporary_folder
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def make_build(
     """The Build that comes of running a compiler in a temporary folder of its own; OSError when the disk is full."""
     started = time.perf_counter()
     binary, resources = None, None
-    with scratch_folder() as folder:
+    with temporary_folder() as folder:
         attempt = run(folder)
         _require_space(attempt, folder)
         failure = attempt.failure

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from evotune_workers.compilers.build import ToolchainError
 from evotune_workers.compilers.run_compiler import run_group
-from evotune_workers.system.temporary import scratch_folder
+from evotune_workers.system.temporary import temporary_folder
 
 FOLDER_VARIABLES = ("CUDA_HOME", "CUDA_PATH")
 USUAL_FOLDER = Path("/usr/local/cuda")
@@ -64,7 +64,7 @@ def options_of_environment() -> str:
 @functools.cache
 def check_toolkit(toolkit: Toolkit, target: str) -> None:
     """Compiles an empty kernel; ToolchainError tells what is wrong: no host compiler, an architecture it cannot do."""
-    with scratch_folder() as folder:
+    with temporary_folder() as folder:
         source = folder / "empty.cu"
         source.write_text(SMALLEST_SOURCE)
         command = nvcc_command(toolkit, folder, ("-cubin", f"-arch={target}"), source.name)

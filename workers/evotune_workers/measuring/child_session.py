@@ -18,7 +18,7 @@ from evotune_workers.gates.gate import DIED, BenchFacts, Gate, GateResult
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.runtimes.build_spec import BenchSpec
-from evotune_workers.system.temporary import scratch_folder
+from evotune_workers.system.temporary import temporary_folder
 
 LOAD_LIMIT_SECONDS = 60.0
 IDENTITY = "identity"
@@ -70,7 +70,7 @@ class Session:
 
         Raises GateFailed for a build that takes more from the process than a kernel may, before it is loaded.
         """
-        with scratch_folder() as folder:
+        with temporary_folder() as folder:
             specs = {}
             for place, (side, (candidate, built)) in enumerate(sides.items()):
                 assert built.build.binary is not None

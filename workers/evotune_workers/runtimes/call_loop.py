@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from evotune_workers.compilers.cpp import compile_own
 from evotune_workers.runtimes.runtime import require_success
-from evotune_workers.system.temporary import scratch_folder
+from evotune_workers.system.temporary import temporary_folder
 
 if TYPE_CHECKING:
     # An argument as ctypes passes it.
@@ -80,7 +80,7 @@ def _compiled(types: tuple[type, ...]) -> Any:
         types=", ".join(names),
         values=", ".join(f"a.a{place}" for place in range(len(names))),
     )
-    with scratch_folder() as folder:
+    with temporary_folder() as folder:
         file, library = folder / "call_loop.cpp", folder / "call_loop.so"
         file.write_text(source)
         compile_own(file, library)

@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from evotune_workers.system.temporary import scratch_folder
+from evotune_workers.system.temporary import temporary_folder
 
 
 def cache_folder() -> Path:
@@ -25,7 +25,7 @@ def unfinished() -> contextlib.AbstractContextManager[Path]:
     """
     parent = cache_folder() / "unfinished"
     parent.mkdir(parents=True, exist_ok=True)
-    return scratch_folder(parent)
+    return temporary_folder(parent)
 
 
 def check_cache() -> None:

@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PREFIX = "evotune-tmp-"
-VARIABLE = "EVOTUNE_SCRATCH"
+VARIABLE = "EVOTUNE_TEMPORARY_FOLDER"
 # For processes that end a moment later than who started them to stop writing.
 REMOVAL_SECONDS = 3.0
 _swept: set[Path] = set()
 
 
 @contextlib.contextmanager
-def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
     """An empty folder, removed at the end; in `parent`, else in the run's folder, else where temporary files go.
 
     The first of a process removes what killed ones left there.
@@ -42,7 +42,7 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
 @contextlib.contextmanager
 def run_folder(parent: Path | None = None) -> Iterator[Path]:
     """A scratch folder that holds those of this process and of all that it starts meanwhile."""
-    with scratch_folder(parent) as folder:
+    with temporary_folder(parent) as folder:
         before = os.environ.get(VARIABLE)
         os.environ[VARIABLE] = str(folder)
         try:
