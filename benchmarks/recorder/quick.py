@@ -17,7 +17,7 @@ from evotune_workers.kernel.device import Device
 from evotune_workers.measuring.child_session import ChildLost, GateFailed, Session
 from evotune_workers.measuring.jobs import Measurement
 from evotune_workers.measuring.measurer import CANDIDATE
-from evotune_workers.measuring.timing_session import NoResult, Timekeeper
+from evotune_workers.measuring.timing_session import NoResult, TimingSession
 from evotune_workers.timing.protocol import Timing
 
 GATES = tuple(gate for gate in RUNNING_GATES if gate.name in ("identity", "launch", "numerics"))
@@ -75,7 +75,7 @@ class QuickMeasurer:
         with self._session.loaded({CANDIDATE: (candidate, built)}, self._variant, SEEDS):
             for gate in GATES:
                 self._session.run_gate(gate, CANDIDATE, built)
-            return Timekeeper(self._session, {CANDIDATE: built}).cold_and_warm(incumbent)[CANDIDATE]
+            return TimingSession(self._session, {CANDIDATE: built}).cold_and_warm(incumbent)[CANDIDATE]
 
 
 def _failed(candidate: Candidate, failure: GateFailed) -> Measurement:

@@ -43,7 +43,7 @@ class NoResult(GateFailed):
     """The machine was too busy to time anything: nothing that a configuration can be blamed for."""
 
 
-class Timekeeper:
+class TimingSession:
     """Times loaded builds at one workload beside the kernel's baselines. `sides` names the candidates' builds."""
 
     def __init__(self, session: Session, sides: dict[str, WorkloadBuild], *, finalists: bool = False) -> None:
