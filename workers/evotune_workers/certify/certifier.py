@@ -17,7 +17,7 @@ from evotune_workers.certify.findings import SANITIZERS, Certification, NoProfil
 from evotune_workers.certify.watched import Watched
 from evotune_workers.compilers.build import Resources, ToolchainError
 from evotune_workers.compilers.candidate import Candidate
-from evotune_workers.compilers.run_compiler import Ran, run_group
+from evotune_workers.compilers.run_compiler import CommandResult, run_group
 from evotune_workers.system.import_path import import_path
 from evotune_workers.system.temporary import temporary_folder
 
@@ -91,20 +91,20 @@ def _target(watched: Watched, folder: Path) -> tuple[str, ...]:
 def _sanitize(tool: Sanitizer, program: str, watched: Watched, entry: str, folder: Path, report: Report) -> ToolFinding:
     report(tool)
     command = sanitizer.command(tool, _target(watched, folder), entry, program)
-    ran, seconds = _timed(command, folder)
-    return sanitizer.read(tool, ran.output, ran.returncode, seconds)
+    result, seconds = _timed(command, folder)
+    return sanitizer.read(tool, result.output, result.returncode, seconds)
 
 
 def _repeat(watched: Watched, folder: Path, report: Report) -> tuple[int, int, ToolFinding]:
     """Runs, how many had other bits, and the verdict."""
     report("repeatability")
-    ran, seconds = _timed(_target(replace(watched, launches=RUNS, tails=False), folder), folder)
-    told = DIFFERENT.search(ran.output)
-    if told is None or ran.returncode != 0:
-        return 0, 0, ToolFinding("repeatability", False, 0, "the runs did not come to an end", ran.output, seconds)
+    result, seconds = _timed(_target(replace(watched, launches=RUNS, tails=False), folder), folder)
+    told = DIFFERENT.search(result.output)
+    if told is None or result.returncode != 0:
+        return 0, 0, ToolFinding("repeatability", False, 0, "the runs did not come to an end", result.output, seconds)
     different, runs = int(told[1]), int(told[2])
     summary = f"{different} of {runs} runs gave other bits"
-    return runs, different, ToolFinding("repeatability", different == 0, different, summary, ran.output, seconds)
+    return runs, different, ToolFinding("repeatability", different == 0, different, summary, result.output, seconds)
 
 
 def _judge_resources(resources: Resources) -> ToolFinding:
@@ -126,10 +126,10 @@ def _profile(watched: Watched, entry: str, folder: Path, report: Report) -> Prof
         return NoProfile(str(error))
     report("counters")
     command = ncu.command(_target(replace(watched, tails=False), folder), entry, 1, program)
-    ran, _ = _timed(("/usr/bin/env", "LC_ALL=C", *command), folder)
-    return ncu.read(ran.output, ran.returncode)
+    result, _ = _timed(("/usr/bin/env", "LC_ALL=C", *command), folder)
+    return ncu.read(result.output, result.returncode)
 
 
-def _timed(command: Sequence[str], folder: Path) -> tuple[Ran, float]:
+def _timed(command: Sequence[str], folder: Path) -> tuple[CommandResult, float]:
     started = time.perf_counter()
     return run_group(command, folder, TIME_LIMIT_SECONDS), time.perf_counter() - started

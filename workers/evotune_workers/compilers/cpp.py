@@ -38,9 +38,11 @@ def compile_cpp(request: BuildRequest) -> Build:
 def compile_own(source: Path, library: Path) -> None:
     """A shared library of evotune's own, from one file; ToolchainError without a compiler that can make it."""
     compiler_version()  # says so when there is none
-    ran = run_group([compiler_name(), *OWN_FLAGS, str(source), "-o", str(library)], source.parent, TIME_LIMIT_SECONDS)
-    if ran.returncode != 0:
-        raise ToolchainError(f"{compiler_name()} must compile evotune's own {source.name}, got: {ran.output[-300:]}")
+    result = run_group(
+        [compiler_name(), *OWN_FLAGS, str(source), "-o", str(library)], source.parent, TIME_LIMIT_SECONDS
+    )
+    if result.returncode != 0:
+        raise ToolchainError(f"{compiler_name()} must compile evotune's own {source.name}, got: {result.output[-300:]}")
 
 
 @functools.cache
@@ -51,11 +53,11 @@ def compiler_version() -> str:
         raise ToolchainError(
             f"the cpu target needs a C++ compiler, got none called {compiler_name()}: install g++ or set CXX"
         )
-    ran = run_group([path, "--version"], Path.cwd(), TIME_LIMIT_SECONDS)
-    if ran.returncode != 0:
-        raise ToolchainError(f"{path} --version must succeed, got: {ran.output.strip()[:200]}")
+    result = run_group([path, "--version"], Path.cwd(), TIME_LIMIT_SECONDS)
+    if result.returncode != 0:
+        raise ToolchainError(f"{path} --version must succeed, got: {result.output.strip()[:200]}")
     flags = hashlib.sha256(str(cpu_device().facts["flags"]).encode()).hexdigest()[:8]
-    return f"{ran.output.splitlines()[0]} native={flags}"
+    return f"{result.output.splitlines()[0]} native={flags}"
 
 
 def compiler_name() -> str:
@@ -84,13 +86,13 @@ def _run(request: BuildRequest, flags: tuple[str, ...], folder: Path) -> Attempt
     library = folder / "kernel.so"
     source = str((request.folder / request.program.sources[0]).resolve())
     command = [compiler_name(), *flags, "-save-temps=obj", "-fstack-usage", source, "-o", str(library)]
-    ran = run_group(command, folder, TIME_LIMIT_SECONDS)
-    log = ran.output.replace(f"{request.folder.resolve()}/", "")
+    result = run_group(command, folder, TIME_LIMIT_SECONDS)
+    log = result.output.replace(f"{request.folder.resolve()}/", "")
 
     def read() -> tuple[Resources, bytes]:
         return read_report(_only(folder, "*.s"), _only(folder, "*.su")), library.read_bytes()
 
-    return Attempt(log, _failure(ran.returncode, log), read)
+    return Attempt(log, _failure(result.returncode, log), read)
 
 
 def _failure(returncode: int | None, log: str) -> str | None:

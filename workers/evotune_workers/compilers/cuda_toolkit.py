@@ -48,11 +48,12 @@ def find_nvcc() -> Toolkit:
 @functools.cache
 def toolkit_version(toolkit: Toolkit) -> str:
     """Release and build of its nvcc, such as `nvcc 13.0.88 (cuda_13.0.r13.0/compiler.36424714_0)`."""
-    ran = run_group([str(toolkit.nvcc), "--version"], Path.cwd(), TIME_LIMIT_SECONDS)
-    release = re.search(r"\brelease \S+, V(\S+)", ran.output)
-    build = re.search(r"^Build (\S+)$", ran.output, re.MULTILINE)
-    if ran.returncode != 0 or release is None or build is None:
-        raise ToolchainError(f"{toolkit.nvcc} --version must tell release and build, got: {ran.output.strip()[:200]!r}")
+    result = run_group([str(toolkit.nvcc), "--version"], Path.cwd(), TIME_LIMIT_SECONDS)
+    release = re.search(r"\brelease \S+, V(\S+)", result.output)
+    build = re.search(r"^Build (\S+)$", result.output, re.MULTILINE)
+    if result.returncode != 0 or release is None or build is None:
+        said = result.output.strip()[:200]
+        raise ToolchainError(f"{toolkit.nvcc} --version must tell release and build, got: {said!r}")
     return f"nvcc {release.group(1)} ({build.group(1)})"
 
 
@@ -68,9 +69,9 @@ def check_toolkit(toolkit: Toolkit, target: str) -> None:
         source = folder / "empty.cu"
         source.write_text(SMALLEST_SOURCE)
         command = nvcc_command(toolkit, folder, ("-cubin", f"-arch={target}"), source.name)
-        ran = run_group(command, folder, TIME_LIMIT_SECONDS)
-    if ran.returncode != 0:
-        said = " ".join(ran.output.split())[:300]
+        result = run_group(command, folder, TIME_LIMIT_SECONDS)
+    if result.returncode != 0:
+        said = " ".join(result.output.split())[:300]
         raise ToolchainError(f"{toolkit.nvcc} must compile an empty kernel for {target}, got {said!r}: {REMEDY}")
 
 

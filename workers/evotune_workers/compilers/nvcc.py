@@ -20,7 +20,7 @@ from evotune_workers.compilers.cuda_toolkit import (
     toolkit_version,
 )
 from evotune_workers.compilers.ptxas import read_report
-from evotune_workers.compilers.run_compiler import Ran, run_group
+from evotune_workers.compilers.run_compiler import CommandResult, run_group
 from evotune_workers.kernel.targets import capability
 from evotune_workers.system import time_limits
 
@@ -66,21 +66,23 @@ def _run(
     command = nvcc_command(toolkit, folder, flags, request.program.sources[0])
     # In the sources' folder, so that neither the log nor the cubin (`__FILE__`) has a path of this machine. What is
     # left: nvcc makes the names of functions of internal linkage, where they are not inlined, from the whole path.
-    ran = run_group(command, request.folder, TIME_LIMIT_SECONDS)
-    log = ran.output.replace(f"{folder}/", "")
+    result = run_group(command, request.folder, TIME_LIMIT_SECONDS)
+    log = result.output.replace(f"{folder}/", "")
 
     def read() -> tuple[Resources, bytes]:
         return report(log), (folder / OUTPUT).read_bytes()
 
-    return Attempt(log, _failure(ran, log, toolkit, request.target), read)
+    return Attempt(log, _failure(result, log, toolkit, request.target), read)
 
 
-def _failure(ran: Ran, log: str, toolkit: Toolkit, target: str) -> str | None:
-    if ran.returncode is None:
+def _failure(result: CommandResult, log: str, toolkit: Toolkit, target: str) -> str | None:
+    if result.returncode is None:
         return f"{time_limits.BUILD} {TIME_LIMIT_SECONDS:.0f} s, killed"
-    if ran.returncode == 0:
+    if result.returncode == 0:
         return None
     # A compiler that cannot build anything is no configuration's fault.
     check_toolkit(toolkit, target)
-    first = next((line for line in log.splitlines() if COMPLAINT.search(line)), f"compiler exit code {ran.returncode}")
+    first = next(
+        (line for line in log.splitlines() if COMPLAINT.search(line)), f"compiler exit code {result.returncode}"
+    )
     return first.strip()[:300]

@@ -13,7 +13,7 @@ WATCH = ("/bin/sh", "-c", "read -r _; kill -9 0")
 
 
 @contextlib.contextmanager
-def mortal_group() -> Iterator[int]:
+def bound_process_group() -> Iterator[int]:
     """The number of a process group; its members are killed at the end, or as soon as this process ends before.
 
     The group's first member watches this process, so that none is ever without.
