@@ -18,7 +18,7 @@ class ToolchainError(RuntimeError):
     """The environment lacks a working compiler: evotune's surroundings are at fault, not a configuration."""
 
 
-class Program(Protocol):
+class ProgramSource(Protocol):
     """What a compiler has to know of a variant; see Variant."""
 
     @property
@@ -35,7 +35,7 @@ class BuildRequest:
     """One binary to make: `folder` holds the kernel's sources on this machine, `macros` are passed as -D."""
 
     folder: Path
-    program: Program
+    program: ProgramSource
     target: str
     macros: Mapping[str, Value]
 
