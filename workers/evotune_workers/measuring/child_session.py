@@ -13,7 +13,7 @@ from evotune_workers.child.messages import Load, Prepare, Request, RunGate
 from evotune_workers.child.sandbox import BuildRefused, ChildDied, ChildTimeout, Sandbox, sandbox_for
 from evotune_workers.compilers.build import macro_text
 from evotune_workers.compilers.candidate import Candidate, WorkloadBuild
-from evotune_workers.gates.foreign import foreign_import
+from evotune_workers.gates.allowed_imports import forbidden_import
 from evotune_workers.gates.gate import DIED, BenchFacts, Gate, GateResult
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import load_kernel, named_workload
@@ -74,7 +74,7 @@ class Session:
             specs = {}
             for place, (side, (candidate, built)) in enumerate(sides.items()):
                 assert built.build.binary is not None
-                self._refuse_foreign(built, built.build.binary)
+                self._refuse_forbidden_imports(built, built.build.binary)
                 library = folder / f"{place}.so"
                 library.write_bytes(built.build.binary)
                 specs[side] = BenchSpec(candidate.configuration, built.workload, variant, library, seeds)
@@ -96,11 +96,11 @@ class Session:
             raise Refuted(results)
         return results
 
-    def _refuse_foreign(self, built: WorkloadBuild, binary: bytes) -> None:
+    def _refuse_forbidden_imports(self, built: WorkloadBuild, binary: bytes) -> None:
         """A cubin need not be looked at: the driver links it to nothing but its own printf, malloc and assert."""
-        foreign = foreign_import(binary) if self.device.kind == "cpu" else None
-        if foreign is not None:
-            raise refuse(IDENTITY, foreign, built.workload)
+        forbidden = forbidden_import(binary) if self.device.kind == "cpu" else None
+        if forbidden is not None:
+            raise refuse(IDENTITY, forbidden, built.workload)
 
     def facts(self, built: WorkloadBuild) -> BenchFacts:
         """What judging needs, from the kernel and the request; nothing of it comes from the child."""
