@@ -64,12 +64,12 @@ def read(tool: Sanitizer, log: str, returncode: int | None, seconds: float = 0.0
     totals = [match for match in map(TOTALS[tool].fullmatch, said) if match]
     findings = max((int(total[1]) for total in totals), default=0)
     summary = totals[-1][0] if totals else "no summary"
-    doubt = _doubt(log, said, bool(totals), returncode)
-    passed = findings == 0 and doubt is None
-    return ToolFinding(tool, passed, findings, f"{summary}; {doubt}" if doubt else summary, log, seconds)
+    objection = _objection(log, said, bool(totals), returncode)
+    passed = findings == 0 and objection is None
+    return ToolFinding(tool, passed, findings, f"{summary}; {objection}" if objection else summary, log, seconds)
 
 
-def _doubt(log: str, said: Sequence[str], total: bool, returncode: int | None) -> str | None:
+def _objection(log: str, said: Sequence[str], total: bool, returncode: int | None) -> str | None:
     """Why a log cannot be one of a tool that has checked everything and found nothing."""
     remark = next((line for line in said if not CLEAN.fullmatch(line)), None)
     if returncode is None:

@@ -1,6 +1,6 @@
 """The program that NVIDIA's tools watch: launches one build on a kernel's inputs and nothing else on the device.
 
-Run as `python -m evotune_workers.certify.target JOB`, JOB a pickled Watched. Inputs are copied from the host, output
+Run as `python -m evotune_workers.certify.target JOB`, JOB a pickled TargetJob. Inputs are copied from the host, output
 and workspace start uninitialised, every launch gets buffers of its own: whatever a tool finds is the build's doing.
 Prints how often it launched and how many outputs had other bits than the first on the same inputs.
 """
@@ -20,7 +20,7 @@ from cuda.bindings import driver
 from cuda.core import Device
 
 from evotune_workers.certify.sanitizer import launch_note
-from evotune_workers.certify.watched import Watched
+from evotune_workers.certify.target_job import TargetJob
 from evotune_workers.kernel.contract import Configuration, Kernel, Variant, Workload
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.runtimes.cuda import CudaProgram
@@ -30,21 +30,19 @@ from evotune_workers.runtimes.runtime import Argument
 
 def main() -> None:
     """Launches, compares and reports; an error of the driver ends it with a traceback."""
-    watched: Watched = pickle.loads(Path(sys.argv[1]).read_bytes())
-    kernel = load_kernel(watched.kernel_folder)
-    variant, workload = kernel.variant(watched.variant), named_workload(kernel, watched.workload)
+    job: TargetJob = pickle.loads(Path(sys.argv[1]).read_bytes())
+    kernel = load_kernel(job.kernel_folder)
+    variant, workload = kernel.variant(job.variant), named_workload(kernel, job.workload)
     device = Device(0)
     device.set_current()
     stream = device.create_stream()
-    program = CudaProgram(watched.cubin.read_bytes(), variant.entry, device, lambda: int(stream.handle))
-    launcher = Launcher(kernel, variant, program, watched.configuration)
-    outputs = [
-        launcher.launch(workload, watched.seeds[number % len(watched.seeds)]) for number in range(watched.launches)
-    ]
-    small = kernel.tails(workload, watched.configuration) if watched.tails else ()
+    program = CudaProgram(job.cubin.read_bytes(), variant.entry, device, lambda: int(stream.handle))
+    launcher = Launcher(kernel, variant, program, job.configuration)
+    outputs = [launcher.launch(workload, job.seeds[number % len(job.seeds)]) for number in range(job.launches)]
+    small = kernel.tails(workload, job.configuration) if job.tails else ()
     for tail in small:
-        launcher.launch(tail, watched.seeds[0])
-    different = sum(output != outputs[number % len(watched.seeds)] for number, output in enumerate(outputs))
+        launcher.launch(tail, job.seeds[0])
+    different = sum(output != outputs[number % len(job.seeds)] for number, output in enumerate(outputs))
     print(f"evotune different {different} of {len(outputs)}")
     print(launch_note(variant.entry, len(outputs) + len(small)))
 

@@ -1,4 +1,4 @@
-"""What the watched program is told; apart from it, so that telling needs no CUDA."""
+"""What the target_job program is told; apart from it, so that telling needs no CUDA."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evotune_workers.kernel.contract import Configuration
 
 
 @dataclass(frozen=True)
-class Watched:
+class TargetJob:
     """What to launch: the build's cubin at a workload, so often on the inputs of each seed in turn.
 
     `tails`: also once at each of the workload's tails.
