@@ -34,7 +34,7 @@ from evotune_workers.child.messages import (
     Start,
     WarmUp,
 )
-from evotune_workers.diagnosis.looking import look_at
+from evotune_workers.diagnosis.stage_check import check_stage
 from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.kernel.contract import Workload
 from evotune_workers.kernel.folder import load_kernel, named_workload
@@ -76,7 +76,7 @@ class Child:
             case RunGate(gate, side):
                 return tuple(_gate(gate).measure(self._benches[side]))
             case LookAt(side, stage, wrong, facts):
-                return look_at(self._benches[side], stage, wrong, facts)
+                return check_stage(self._benches[side], stage, wrong, facts)
             case OpenStopwatch(mode, cache_bytes):
                 workload = next(iter(self._benches.values())).workload
                 baselines = self._kernel.baselines(workload, self._target)

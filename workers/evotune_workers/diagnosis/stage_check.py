@@ -17,11 +17,11 @@ from evotune_workers.runtimes.references import Example
 STRUCTURE = "structure"
 
 
-def look_at(bench: Bench, stage: str, wrong: WrongResult, facts: BenchFacts) -> StageFinding:
+def check_stage(bench: Bench, stage: str, wrong: WrongResult, facts: BenchFacts) -> StageFinding:
     """Launches a build that ends at that stage on the inputs that gave a wrong result."""
     workload = traced_workload(bench.kernel, bench.configuration, wrong)
     if stage == OUTPUT:
-        return _look_at_output(bench, workload, wrong, facts)
+        return _check_output(bench, workload, wrong, facts)
     found = next(each for each in bench.variant.stages if each.name == stage)
     inputs = _inputs(bench, workload, wrong)
     values = found.values(bench.configuration, workload, inputs, _launched(bench, found, workload, inputs))
@@ -29,7 +29,7 @@ def look_at(bench: Bench, stage: str, wrong: WrongResult, facts: BenchFacts) -> 
     return StageFinding(stage, workload.name, compared.wrong == 0, compared)
 
 
-def _look_at_output(bench: Bench, workload: Workload, wrong: WrongResult, facts: BenchFacts) -> StageFinding:
+def _check_output(bench: Bench, workload: Workload, wrong: WrongResult, facts: BenchFacts) -> StageFinding:
     """By the rule of the gate that it failed at."""
     if wrong.gate == STRUCTURE:
         return _beside_expected(bench, workload, bench.structure_case(workload, str(wrong.distribution)))
