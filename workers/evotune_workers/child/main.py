@@ -75,8 +75,8 @@ class Child:
                 return self._benches[side].prepare()
             case RunGate(gate, side):
                 return tuple(_gate(gate).measure(self._benches[side]))
-            case LookAt(side, stage, wrong, facts):
-                return check_stage(self._benches[side], stage, wrong, facts)
+            case LookAt(side, stage, wrong, criteria):
+                return check_stage(self._benches[side], stage, wrong, criteria)
             case OpenStopwatch(mode, cache_bytes):
                 workload = next(iter(self._benches.values())).workload
                 baselines = self._kernel.baselines(workload, self._target)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evotune_workers.diagnosis.wrong_result import WrongResult
-from evotune_workers.gates.gate import BenchFacts
+from evotune_workers.gates.gate import GateCriteria
 from evotune_workers.runtimes.build_spec import BenchSpec
 
 
@@ -56,7 +56,7 @@ class LookAt:
     side: str
     stage: str
     wrong: WrongResult
-    facts: BenchFacts
+    criteria: GateCriteria
 
 
 @dataclass(frozen=True)

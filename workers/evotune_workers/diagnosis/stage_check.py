@@ -8,7 +8,7 @@ from evotune_workers.diagnosis.comparison import compare
 from evotune_workers.diagnosis.finding import OUTPUT, StageFinding
 from evotune_workers.diagnosis.wrong_result import WrongResult, traced_workload
 from evotune_workers.gates.error_limits import judge_errors
-from evotune_workers.gates.gate import BenchFacts, Finding
+from evotune_workers.gates.gate import Finding, GateCriteria
 from evotune_workers.kernel.contract import Inputs, Stage, StageValues, StructureCase, Workload
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.runtimes.loaded_build import Bench
@@ -17,11 +17,11 @@ from evotune_workers.runtimes.references import Example
 STRUCTURE = "structure"
 
 
-def check_stage(bench: Bench, stage: str, wrong: WrongResult, facts: BenchFacts) -> StageFinding:
+def check_stage(bench: Bench, stage: str, wrong: WrongResult, criteria: GateCriteria) -> StageFinding:
     """Launches a build that ends at that stage on the inputs that gave a wrong result."""
     workload = traced_workload(bench.kernel, bench.configuration, wrong)
     if stage == OUTPUT:
-        return _check_output(bench, workload, wrong, facts)
+        return _check_output(bench, workload, wrong, criteria)
     found = next(each for each in bench.variant.stages if each.name == stage)
     inputs = _inputs(bench, workload, wrong)
     values = found.values(bench.configuration, workload, inputs, _launched(bench, found, workload, inputs))
@@ -29,12 +29,12 @@ def check_stage(bench: Bench, stage: str, wrong: WrongResult, facts: BenchFacts)
     return StageFinding(stage, workload.name, compared.wrong == 0, compared)
 
 
-def _check_output(bench: Bench, workload: Workload, wrong: WrongResult, facts: BenchFacts) -> StageFinding:
+def _check_output(bench: Bench, workload: Workload, wrong: WrongResult, criteria: GateCriteria) -> StageFinding:
     """By the rule of the gate that it failed at."""
     if wrong.gate == STRUCTURE:
         return _beside_expected(bench, workload, bench.structure_case(workload, str(wrong.distribution)))
     assert wrong.distribution is not None and wrong.seed is not None
-    return _beside_reference(bench, workload, bench.example(workload, wrong.distribution, wrong.seed), facts)
+    return _beside_reference(bench, workload, bench.example(workload, wrong.distribution, wrong.seed), criteria)
 
 
 def _beside_expected(bench: Bench, workload: Workload, case: StructureCase) -> StageFinding:
@@ -44,11 +44,11 @@ def _beside_expected(bench: Bench, workload: Workload, case: StructureCase) -> S
     return StageFinding(OUTPUT, workload.name, compared.wrong == 0, compared)
 
 
-def _beside_reference(bench: Bench, workload: Workload, example: Example, facts: BenchFacts) -> StageFinding:
+def _beside_reference(bench: Bench, workload: Workload, example: Example, criteria: GateCriteria) -> StageFinding:
     """Each group of errors has limits of its own."""
     output = bench.launch(workload, example.inputs)
     groups = _groups(example.errors_of(output))
-    verdicts = [judge_errors(OUTPUT, Finding({}, errors=errors), facts) for errors in groups]
+    verdicts = [judge_errors(OUTPUT, Finding({}, errors=errors), criteria) for errors in groups]
     limits = example.reference.new_tensor([verdict.max_limit for verdict in verdicts])
     of_each = limits.repeat_interleave(output.numel() // len(groups)).view(output.shape)
     values = StageValues(output.double(), example.reference, of_each)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evotune_workers.gates.gate import BenchFacts, Finding, GateResult
+from evotune_workers.gates.gate import Finding, GateCriteria, GateResult
 
 
-def judge_errors(gate: str, finding: Finding, facts: BenchFacts) -> GateResult:
+def judge_errors(gate: str, finding: Finding, criteria: GateCriteria) -> GateResult:
     """Passes when max and RMS error are in every group at most the kernel's `numerics` factors of the baseline's.
 
     Neither limit goes below what rounding the exact result makes: a baseline that happens to be exact on some inputs
@@ -16,8 +16,8 @@ def judge_errors(gate: str, finding: Finding, facts: BenchFacts) -> GateResult:
     errors = finding.errors
     if errors is None or not errors.kernel_max:
         return GateResult(gate, False, "the errors were not measured", finding.workload)
-    max_limits = _limits(errors.baseline_max, errors.rounding_max, facts.max_factor)
-    rms_limits = _limits(errors.baseline_rms, errors.rounding_rms, facts.rms_factor)
+    max_limits = _limits(errors.baseline_max, errors.rounding_max, criteria.max_factor)
+    rms_limits = _limits(errors.baseline_rms, errors.rounding_rms, criteria.rms_factor)
     worst_max = _worst(errors.kernel_max, max_limits)
     worst_rms = _worst(errors.kernel_rms, rms_limits)
     return GateResult(

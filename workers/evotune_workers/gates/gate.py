@@ -64,7 +64,7 @@ class Gate(abc.ABC):
         """Runs in the child: launches the build and yields figures, without judging them."""
 
     @abc.abstractmethod
-    def judge(self, finding: Finding, bench_facts: BenchFacts) -> GateResult:
+    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
         """Runs in the actor: compares the figures with the limits."""
 
     def verdict(self, finding: Finding, reason: str | None, **figures: float | None) -> GateResult:
@@ -82,7 +82,7 @@ class Gate(abc.ABC):
 
 
 @dataclass(frozen=True)
-class BenchFacts:
+class GateCriteria:
     """What judging needs to know of the job, without trusting the child; `moved_bytes` as in kernel.Cost."""
 
     macros: Mapping[str, str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.gates.gate import Finding, Gate, GateCriteria, GateResult
 
 if TYPE_CHECKING:
     from evotune_workers.runtimes.loaded_build import Bench
@@ -21,9 +21,9 @@ class IdentityGate(Gate):
         """What the loaded binary says of itself."""
         yield Finding({"record": bench.program.identity()}, bench.workload.name)
 
-    def judge(self, finding: Finding, facts: BenchFacts) -> GateResult:
+    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
         """Equal, name by name, to the macros of the request."""
-        record, wanted = dict(finding.figures["record"]), dict(facts.macros)
+        record, wanted = dict(finding.figures["record"]), dict(criteria.macros)
         if not record:
             return self.verdict(finding, "the binary must export its evotune_configuration, found none")
         wrong = [name for name in sorted({*record, *wanted}) if record.get(name) != wanted.get(name)]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.gates.gate import Finding, Gate, GateCriteria, GateResult
 
 if TYPE_CHECKING:
     from evotune_workers.runtimes.loaded_build import Bench
@@ -43,7 +43,7 @@ class LaunchGate(Gate):
                 baseline_us = max(baseline_us, bench.time_baseline(example.inputs))
         yield Finding({"status": status, "kernel_us": min(times_us), "baseline_us": baseline_us}, bench.workload.name)
 
-    def judge(self, finding: Finding, facts: BenchFacts) -> GateResult:
+    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
         """Status is success and the time within 30x the baseline's."""
         status = finding.figures["status"]
         if status != "success":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.gates.gate import Finding, Gate, GateCriteria, GateResult
 from evotune_workers.kernel.contract import Workload
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class MemoryGate(Gate):
         }
         return Finding(figures, workload.name)
 
-    def judge(self, finding: Finding, facts: BenchFacts) -> GateResult:
+    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
         """No NaN or infinity left, no slack byte changed, no input changed."""
         figures = finding.figures
         if not figures["unwritten"] <= 0:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from evotune_workers.gates.error_limits import judge_errors
-from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.gates.gate import Finding, Gate, GateCriteria, GateResult
 
 if TYPE_CHECKING:
     from evotune_workers.runtimes.loaded_build import Bench
@@ -25,6 +25,6 @@ class NumericsGate(Gate):
                 errors = bench.errors(bench.workload, distribution, seed)
                 yield Finding({}, bench.workload.name, distribution, seed, errors)
 
-    def judge(self, finding: Finding, facts: BenchFacts) -> GateResult:
+    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
         """In every group: max error and RMS error within their factors of the baseline's."""
-        return judge_errors(self.name, finding, facts)
+        return judge_errors(self.name, finding, criteria)

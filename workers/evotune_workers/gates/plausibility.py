@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.gates.gate import Finding, Gate, GateCriteria, GateResult
 
 if TYPE_CHECKING:
     from evotune_workers.runtimes.loaded_build import Bench
@@ -43,7 +43,7 @@ class PlausibilityGate(Gate):
         late = int((at_return.view(torch.uint8) != output.view(torch.uint8)).sum())
         yield Finding({**vars(times), "bytes_changed_after_return": late}, bench.workload.name)
 
-    def judge(self, finding: Finding, facts: BenchFacts) -> GateResult:
+    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
         """No byte changes after return, both clocks agree, the fastest launch is not below the roofline floor."""
         figures = finding.figures
         if not figures["bytes_changed_after_return"] <= 0:
@@ -54,10 +54,10 @@ class PlausibilityGate(Gate):
                 f"the device's clock and the host's must agree within {CLOCKS_APART:.0%}, got"
                 f" {figures['device_us']:.3g} us and {figures['wall_us']:.3g} us a launch",
             )
-        if not figures["fastest_us"] >= facts.floor_us:
+        if not figures["fastest_us"] >= criteria.floor_us:
             return self.verdict(
                 finding,
-                f"a launch cannot take less than the roofline's {facts.floor_us:.3g} us,"
+                f"a launch cannot take less than the roofline's {criteria.floor_us:.3g} us,"
                 f" got {figures['fastest_us']:.3g} us",
             )
         return self.verdict(finding, None)

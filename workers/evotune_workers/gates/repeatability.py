@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.gates.gate import Finding, Gate, GateCriteria, GateResult
 from evotune_workers.kernel.contract import Inputs, Workload
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class RepeatabilityGate(Gate):
         figures = {"launches": len(outputs), "different": len(different), "first": different[:1], "buffers": buffers}
         return Finding(figures, workload.name)
 
-    def judge(self, finding: Finding, facts: BenchFacts) -> GateResult:
+    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
         """None differs."""
         figures = finding.figures
         if figures["different"] <= 0:

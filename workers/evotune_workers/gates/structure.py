@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.gates.gate import Finding, Gate, GateCriteria, GateResult
 
 if TYPE_CHECKING:
     from evotune_workers.runtimes.loaded_build import Bench
@@ -34,7 +34,7 @@ class StructureGate(Gate):
                 distribution=case.name,
             )
 
-    def judge(self, finding: Finding, facts: BenchFacts) -> GateResult:
+    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
         """The largest difference is within the case's tolerance."""
         figures = finding.figures
         if figures["largest_difference"] <= figures["tolerance"]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from evotune_workers.gates.error_limits import judge_errors
-from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.gates.gate import Finding, Gate, GateCriteria, GateResult
 
 if TYPE_CHECKING:
     from evotune_workers.runtimes.loaded_build import Bench
@@ -24,6 +24,6 @@ class TailsGate(Gate):
             errors = bench.errors(workload, bench.distributions[0], bench.seeds[0])
             yield Finding({}, workload.name, bench.distributions[0], bench.seeds[0], errors)
 
-    def judge(self, finding: Finding, facts: BenchFacts) -> GateResult:
+    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
         """As for numerics."""
-        return judge_errors(self.name, finding, facts)
+        return judge_errors(self.name, finding, criteria)

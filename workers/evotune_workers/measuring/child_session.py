@@ -14,7 +14,7 @@ from evotune_workers.child.sandbox import BuildRefused, ChildDied, ChildTimeout,
 from evotune_workers.compilers.build import macro_text
 from evotune_workers.compilers.candidate import Candidate, WorkloadBuild
 from evotune_workers.gates.allowed_imports import forbidden_import
-from evotune_workers.gates.gate import DIED, BenchFacts, Gate, GateResult
+from evotune_workers.gates.gate import DIED, Gate, GateCriteria, GateResult
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.runtimes.build_spec import BenchSpec
@@ -89,9 +89,9 @@ class Session:
         findings = self.ask(gate.name, RunGate(gate.name, side), limit, gate.if_it_dies)
         if not findings:
             raise refuse(gate.name, "the gate must return figures, got none", built.workload)
-        facts = self.facts(built)
+        criteria = self.criteria(built)
         seconds = (time.perf_counter() - started) / len(findings)
-        results = tuple(replace(gate.judge(finding, facts), seconds=seconds) for finding in findings)
+        results = tuple(replace(gate.judge(finding, criteria), seconds=seconds) for finding in findings)
         if not all(result.passed for result in results):
             raise Refuted(results)
         return results
@@ -102,10 +102,10 @@ class Session:
         if forbidden is not None:
             raise refuse(IDENTITY, forbidden, built.workload)
 
-    def facts(self, built: WorkloadBuild) -> BenchFacts:
+    def criteria(self, built: WorkloadBuild) -> GateCriteria:
         """What judging needs, from the kernel and the request; nothing of it comes from the child."""
         cost = self.kernel.cost(named_workload(self.kernel, built.workload))
-        return BenchFacts(
+        return GateCriteria(
             macros={name: macro_text(value) for name, value in built.macros.items()},
             max_factor=self.kernel.numerics.max_factor,
             rms_factor=self.kernel.numerics.rms_factor,

@@ -70,7 +70,7 @@ class TimingSession:
         self._judge_outputs(watch, samples)
         warm = self._summed_up(watch, samples, censored=False)
         for side, timing in cold.items():
-            self._judge_repeating(timing, warm[side], self._session.facts(self._sides[side]).moved_bytes)
+            self._judge_repeating(timing, warm[side], self._session.criteria(self._sides[side]).moved_bytes)
         return {side: (timing, warm[side]) for side, timing in cold.items()}
 
     def against(self, first: str, second: str, most_blocks: int = MOST_BLOCKS) -> Samples:
@@ -82,8 +82,8 @@ class TimingSession:
 
     def _open(self, mode: Mode) -> StopwatchFacts:
         request = OpenStopwatch(mode, self._session.device.cache_bytes)
-        facts: StopwatchFacts = self._session.ask("timing", request, LIMIT_SECONDS)
-        return facts
+        setup: StopwatchFacts = self._session.ask("timing", request, LIMIT_SECONDS)
+        return setup
 
     def _baselines(self, watch: StopwatchFacts) -> tuple[str, ...]:
         return tuple(side for side in watch.sides if side not in self._sides)
@@ -122,15 +122,15 @@ class TimingSession:
             for side in self._sides
         }
         for side, timing in timings.items():
-            self._judge_floor(timing, self._session.facts(self._sides[side]).floor_us)
+            self._judge_floor(timing, self._session.criteria(self._sides[side]).floor_us)
         return timings
 
     def _judge_outputs(self, watch: StopwatchFacts, samples: Samples) -> None:
         """What was timed must be right: the outputs against float64, and every timed one bit-equal to those."""
         for side, built in self._sides.items():
-            facts = self._session.facts(built)
+            criteria = self._session.criteria(built)
             for errors in watch.errors[side]:
-                result = judge_errors("timing", Finding({}, self._workload, errors=errors), facts)
+                result = judge_errors("timing", Finding({}, self._workload, errors=errors), criteria)
                 if not result.passed:
                     raise GateFailed((result,))
             if side in samples.wrong:
@@ -140,9 +140,9 @@ class TimingSession:
         """Inputs that a build had not met must give right outputs, and not take longer: nothing was kept."""
         unseen: Mapping[str, Errors] = self._session.ask("timing", ReviewUnseen(), LIMIT_SECONDS)
         for side, built in self._sides.items():
-            facts = self._session.facts(built)
+            criteria = self._session.criteria(built)
             wide = replace(
-                facts, max_factor=UNSEEN_FACTOR * facts.max_factor, rms_factor=UNSEEN_FACTOR * facts.rms_factor
+                criteria, max_factor=UNSEEN_FACTOR * criteria.max_factor, rms_factor=UNSEEN_FACTOR * criteria.rms_factor
             )
             result = judge_errors("timing", Finding({}, self._workload, errors=unseen.get(side)), wide)
             if not result.passed:
