@@ -8,7 +8,7 @@ from evotune_workers.diagnosis.comparison import compare
 from evotune_workers.diagnosis.finding import OUTPUT, StageFinding
 from evotune_workers.diagnosis.wrong_result import WrongResult, traced_workload
 from evotune_workers.gates.error_limits import judge_errors
-from evotune_workers.gates.gate import Finding, GateCriteria
+from evotune_workers.gates.gate import GateCriteria, Observation
 from evotune_workers.kernel.contract import Inputs, Stage, StageValues, StructureCase, Workload
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.runtimes.loaded_build import Bench
@@ -48,7 +48,7 @@ def _beside_reference(bench: Bench, workload: Workload, example: Example, criter
     """Each group of errors has limits of its own."""
     output = bench.launch(workload, example.inputs)
     groups = _groups(example.errors_of(output))
-    verdicts = [judge_errors(OUTPUT, Finding({}, errors=errors), criteria) for errors in groups]
+    verdicts = [judge_errors(OUTPUT, Observation({}, errors=errors), criteria) for errors in groups]
     limits = example.reference.new_tensor([verdict.max_limit for verdict in verdicts])
     of_each = limits.repeat_interleave(output.numel() // len(groups)).view(output.shape)
     values = StageValues(output.double(), example.reference, of_each)

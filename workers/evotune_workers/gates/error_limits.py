@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evotune_workers.gates.gate import Finding, GateCriteria, GateResult
+from evotune_workers.gates.gate import GateCriteria, GateResult, Observation
 
 
-def judge_errors(gate: str, finding: Finding, criteria: GateCriteria) -> GateResult:
+def judge_errors(gate: str, observation: Observation, criteria: GateCriteria) -> GateResult:
     """Passes when max and RMS error are in every group at most the kernel's `numerics` factors of the baseline's.
 
     Neither limit goes below what rounding the exact result makes: a baseline that happens to be exact on some inputs
     (one key, say) would otherwise demand exactness of everyone.
     """
-    errors = finding.errors
+    errors = observation.errors
     if errors is None or not errors.kernel_max:
-        return GateResult(gate, False, "the errors were not measured", finding.workload)
+        return GateResult(gate, False, "the errors were not measured", observation.workload)
     max_limits = _limits(errors.baseline_max, errors.rounding_max, criteria.max_factor)
     rms_limits = _limits(errors.baseline_rms, errors.rounding_rms, criteria.rms_factor)
     worst_max = _worst(errors.kernel_max, max_limits)
@@ -24,14 +24,14 @@ def judge_errors(gate: str, finding: Finding, criteria: GateCriteria) -> GateRes
         gate=gate,
         passed=_within(errors.kernel_max, max_limits) and _within(errors.kernel_rms, rms_limits),
         reason=_reason("max", errors.kernel_max, max_limits) or _reason("RMS", errors.kernel_rms, rms_limits),
-        workload=finding.workload,
-        distribution=finding.distribution,
-        seed=finding.seed,
+        workload=observation.workload,
+        distribution=observation.distribution,
+        seed=observation.seed,
         max_error=errors.kernel_max[worst_max],
         max_limit=max_limits[worst_max],
         rms_error=errors.kernel_rms[worst_rms],
         rms_limit=rms_limits[worst_rms],
-        figures=finding.figures,
+        figures=observation.figures,
     )
 
 

@@ -17,7 +17,7 @@ DIED = "the process running it died"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Observation:
     """What one check measured, before anyone judges it. Errors are per group (attention: per head)."""
 
     figures: Mapping[str, Any]
@@ -60,23 +60,23 @@ class Gate(abc.ABC):
         return self.time_limit_seconds
 
     @abc.abstractmethod
-    def measure(self, bench: Bench) -> Iterator[Finding]:
+    def measure(self, bench: Bench) -> Iterator[Observation]:
         """Runs in the child: launches the build and yields figures, without judging them."""
 
     @abc.abstractmethod
-    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
+    def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
         """Runs in the actor: compares the figures with the limits."""
 
-    def verdict(self, finding: Finding, reason: str | None, **figures: float | None) -> GateResult:
+    def verdict(self, observation: Observation, reason: str | None, **figures: float | None) -> GateResult:
         """A result that passes when there is no reason against it."""
         return GateResult(
             gate=self.name,
             passed=reason is None,
             reason=reason,
-            workload=finding.workload,
-            distribution=finding.distribution,
-            seed=finding.seed,
-            figures=finding.figures,
+            workload=observation.workload,
+            distribution=observation.distribution,
+            seed=observation.seed,
+            figures=observation.figures,
             **figures,
         )
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from evotune_workers.gates.gate import Finding, Gate, GateCriteria, GateResult
+from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observation
 
 if TYPE_CHECKING:
     from evotune_workers.runtimes.loaded_build import Bench
@@ -31,7 +31,7 @@ class LaunchGate(Gate):
         """Long enough for launches that are just not too slow."""
         return self.time_limit_seconds + MOST_LAUNCHES * 1e-6 * _slowest_us(baseline_us)
 
-    def measure(self, bench: Bench) -> Iterator[Finding]:
+    def measure(self, bench: Bench) -> Iterator[Observation]:
         """The fastest of a few launches beside the pinned baseline: as it was, or slower where the machine is now."""
         example = bench.example(bench.workload, bench.distributions[0], bench.seeds[0])
         status, times_us, baseline_us = "success", list[float](), example.baseline_us
@@ -41,19 +41,22 @@ class LaunchGate(Gate):
             times_us.append((time.perf_counter_ns() - started) / 1e3)
             if times_us[-1] > _slowest_us(baseline_us):
                 baseline_us = max(baseline_us, bench.time_baseline(example.inputs))
-        yield Finding({"status": status, "kernel_us": min(times_us), "baseline_us": baseline_us}, bench.workload.name)
+        yield Observation(
+            {"status": status, "kernel_us": min(times_us), "baseline_us": baseline_us}, bench.workload.name
+        )
 
-    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
+    def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
         """Status is success and the time within 30x the baseline's."""
-        status = finding.figures["status"]
+        status = observation.figures["status"]
         if status != "success":
-            return self.verdict(finding, f"a launch must succeed, got: {status}")
-        taken, baseline = finding.figures["kernel_us"], finding.figures["baseline_us"]
+            return self.verdict(observation, f"a launch must succeed, got: {status}")
+        taken, baseline = observation.figures["kernel_us"], observation.figures["baseline_us"]
         if not taken <= _slowest_us(baseline):
             return self.verdict(
-                finding, f"a launch must take at most {SLOWEST_FACTOR:.0f}x the baseline, got {taken / baseline:.0f}x"
+                observation,
+                f"a launch must take at most {SLOWEST_FACTOR:.0f}x the baseline, got {taken / baseline:.0f}x",
             )
-        return self.verdict(finding, None)
+        return self.verdict(observation, None)
 
 
 def _slowest_us(baseline_us: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from evotune_workers.gates.error_limits import judge_errors
-from evotune_workers.gates.gate import Finding, Gate, GateCriteria, GateResult
+from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observation
 
 if TYPE_CHECKING:
     from evotune_workers.runtimes.loaded_build import Bench
@@ -18,13 +18,13 @@ class NumericsGate(Gate):
     name = "numerics"
     time_limit_seconds = 120.0
 
-    def measure(self, bench: Bench) -> Iterator[Finding]:
+    def measure(self, bench: Bench) -> Iterator[Observation]:
         """Errors per group for each seed and distribution."""
         for seed in bench.seeds:
             for distribution in bench.distributions:
                 errors = bench.errors(bench.workload, distribution, seed)
-                yield Finding({}, bench.workload.name, distribution, seed, errors)
+                yield Observation({}, bench.workload.name, distribution, seed, errors)
 
-    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
+    def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
         """In every group: max error and RMS error within their factors of the baseline's."""
-        return judge_errors(self.name, finding, criteria)
+        return judge_errors(self.name, observation, criteria)

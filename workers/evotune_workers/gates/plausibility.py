@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from evotune_workers.gates.gate import Finding, Gate, GateCriteria, GateResult
+from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observation
 
 if TYPE_CHECKING:
     from evotune_workers.runtimes.loaded_build import Bench
@@ -24,7 +24,7 @@ class PlausibilityGate(Gate):
     name = "plausibility"
     time_limit_seconds = 20.0
 
-    def measure(self, bench: Bench) -> Iterator[Finding]:
+    def measure(self, bench: Bench) -> Iterator[Observation]:
         """A launch's time by two clocks; whether the output still changed after the call returned."""
         example = bench.example(bench.workload, bench.distributions[0], bench.seeds[0])
         output = bench.new_output(bench.workload)
@@ -41,23 +41,23 @@ class PlausibilityGate(Gate):
         bench.runtime.synchronise()
         time.sleep(SETTLE_SECONDS)
         late = int((at_return.view(torch.uint8) != output.view(torch.uint8)).sum())
-        yield Finding({**vars(times), "bytes_changed_after_return": late}, bench.workload.name)
+        yield Observation({**vars(times), "bytes_changed_after_return": late}, bench.workload.name)
 
-    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
+    def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
         """No byte changes after return, both clocks agree, the fastest launch is not below the roofline floor."""
-        figures = finding.figures
+        figures = observation.figures
         if not figures["bytes_changed_after_return"] <= 0:
-            return self.verdict(finding, "the output must be complete when the call returns, it changed afterwards")
+            return self.verdict(observation, "the output must be complete when the call returns, it changed afterwards")
         if not abs(figures["wall_us"] - figures["device_us"]) <= CLOCKS_APART * figures["wall_us"]:
             return self.verdict(
-                finding,
+                observation,
                 f"the device's clock and the host's must agree within {CLOCKS_APART:.0%}, got"
                 f" {figures['device_us']:.3g} us and {figures['wall_us']:.3g} us a launch",
             )
         if not figures["fastest_us"] >= criteria.floor_us:
             return self.verdict(
-                finding,
+                observation,
                 f"a launch cannot take less than the roofline's {criteria.floor_us:.3g} us,"
                 f" got {figures['fastest_us']:.3g} us",
             )
-        return self.verdict(finding, None)
+        return self.verdict(observation, None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from evotune_workers.gates.gate import Finding, Gate, GateCriteria, GateResult
+from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observation
 from evotune_workers.kernel.contract import Inputs, Workload
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class RepeatabilityGate(Gate):
     name = "repeatability"
     time_limit_seconds = 60.0
 
-    def measure(self, bench: Bench) -> Iterator[Finding]:
+    def measure(self, bench: Bench) -> Iterator[Observation]:
         """How many launches gave other bits than the first on the same input, in buffers of their own and shared."""
         workload = bench.kernel.repeatability(bench.workload)
         distribution = bench.distributions[0]
@@ -38,9 +38,9 @@ class RepeatabilityGate(Gate):
         outputs = [bench.new_output(workload) for _ in range(LAUNCHES)]
         for number, output in enumerate(outputs):
             bench.launch_into(workload, pair[number % 2], output, workspace)
-        yield self._finding(bench, workload, "own", outputs, outputs)
+        yield self._observation(bench, workload, "own", outputs, outputs)
         again = list(self._shared_launches(bench, workload, pair, workspace))
-        yield self._finding(bench, workload, "shared", again, outputs)
+        yield self._observation(bench, workload, "shared", again, outputs)
 
     def _shared_launches(
         self, bench: Bench, workload: Workload, pair: list[Inputs], workspace: torch.Tensor
@@ -52,21 +52,21 @@ class RepeatabilityGate(Gate):
             bench.launch_into(workload, inputs, output, workspace)
             yield output.clone()
 
-    def _finding(
+    def _observation(
         self, bench: Bench, workload: Workload, buffers: str, outputs: list[torch.Tensor], right: list[torch.Tensor]
-    ) -> Finding:
+    ) -> Observation:
         different = [n for n, output in enumerate(outputs) if not torch.equal(_bits(output), _bits(right[n % 2]))]
         figures = {"launches": len(outputs), "different": len(different), "first": different[:1], "buffers": buffers}
-        return Finding(figures, workload.name)
+        return Observation(figures, workload.name)
 
-    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
+    def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
         """None differs."""
-        figures = finding.figures
+        figures = observation.figures
         if figures["different"] <= 0:
-            return self.verdict(finding, None)
+            return self.verdict(observation, None)
         where = ", with another input at the same addresses in between" if figures["buffers"] == "shared" else ""
         return self.verdict(
-            finding,
+            observation,
             f"{figures['launches']} launches must give the same bits{where}, {figures['different']} differ,"
             f" the first at launch {figures['first'][0]}",
         )

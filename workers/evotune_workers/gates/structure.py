@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from evotune_workers.gates.gate import Finding, Gate, GateCriteria, GateResult
+from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observation
 
 if TYPE_CHECKING:
     from evotune_workers.runtimes.loaded_build import Bench
@@ -17,12 +17,12 @@ class StructureGate(Gate):
     name = "structure"
     time_limit_seconds = 20.0
 
-    def measure(self, bench: Bench) -> Iterator[Finding]:
+    def measure(self, bench: Bench) -> Iterator[Observation]:
         """Every case that the kernel defines for the workload."""
         for case in bench.structure_cases():
             difference = (bench.launch(bench.workload, case.inputs).double() - case.expected).abs()
             wrong = (~(difference <= case.tolerance)).nonzero()
-            yield Finding(
+            yield Observation(
                 {
                     "case": case.name,
                     "largest_difference": difference.max().item(),
@@ -34,13 +34,13 @@ class StructureGate(Gate):
                 distribution=case.name,
             )
 
-    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
+    def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
         """The largest difference is within the case's tolerance."""
-        figures = finding.figures
+        figures = observation.figures
         if figures["largest_difference"] <= figures["tolerance"]:
-            return self.verdict(finding, None)
+            return self.verdict(observation, None)
         return self.verdict(
-            finding,
+            observation,
             f"{figures['case']}: difference must be <= {figures['tolerance']:.3g}, got"
             f" {figures['largest_difference']:.3g} ({figures['wrong']} wrong, first at {figures['first_wrong']})",
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from evotune_workers.gates.error_limits import judge_errors
-from evotune_workers.gates.gate import Finding, Gate, GateCriteria, GateResult
+from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observation
 
 if TYPE_CHECKING:
     from evotune_workers.runtimes.loaded_build import Bench
@@ -18,12 +18,12 @@ class TailsGate(Gate):
     name = "tails"
     time_limit_seconds = 60.0
 
-    def measure(self, bench: Bench) -> Iterator[Finding]:
+    def measure(self, bench: Bench) -> Iterator[Observation]:
         """Errors per group for each tail, on one distribution and seed."""
         for workload in bench.tails:
             errors = bench.errors(workload, bench.distributions[0], bench.seeds[0])
-            yield Finding({}, workload.name, bench.distributions[0], bench.seeds[0], errors)
+            yield Observation({}, workload.name, bench.distributions[0], bench.seeds[0], errors)
 
-    def judge(self, finding: Finding, criteria: GateCriteria) -> GateResult:
+    def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
         """As for numerics."""
-        return judge_errors(self.name, finding, criteria)
+        return judge_errors(self.name, observation, criteria)

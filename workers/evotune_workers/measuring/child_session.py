@@ -86,12 +86,12 @@ class Session:
         """The gate's results, all passed; raises GateFailed otherwise."""
         started = time.perf_counter()
         limit = gate.limit_seconds(self._baseline_us[side])
-        findings = self.ask(gate.name, RunGate(gate.name, side), limit, gate.if_it_dies)
-        if not findings:
+        observations = self.ask(gate.name, RunGate(gate.name, side), limit, gate.if_it_dies)
+        if not observations:
             raise refuse(gate.name, "the gate must return figures, got none", built.workload)
         criteria = self.criteria(built)
-        seconds = (time.perf_counter() - started) / len(findings)
-        results = tuple(replace(gate.judge(finding, criteria), seconds=seconds) for finding in findings)
+        seconds = (time.perf_counter() - started) / len(observations)
+        results = tuple(replace(gate.judge(observation, criteria), seconds=seconds) for observation in observations)
         if not all(result.passed for result in results):
             raise Refuted(results)
         return results

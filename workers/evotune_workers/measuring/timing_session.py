@@ -9,7 +9,7 @@ from dataclasses import replace
 from evotune_workers.child.messages import OpenStopwatch, ReviewUnseen, RunBlocks
 from evotune_workers.compilers.candidate import WorkloadBuild
 from evotune_workers.gates.error_limits import judge_errors
-from evotune_workers.gates.gate import Finding
+from evotune_workers.gates.gate import Observation
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.measuring.child_session import GateFailed, Session, refuse
 from evotune_workers.timing.protocol import (
@@ -130,7 +130,7 @@ class TimingSession:
         for side, built in self._sides.items():
             criteria = self._session.criteria(built)
             for errors in watch.errors[side]:
-                result = judge_errors("timing", Finding({}, self._workload, errors=errors), criteria)
+                result = judge_errors("timing", Observation({}, self._workload, errors=errors), criteria)
                 if not result.passed:
                     raise GateFailed((result,))
             if side in samples.wrong:
@@ -144,7 +144,7 @@ class TimingSession:
             wide = replace(
                 criteria, max_factor=UNSEEN_FACTOR * criteria.max_factor, rms_factor=UNSEEN_FACTOR * criteria.rms_factor
             )
-            result = judge_errors("timing", Finding({}, self._workload, errors=unseen.get(side)), wide)
+            result = judge_errors("timing", Observation({}, self._workload, errors=unseen.get(side)), wide)
             if not result.passed:
                 raise GateFailed((replace(result, reason=f"on inputs not met before: {result.reason}"),))
             ratio = samples.unseen_ratio(side)
