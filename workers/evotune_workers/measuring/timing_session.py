@@ -20,8 +20,8 @@ from evotune_workers.timing.protocol import (
     Samples,
     Timing,
     as_conditions,
+    measure_interleaved,
     plausible_opponents,
-    race,
     summarise,
 )
 from evotune_workers.timing.repeating import repeating_fault
@@ -57,7 +57,7 @@ class TimingSession:
         Raises GateFailed when a timed output was wrong, NoResult when the machine was too busy.
         """
         watch = self._open("cold")
-        samples, censored = self._quiet_race(tuple(self._sides), self._opponents(watch), incumbent)
+        samples, censored = self._measure_undisturbed(tuple(self._sides), self._opponents(watch), incumbent)
         self._judge_outputs(watch, samples)
         self._review_unseen(samples)
         cold = self._summed_up(watch, samples, censored)
@@ -76,8 +76,8 @@ class TimingSession:
     def against(self, first: str, second: str, most_blocks: int = MOST_BLOCKS) -> Samples:
         """Samples of one side against another, both candidates; raises NoResult."""
         self._open("cold")
-        samples, _ = self._quiet_race((first,), (second,), None, most_blocks)
-        self._judge_quiet(samples)
+        samples, _ = self._measure_undisturbed((first,), (second,), None, most_blocks)
+        self._require_undisturbed(samples)
         return samples
 
     def _open(self, mode: Mode) -> StopwatchFacts:
@@ -93,7 +93,7 @@ class TimingSession:
         baselines = self._baselines(watch)
         return baselines if self._finalists else plausible_opponents(baselines, watch.estimates_us)
 
-    def _quiet_race(
+    def _measure_undisturbed(
         self,
         candidates: Sequence[str],
         baselines: Sequence[str],
@@ -103,7 +103,7 @@ class TimingSession:
         """Again, after a pause, when other work on the machine spoilt it."""
         most = most_blocks if self._finalists else SEARCH_BLOCKS
         for pause in FINALIST_PAUSES_SECONDS if self._finalists else TRIAL_PAUSES_SECONDS:
-            samples, censored = race(candidates, baselines, self._run_blocks, incumbent, most)
+            samples, censored = measure_interleaved(candidates, baselines, self._run_blocks, incumbent, most)
             if not samples.too_disturbed:
                 break
             time.sleep(pause)
@@ -114,7 +114,7 @@ class TimingSession:
         return blocks
 
     def _summed_up(self, watch: StopwatchFacts, samples: Samples, censored: bool) -> dict[str, Timing]:
-        self._judge_quiet(samples)
+        self._require_undisturbed(samples)
         conditions = as_conditions(watch, **self._session.conditions)
         baselines, mode = self._opponents(watch), watch.mode
         timings = {
@@ -164,7 +164,7 @@ class TimingSession:
         if fault is not None:
             raise refuse("timing", fault, self._workload)
 
-    def _judge_quiet(self, samples: Samples) -> None:
+    def _require_undisturbed(self, samples: Samples) -> None:
         if samples.too_disturbed or not samples.kept:
             reason = f"{samples.dropped} of {len(samples.blocks)} blocks {samples.why_dropped}: no result"
             raise NoResult(refuse("timing", reason, self._workload).results)

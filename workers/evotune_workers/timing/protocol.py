@@ -76,7 +76,7 @@ class Samples:
         """Blocks of a device left alone: no threads waiting for cores, a clock close to that of the latest blocks."""
         clocks = [block.conditions.clock_mhz for block in self.blocks if block.conditions.clock_mhz is not None]
         usual = float(np.median(clocks[-LEAST_BLOCKS:])) if clocks else None
-        return tuple(block for block in self.blocks if _left_alone(block) and _at_clock(block, usual))
+        return tuple(block for block in self.blocks if _is_undisturbed(block) and _at_clock(block, usual))
 
     @property
     def dropped(self) -> int:
@@ -87,7 +87,7 @@ class Samples:
         """
         since = self.blocks[self.blocks.index(self.kept[0]) :] if self.kept else self.blocks
         if any(POWER_CAP in block.conditions.throttled for block in since):
-            return sum(not _left_alone(block) for block in since)
+            return sum(not _is_undisturbed(block) for block in since)
         return len(since) - len(self.kept)
 
     @property
@@ -145,7 +145,7 @@ class Samples:
         return self.dropped > MOST_DROPPED_SHARE * len(self.blocks)
 
 
-def _left_alone(block: Block) -> bool:
+def _is_undisturbed(block: Block) -> bool:
     return block.conditions.disturbed <= DISTURBED_SHARE
 
 
@@ -157,7 +157,7 @@ def _at_clock(block: Block, usual: float | None) -> bool:
 NO_SAMPLES = Samples()
 
 
-def race(
+def measure_interleaved(
     candidates: Sequence[str],
     baselines: Sequence[str],
     run_blocks: Callable[[int, tuple[str, ...]], Sequence[Block]],
