@@ -150,7 +150,7 @@ def facts(plan: Plan, device: Device, valid: int) -> dict[str, Any]:
         "workload": plan.workloads[0],
         "target": plan.target,
         "device_name": device.name,
-        "device": {"uuid": device.uuid, **device.facts},
+        "device": {"uuid": device.uuid, **device.properties},
         "compiler": compiler_for(plan.target).version(),
         "versions": versions(),
         "git": git_facts(plan.folder),

@@ -56,7 +56,7 @@ def compiler_version() -> str:
     result = run_group([path, "--version"], Path.cwd(), TIME_LIMIT_SECONDS)
     if result.returncode != 0:
         raise ToolchainError(f"{path} --version must succeed, got: {result.output.strip()[:200]}")
-    flags = hashlib.sha256(str(cpu_device().facts["flags"]).encode()).hexdigest()[:8]
+    flags = hashlib.sha256(str(cpu_device().properties["flags"]).encode()).hexdigest()[:8]
     return f"{result.output.splitlines()[0]} native={flags}"
 
 

@@ -44,7 +44,7 @@ def _description(device: Any, nvml: Any) -> dict[str, Any]:
             "blocks_per_multiprocessor": properties.max_blocks_per_multiprocessor,
             "l2_bytes": properties.l2_cache_size,
         },
-        "facts": {
+        "properties": {
             "driver": nvml.nvmlSystemGetDriverVersion(),
             "memory_bytes": int(nvml.nvmlDeviceGetMemoryInfo(handle).total),
             "memory_clock_hz": properties.memory_clock_rate * 1000,

@@ -1,4 +1,4 @@
-"""What a device is and allows: the limits that constraints and gates use, and the facts that go into the record."""
+"""What a device is and allows: the limits that constraints and gates use, and the properties that go into the record."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HIGHEST_CLOCK_HZ = 6.2e9
 
 @dataclass(frozen=True)
 class Device:
-    """A device that measures. `limits` are what constraints see as `device.*`; `facts` describe it for the record.
+    """A device that measures. `limits` are what constraints see as `device.*`; `properties` describe it for the record.
 
     `peak_flops` (per second) is an upper bound, used for the roofline floor that no honest timing can be below.
     """
@@ -48,7 +48,7 @@ class Device:
     kind: str
     target: str
     limits: Mapping[str, int]
-    facts: Mapping[str, str | int | float]
+    properties: Mapping[str, str | int | float]
     peak_flops: float
     cache_bytes: int
 
@@ -73,7 +73,12 @@ def cpu_device() -> Device:
             "l2_bytes": caches[2],
             "l3_bytes": caches[3],
         },
-        facts={"machine": platform.machine(), "system": platform.platform(), "cores": cores, "flags": " ".join(flags)},
+        properties={
+            "machine": platform.machine(),
+            "system": platform.platform(),
+            "cores": cores,
+            "flags": " ".join(flags),
+        },
         peak_flops=cores * _operations_per_cycle(flags) * _highest_clock_hz(),
         cache_bytes=max(caches.values()),
     )
@@ -104,7 +109,7 @@ def _cuda_device(description: Mapping[str, Any]) -> Device:
         kind="cuda",
         target=f"sm_{capability}",
         limits=limits,
-        facts=description["facts"],
+        properties=description["properties"],
         peak_flops=operations * description["clock_hz"],
         cache_bytes=limits["l2_bytes"],
     )

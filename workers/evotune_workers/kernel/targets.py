@@ -73,7 +73,7 @@ def known_device(target: str) -> Device:
             "blocks_per_multiprocessor": gpu.blocks_per_multiprocessor,
             "l2_bytes": gpu.l2_bytes,
         },
-        facts={"memory_bytes_per_second": gpu.memory_bytes_per_second},
+        properties={"memory_bytes_per_second": gpu.memory_bytes_per_second},
         peak_flops=gpu.tensor_flops,
         cache_bytes=gpu.l2_bytes,
     )
