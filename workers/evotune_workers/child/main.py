@@ -81,7 +81,7 @@ class Child:
                 workload = next(iter(self._benches.values())).workload
                 baselines = self._kernel.baselines(workload, self._target)
                 self._stopwatch = self._make_stopwatch(self._benches, baselines, mode, cache_bytes)
-                return self._stopwatch.facts()
+                return self._stopwatch.setup()
             case RunBlocks(count, sides):
                 assert self._stopwatch is not None
                 return self._stopwatch.blocks(count, sides)

@@ -61,7 +61,7 @@ class LookAt:
 
 @dataclass(frozen=True)
 class OpenStopwatch:
-    """Prepare to time all loaded builds beside the kernel's baselines; answered with StopwatchFacts."""
+    """Prepare to time all loaded builds beside the kernel's baselines; answered with StopwatchSetup."""
 
     mode: Literal["cold", "warm"]
     cache_bytes: int

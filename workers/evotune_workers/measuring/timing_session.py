@@ -25,7 +25,7 @@ from evotune_workers.timing.protocol import (
     summarise,
 )
 from evotune_workers.timing.repeating import repeating_fault
-from evotune_workers.timing.stopwatch import Block, Mode, StopwatchFacts
+from evotune_workers.timing.stopwatch import Block, Mode, StopwatchSetup
 
 LIMIT_SECONDS = 120.0
 # Inputs with other content cost an honest kernel nothing; whoever keeps results has to compute them, at several times
@@ -80,15 +80,15 @@ class TimingSession:
         self._require_undisturbed(samples)
         return samples
 
-    def _open(self, mode: Mode) -> StopwatchFacts:
+    def _open(self, mode: Mode) -> StopwatchSetup:
         request = OpenStopwatch(mode, self._session.device.cache_bytes)
-        setup: StopwatchFacts = self._session.ask("timing", request, LIMIT_SECONDS)
+        setup: StopwatchSetup = self._session.ask("timing", request, LIMIT_SECONDS)
         return setup
 
-    def _baselines(self, watch: StopwatchFacts) -> tuple[str, ...]:
+    def _baselines(self, watch: StopwatchSetup) -> tuple[str, ...]:
         return tuple(side for side in watch.sides if side not in self._sides)
 
-    def _opponents(self, watch: StopwatchFacts) -> tuple[str, ...]:
+    def _opponents(self, watch: StopwatchSetup) -> tuple[str, ...]:
         """Finalists meet every baseline that runs here; in a search those that may be the fastest."""
         baselines = self._baselines(watch)
         return baselines if self._finalists else plausible_opponents(baselines, watch.estimates_us)
@@ -113,7 +113,7 @@ class TimingSession:
         blocks: tuple[Block, ...] = self._session.ask("timing", RunBlocks(count, sides), LIMIT_SECONDS)
         return blocks
 
-    def _summed_up(self, watch: StopwatchFacts, samples: Samples, censored: bool) -> dict[str, Timing]:
+    def _summed_up(self, watch: StopwatchSetup, samples: Samples, censored: bool) -> dict[str, Timing]:
         self._require_undisturbed(samples)
         conditions = as_conditions(watch, **self._session.conditions)
         baselines, mode = self._opponents(watch), watch.mode
@@ -125,7 +125,7 @@ class TimingSession:
             self._judge_floor(timing, self._session.criteria(self._sides[side]).floor_us)
         return timings
 
-    def _judge_outputs(self, watch: StopwatchFacts, samples: Samples) -> None:
+    def _judge_outputs(self, watch: StopwatchSetup, samples: Samples) -> None:
         """What was timed must be right: the outputs against float64, and every timed one bit-equal to those."""
         for side, built in self._sides.items():
             criteria = self._session.criteria(built)

@@ -15,7 +15,7 @@ from evotune_workers.runtimes.loaded_build import Bench
 from evotune_workers.runtimes.sides_cpu import BaselineSide, CandidateSide, Memory, Side
 from evotune_workers.runtimes.unseen import UnseenInputs
 from evotune_workers.timing.disturbance import lost_seconds
-from evotune_workers.timing.stopwatch import CACHE_MULTIPLE, SAMPLE_US, Conditions, Mode, Stopwatch, StopwatchFacts
+from evotune_workers.timing.stopwatch import CACHE_MULTIPLE, SAMPLE_US, Conditions, Mode, Stopwatch, StopwatchSetup
 
 # Calls of a sample that meet changed inputs: all, unless they take less than 16 us. To change more inputs would take
 # longer than the calls.
@@ -63,10 +63,10 @@ class CpuStopwatch(Stopwatch):
         self._timed = max(1, math.ceil(SAMPLE_US / min(fastest.values())))
         self._lead = self._timed // LEAD_PART
 
-    def facts(self) -> StopwatchFacts:
+    def setup(self) -> StopwatchSetup:
         """How it measures."""
         sides, sets = tuple(self._sides), len(self._sets)
-        return StopwatchFacts(sides, self._mode, sets, self._timed, self._errors, self._estimates)
+        return StopwatchSetup(sides, self._mode, sets, self._timed, self._errors, self._estimates)
 
     def sample(self, side: str) -> tuple[float, bool]:
         """Wall time per call; whether the last call's output was right, where that is known."""

@@ -23,7 +23,7 @@ from evotune_workers.timing.stopwatch import (
     Conditions,
     Mode,
     Stopwatch,
-    StopwatchFacts,
+    StopwatchSetup,
 )
 
 
@@ -97,9 +97,9 @@ class CudaStopwatch(Stopwatch):
         }
         self._telemetry = Telemetry(first.runtime.device)
 
-    def facts(self) -> StopwatchFacts:
+    def setup(self) -> StopwatchSetup:
         """How it measures."""
-        return StopwatchFacts(
+        return StopwatchSetup(
             (*self._candidates, *self._baselines.timed),
             self._mode,
             len(self._baselines.sets),

@@ -270,7 +270,7 @@ def cpu_environment(cores: int) -> dict[str, str]:
     return {"OMP_NUM_THREADS": str(cores), "MKL_NUM_THREADS": str(cores)}
 
 
-def as_conditions(facts: Any, **more: Any) -> dict[str, Any]:
-    """Stopwatch facts as JSON-like conditions of a timing."""
-    known = {key: value for key, value in dataclasses.asdict(facts).items() if key != "errors"}
+def as_conditions(setup: Any, **more: Any) -> dict[str, Any]:
+    """Stopwatch setup as JSON-like conditions of a timing."""
+    known = {key: value for key, value in dataclasses.asdict(setup).items() if key != "errors"}
     return {**known, **more}

@@ -53,7 +53,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class StopwatchFacts:
+class StopwatchSetup:
     """How the blocks are measured, for the record; `errors` are those of the outputs that timed ones must equal.
 
     `estimates_us`: a first estimate of the baselines' times, where one is at hand; `unavailable`: baselines that cannot
@@ -79,7 +79,7 @@ class Stopwatch(abc.ABC):
     _blocks_measured = 0
 
     @abc.abstractmethod
-    def facts(self) -> StopwatchFacts:
+    def setup(self) -> StopwatchSetup:
         """How it measures."""
 
     @abc.abstractmethod
