@@ -1,4 +1,4 @@
-"""The CPU target's compiler: g++ (or `$CXX`), one shared library, and a resource report read from its assembly."""
+"""The compiler of CPU targets: g++ (or `$CXX`) makes a shared library; its assembly gives the resource report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from evotune_workers.system import time_limits
 
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-Wl,--build-id=none")
 OWN_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared")
-# Builds take seconds: one that takes longer than this is taken for one that never ends, a failed one.
+# Builds take seconds: one that takes longer than this counts as hanging, and as failed.
 TIME_LIMIT_SECONDS = 120.0
 
 # A vector register stored to, or loaded from, the stack: x86 (AT&T syntax) and AArch64.
@@ -29,15 +29,15 @@ SPILL_LOAD = re.compile(r"^\s*v?mov\w+\s+-?\d*\(%r[sb]p\), %([xyz])mm\d+|^\s*ldr
 
 
 def compile_cpp(request: BuildRequest) -> Build:
-    """Builds a CPU variant; what the compiler refuses is a failed Build. Raises ToolchainError without a compiler."""
+    """Build a CPU variant; a compiler error gives a failed Build. Raises ToolchainError without a compiler."""
     flags = (*FLAGS, *macro_flags(request.macros))
     key = build_key(request, flags, compiler_version())
     return cached(key, lambda: make_build(request, key, flags, compiler_version(), partial(_run, request, flags)))
 
 
 def compile_own(source: Path, library: Path) -> None:
-    """A shared library of evotune's own, from one file; ToolchainError without a compiler that can make it."""
-    compiler_version()  # says so when there is none
+    """Compile a source of evotune's own to a shared library; raise ToolchainError when that fails."""
+    compiler_version()  # raises ToolchainError when there is none
     result = run_group(
         [compiler_name(), *OWN_FLAGS, str(source), "-o", str(library)], source.parent, TIME_LIMIT_SECONDS
     )
@@ -47,7 +47,7 @@ def compile_own(source: Path, library: Path) -> None:
 
 @functools.cache
 def compiler_version() -> str:
-    """First line of `--version`, and a digest of the CPU's flags, since `-march=native` depends on them."""
+    """Return the first line of `--version` and a digest of the CPU's flags, on which `-march=native` depends."""
     path = shutil.which(compiler_name())
     if path is None:
         raise ToolchainError(
@@ -61,14 +61,14 @@ def compiler_version() -> str:
 
 
 def compiler_name() -> str:
-    """`$CXX`, else g++."""
+    """Return `$CXX`, or else g++."""
     return os.environ.get("CXX") or "g++"
 
 
 def read_report(assembly: str, stack_usage: str) -> Resources:
-    """Stack of the largest frame and vector spills (bytes, all functions); ValueError when a field is missing.
+    """Return the largest stack frame and the vector spills of all functions; raise ValueError if a field is missing.
 
-    `stack_usage` is what `-fstack-usage` writes: `place<TAB>bytes<TAB>kind` for each function.
+    `stack_usage` is the file that `-fstack-usage` writes: `place<TAB>bytes<TAB>kind` for each function (GCC manual).
     """
     frames = [int(line.split("\t")[1]) for line in stack_usage.splitlines() if line.count("\t") == 2]
     if not frames:

@@ -1,4 +1,4 @@
-"""Running a compiler: a process group of its own, killed whole when it overruns or when this process is killed."""
+"""Running a compiler in a process group of its own, which is killed on a time-out and when this process ends."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pathlib import Path
 from evotune_workers.compilers.build import ToolchainError
 from evotune_workers.system.lifeline import bound_process_group
 
-# What a compiler says is searched for words, whatever the user's language.
+# The output is searched for English words, whatever the user's language.
 ENGLISH = {"LC_ALL": "C", "LANGUAGE": ""}
 
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a command ended: `returncode` is None when it was killed for overrunning its time limit."""
+    """Result of a command: `returncode` is None when it was killed for exceeding its time limit."""
 
     returncode: int | None
     output: str
 
 
 def run_group(command: Sequence[str], folder: Path, time_limit: float) -> CommandResult:
-    """Runs a command in `folder`, its output and errors together; raises ToolchainError when it cannot be started."""
+    """Run a command in `folder`, with standard error joined to its output; raise ToolchainError if it cannot start."""
     with bound_process_group() as group:
         process = _start(command, folder, group)
         try:

@@ -8,10 +8,10 @@ from evotune_workers.gates.gate import GateCriteria, GateResult, Observation
 
 
 def judge_errors(gate: str, observation: Observation, criteria: GateCriteria) -> GateResult:
-    """Passes when max and RMS error are in every group at most the kernel's `numerics` factors of the baseline's.
+    """Judge errors: max and RMS error of every group must be within the kernel's `numerics` factors of the baseline's.
 
-    Neither limit goes below what rounding the exact result makes: a baseline that happens to be exact on some inputs
-    (one key, say) would otherwise demand exactness of everyone.
+    No limit is below the factor times the error of rounding the exact result. A baseline that happens to be exact on
+    some inputs (one key, say) would otherwise demand an exact result.
     """
     errors = observation.errors
     if errors is None or not errors.kernel_max:
@@ -44,7 +44,7 @@ def _within(errors: Sequence[float], limits: Sequence[float]) -> bool:
 
 
 def _worst(errors: Sequence[float], limits: Sequence[float]) -> int:
-    """Index of the group closest to its limit, or furthest past it; a NaN is past every limit."""
+    """Return the index of the group closest to its limit, or furthest past it; a NaN is past every limit."""
 
     def excess(group: int) -> float:
         error, limit = errors[group], limits[group]

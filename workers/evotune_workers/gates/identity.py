@@ -1,4 +1,4 @@
-"""identity: the binary's own record of its configuration equals the request."""
+"""Gate identity: the binary's own record of its configuration equals the request."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class IdentityGate(Gate):
     time_limit_seconds = 10.0
 
     def measure(self, bench: Bench) -> Iterator[Observation]:
-        """What the loaded binary says of itself."""
+        """Read the configuration that the loaded binary records."""
         yield Observation({"record": bench.program.identity()}, bench.workload.name)
 
     def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
-        """Equal, name by name, to the macros of the request."""
+        """Require that the record equals the requested macros, name by name."""
         record, wanted = dict(observation.figures["record"]), dict(criteria.macros)
         if not record:
             return self.verdict(observation, "the binary must export its evotune_configuration, found none")

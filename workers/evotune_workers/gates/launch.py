@@ -1,4 +1,4 @@
-"""launch: the entry function runs, reports success and is not hopelessly slow."""
+"""Gate launch: the entry function runs, reports success and is not far too slow."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observati
 if TYPE_CHECKING:
     from evotune_workers.runtimes.loaded_build import Bench
 
-# Beyond this, the later gates (hundreds of launches) would cost more than any such configuration can be worth.
+# Later gates launch hundreds of times. For a slower configuration that costs more than it can be worth.
 SLOWEST_FACTOR = 30.0
-# So that the first call's page faults at tiny workloads are not taken for slowness.
+# Always allowed, so that page faults of the first call at tiny workloads do not count as slowness.
 SLOWEST_FREE_US = 20_000.0
-# The second launch is the warm one. More only while all were too slow: on a busy machine a thread may wait for a core.
+# The second launch is warm. More follow only while all were too slow: on a busy machine a thread may wait for a core.
 FEWEST_LAUNCHES = 2
 MOST_LAUNCHES = 5
 
@@ -24,15 +24,18 @@ class LaunchGate(Gate):
     """The first launches of a build, with their status and time."""
 
     name = "launch"
-    # An endless kernel holds its device for this long, so it is short; the baseline is ready before it begins.
+    # Short, since an endless kernel holds its device for this long. The baseline is timed before it begins.
     time_limit_seconds = 3.0
 
     def limit_seconds(self, baseline_us: float) -> float:
-        """Long enough for launches that are just not too slow."""
+        """Return a limit that allows for launches which are just not too slow."""
         return self.time_limit_seconds + MOST_LAUNCHES * 1e-6 * _slowest_us(baseline_us)
 
     def measure(self, bench: Bench) -> Iterator[Observation]:
-        """The fastest of a few launches beside the pinned baseline: as it was, or slower where the machine is now."""
+        """Time a few launches and yield the fastest, beside the pinned baseline.
+
+        A launch that seems too slow repeats the baseline, since the machine may be slower than when it was timed.
+        """
         example = bench.example(bench.workload, bench.distributions[0], bench.seeds[0])
         status, times_us, baseline_us = "success", list[float](), example.baseline_us
         while status == "success" and _is_worth_another(times_us, baseline_us):
@@ -46,7 +49,7 @@ class LaunchGate(Gate):
         )
 
     def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
-        """Status is success and the time within 30x the baseline's."""
+        """Require a status of success, and a time within 30x the baseline's plus 20 ms."""
         status = observation.figures["status"]
         if status != "success":
             return self.verdict(observation, f"a launch must succeed, got: {status}")

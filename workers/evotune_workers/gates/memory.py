@@ -1,4 +1,4 @@
-"""memory: every output element written, nothing outside the buffers touched, inputs unchanged."""
+"""Gate memory: every output element is written, nothing outside the buffers touched, no input changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class MemoryGate(Gate):
-    """Runs with every buffer flush against memory that may not be touched: behind it, then before it.
+    """Launches with inaccessible memory directly behind every buffer, then directly before it.
 
     An access past a guarded edge (SIGSEGV, illegal address) ends the child and is reported as this gate's failure.
     """
@@ -25,7 +25,7 @@ class MemoryGate(Gate):
     if_it_dies = "nothing outside the buffers may be touched, the process running it died"
 
     def measure(self, bench: Bench) -> Iterator[Observation]:
-        """The workload itself and the first of its tails, guarded behind and before."""
+        """Launch at the workload and at the first of its tails, guarded behind and before."""
         for workload in (bench.workload, *bench.tails[:1]):
             for at_end in (True, False):
                 yield self._guarded_launch(bench, workload, at_end)
@@ -46,7 +46,7 @@ class MemoryGate(Gate):
         return Observation(figures, workload.name)
 
     def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
-        """No NaN or infinity left, no slack byte changed, no input changed."""
+        """Require that no NaN or infinity is left, and that no slack byte and no input changed."""
         figures = observation.figures
         if not figures["unwritten"] <= 0:
             return self.verdict(observation, f"every output element must be written, {figures['unwritten']} are NaN")

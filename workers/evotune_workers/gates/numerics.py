@@ -1,4 +1,4 @@
-"""numerics: errors against float64 within a factor of the pinned fused baseline's own."""
+"""Gate numerics: errors against float64 are within a factor of the pinned fused baseline's own."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 class NumericsGate(Gate):
-    """Several seeds times every distribution of the kernel, on the workload itself."""
+    """Measures errors at the workload for several seeds of every distribution."""
 
     name = "numerics"
     time_limit_seconds = 120.0
 
     def measure(self, bench: Bench) -> Iterator[Observation]:
-        """Errors per group for each seed and distribution."""
+        """Yield the errors per group for each seed and distribution."""
         for seed in bench.seeds:
             for distribution in bench.distributions:
                 errors = bench.errors(bench.workload, distribution, seed)
                 yield Observation({}, bench.workload.name, distribution, seed, errors)
 
     def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
-        """In every group: max error and RMS error within their factors of the baseline's."""
+        """Require max and RMS error of every group within their factors of the baseline's; see `judge_errors`."""
         return judge_errors(self.name, observation, criteria)

@@ -1,4 +1,4 @@
-"""plausibility: the work is done when the call returns, and not faster than the hardware allows."""
+"""Gate plausibility: the work is complete when the call returns, and not faster than the hardware allows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from evotune_workers.runtimes.loaded_build import Bench
 
 CLOCKS_APART = 0.05
-# Long enough for work left to a stray thread to land; short against a trial.
+# Long enough for a stray thread to write its results, short compared with a trial.
 SETTLE_SECONDS = 0.02
 
 
@@ -25,7 +25,7 @@ class PlausibilityGate(Gate):
     time_limit_seconds = 20.0
 
     def measure(self, bench: Bench) -> Iterator[Observation]:
-        """A launch's time by two clocks; whether the output still changed after the call returned."""
+        """Yield a launch's time by two clocks, and the output bytes that changed after the call returned."""
         example = bench.example(bench.workload, bench.distributions[0], bench.seeds[0])
         output = bench.new_output(bench.workload)
         workspace = bench.new_workspace(bench.workload)
@@ -44,7 +44,7 @@ class PlausibilityGate(Gate):
         yield Observation({**vars(times), "bytes_changed_after_return": late}, bench.workload.name)
 
     def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
-        """No byte changes after return, both clocks agree, the fastest launch is not below the roofline floor."""
+        """Require that no byte changes after return, both clocks agree, and no launch is below the roofline floor."""
         figures = observation.figures
         if not figures["bytes_changed_after_return"] <= 0:
             return self.verdict(observation, "the output must be complete when the call returns, it changed afterwards")

@@ -1,4 +1,4 @@
-"""repeatability: the same bits every time, with another input's launch in between."""
+"""Gate repeatability: equal inputs give equal bits, with launches on another input in between."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ from evotune_workers.kernel.contract import Inputs, Workload
 if TYPE_CHECKING:
     from evotune_workers.runtimes.loaded_build import Bench
 
-# As often as users of hand-written attention kernels had to run theirs to see an atomic race.
+# Users of hand-written attention kernels needed about this many runs to see an atomic race.
 LAUNCHES = 100
 SHARED_LAUNCHES = 10
 
 
 class RepeatabilityGate(Gate):
-    """100 launches alternating two inputs; every output is kept, and compared only when all have been launched.
+    """Launches 100 times, alternating two inputs; the outputs are compared when all launches are done.
 
-    First every input and output has memory of its own. Then all launches share one set of buffers, in which the other
-    input lies at the same addresses each time and the output still holds the other result: a result kept by address, or
-    a launch that finds its output written and does nothing, gives the wrong one.
+    First every input and output has memory of its own. Then all launches share one set of buffers, in which the two
+    inputs alternate at the same addresses and the output still holds the other result. This catches a kernel that
+    keeps results by address, and one that does nothing when its output is already written.
     """
 
     name = "repeatability"
     time_limit_seconds = 60.0
 
     def measure(self, bench: Bench) -> Iterator[Observation]:
-        """How many launches gave other bits than the first on the same input, in buffers of their own and shared."""
+        """Count the launches whose bits differ from those of the first launch on the same input.
+
+        First all buffers are separate, then they are shared.
+        """
         workload = bench.kernel.repeatability(bench.workload)
         distribution = bench.distributions[0]
         pair = [bench.inputs(workload, distribution, seed) for seed in bench.seeds[:2]]
@@ -60,7 +63,7 @@ class RepeatabilityGate(Gate):
         return Observation(figures, workload.name)
 
     def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
-        """None differs."""
+        """Require that no launch differs."""
         figures = observation.figures
         if figures["different"] <= 0:
             return self.verdict(observation, None)
@@ -73,5 +76,5 @@ class RepeatabilityGate(Gate):
 
 
 def _bits(tensor: torch.Tensor) -> torch.Tensor:
-    """The raw bytes: NaN equals NaN, and -0 differs from 0."""
+    """Return the raw bytes, in which NaN equals NaN and -0 differs from 0."""
     return tensor.view(torch.uint8)

@@ -1,4 +1,4 @@
-"""structure: inputs whose output is known exactly, whatever the rounding."""
+"""Gate structure: inputs whose exact output is known, independent of rounding, give that output."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class StructureGate(Gate):
-    """Catches wrong indexing that random inputs and a tolerance may hide, and points at the stage at fault."""
+    """Catches wrong indexing that random inputs and a tolerance may hide, and hints at the stage at fault."""
 
     name = "structure"
     time_limit_seconds = 20.0
 
     def measure(self, bench: Bench) -> Iterator[Observation]:
-        """Every case that the kernel defines for the workload."""
+        """Launch every case that the kernel defines for the workload."""
         for case in bench.structure_cases():
             difference = (bench.launch(bench.workload, case.inputs).double() - case.expected).abs()
             wrong = (~(difference <= case.tolerance)).nonzero()
@@ -35,7 +35,7 @@ class StructureGate(Gate):
             )
 
     def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
-        """The largest difference is within the case's tolerance."""
+        """Require that the largest difference is within the case's tolerance."""
         figures = observation.figures
         if figures["largest_difference"] <= figures["tolerance"]:
             return self.verdict(observation, None)

@@ -1,4 +1,4 @@
-"""tails: sizes that divide by no tile, other batch sizes, other flags."""
+"""Gate tails: the build is also right at sizes that are no multiple of a tile, and at other batch sizes and flags."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 class TailsGate(Gate):
-    """The numerics check on the small ragged workloads that the kernel derives from the configuration."""
+    """Checks errors, as numerics does, at the small ragged workloads that the kernel derives from the configuration."""
 
     name = "tails"
     time_limit_seconds = 60.0
 
     def measure(self, bench: Bench) -> Iterator[Observation]:
-        """Errors per group for each tail, on one distribution and seed."""
+        """Yield the errors per group for each tail, on one distribution and seed."""
         for workload in bench.tails:
             errors = bench.errors(workload, bench.distributions[0], bench.seeds[0])
             yield Observation({}, workload.name, bench.distributions[0], bench.seeds[0], errors)
 
     def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
-        """As for numerics."""
+        """Require the same limits as numerics; see `judge_errors`."""
         return judge_errors(self.name, observation, criteria)

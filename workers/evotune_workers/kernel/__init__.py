@@ -1,4 +1,7 @@
-"""The contract that a kernel author implements; targets and devices."""
+"""The contract that a kernel author implements; targets and devices.
+
+Nothing here imports another package of ours.
+"""
 
 from evotune_workers.kernel.contract import (
     Argument,
