@@ -13,8 +13,8 @@ from evotune_workers.kernel import Configuration
 from evotune_workers.kernel.device import Device
 from evotune_workers.measuring.jobs import ConfirmJob, MeasureJob, Measurement
 from evotune_workers.measuring.measurer import Measurer
-from evotune_workers.timing.protocol import Timing
 from evotune_workers.timing.statistics import Interval, median_interval
+from evotune_workers.timing.summary import Timing
 
 FOLDER = kernel_folder("attention_fwd")
 VARIANT = "sm80"

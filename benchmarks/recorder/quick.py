@@ -18,7 +18,7 @@ from evotune_workers.measuring.child_session import ChildLost, GateFailed, Sessi
 from evotune_workers.measuring.jobs import Measurement
 from evotune_workers.measuring.measurer import CANDIDATE
 from evotune_workers.measuring.timing_session import NoResult, TimingSession
-from evotune_workers.timing.protocol import Timing
+from evotune_workers.timing.summary import Timing
 
 GATES = tuple(gate for gate in RUNNING_GATES if gate.name in ("identity", "launch", "numerics"))
 SEEDS = (1,)

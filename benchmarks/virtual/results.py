@@ -12,7 +12,7 @@ from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.compilers.candidate import Candidate, WorkloadBuild
 from evotune_workers.gates.gate import GateResult
 from evotune_workers.measuring.jobs import Measurement
-from evotune_workers.timing.protocol import Timing
+from evotune_workers.timing.summary import Timing
 
 FILE = Path(__file__).parent / "durations.json"
 # Checks of a trial that passes, blocks and sides of its timings, as attention_fwd has them on a GPU.

@@ -17,7 +17,7 @@ from evotune_workers.gates.gate import GateResult
 from evotune_workers.gates.resources import judge_resources
 from evotune_workers.kernel.device import Device
 from evotune_workers.measuring.jobs import Measurement
-from evotune_workers.timing.protocol import Timing
+from evotune_workers.timing.summary import Timing
 
 
 def device_record(device: Device) -> DeviceRecord:

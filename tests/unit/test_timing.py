@@ -11,11 +11,10 @@ from evotune_workers.timing.protocol import (
     NO_SAMPLES,
     SEARCH_BLOCKS,
     measure_interleaved,
-    most_cautious,
     plausible_opponents,
-    summarise,
 )
 from evotune_workers.timing.stopwatch import POWER_CAP, Block, Conditions
+from evotune_workers.timing.summary import most_cautious, summarise
 
 
 class Machine:

@@ -19,8 +19,9 @@ from evotune_workers.measuring.child_session import LOAD_LIMIT_SECONDS, ChildLos
 from evotune_workers.measuring.diagnoser import diagnose
 from evotune_workers.measuring.jobs import ConfirmJob, DiagnoseJob, MeasureJob, Measurement, WarmUpJob
 from evotune_workers.measuring.timing_session import NoResult, TimingSession
-from evotune_workers.timing.protocol import MOST_BLOCKS, Samples, Timing, most_cautious
+from evotune_workers.timing.protocol import MOST_BLOCKS, Samples
 from evotune_workers.timing.statistics import Interval, mean_interval
+from evotune_workers.timing.summary import Timing, most_cautious
 
 # The gates that a finalist passes again, on new seeds.
 CONFIRM_GATES = tuple(gate for gate in RUNNING_GATES if gate.name in ("identity", "launch", "numerics"))

@@ -18,14 +18,12 @@ from evotune_workers.timing.protocol import (
     SEARCH_BLOCKS,
     WARM_BLOCKS,
     Samples,
-    Timing,
-    as_conditions,
     measure_interleaved,
     plausible_opponents,
-    summarise,
 )
 from evotune_workers.timing.repeating import repeating_fault
 from evotune_workers.timing.stopwatch import Block, Mode, StopwatchSetup
+from evotune_workers.timing.summary import Timing, as_conditions, summarise
 
 LIMIT_SECONDS = 120.0
 # Inputs with other content cost an honest kernel nothing; whoever keeps results has to compute them, at several times

@@ -6,11 +6,9 @@ statistic is the median over blocks of baseline / candidate, with a bootstrap in
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,28 +39,6 @@ OPPONENT_MARGIN = 1.10
 # Baselines slower than this by a first estimate (the fastest of a few calls) cannot be a trial's opponent; finalists
 # meet them all the same.
 HOPELESS_MARGIN = 1.50
-
-
-@dataclass(frozen=True)
-class Timing:
-    """A candidate beside the fastest baseline. Times in microseconds; speed-up = baseline / candidate."""
-
-    workload: str
-    mode: Literal["cold", "warm"]
-    baseline: str
-    median_us: float
-    p50_us: float
-    p90_us: float
-    p99_us: float
-    baseline_us: float
-    speedup: float
-    speedup_low: float
-    speedup_high: float
-    blocks: int
-    dropped_blocks: int
-    censored: bool
-    samples: Mapping[str, Sequence[tuple[float, float]]]
-    conditions: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -207,70 +183,3 @@ def _contenders(samples: Samples, baselines: Sequence[str]) -> list[str]:
     """The baselines that may still turn out to be the fastest."""
     bound = OPPONENT_MARGIN * samples.median_us(fastest(samples, baselines))
     return [baseline for baseline in baselines if samples.times(baseline) and samples.median_us(baseline) <= bound]
-
-
-def summarise(
-    samples: Samples,
-    candidate: str,
-    baselines: Sequence[str],
-    workload: str,
-    mode: Literal["cold", "warm"],
-    censored: bool,
-    conditions: Mapping[str, Any],
-) -> Timing:
-    """One candidate's timing against the fastest of the baselines."""
-    opponent = fastest(samples, baselines)
-    speedup = samples.speedup(candidate, opponent)
-    p50, p90, p99 = np.percentile(np.asarray(samples.times(candidate)), [50, 90, 99])
-    timed = {name: samples.median_us(name) for name in baselines if samples.times(name)}
-    others = {**conditions.get("estimates_us", {}), **timed}
-    return Timing(
-        workload=workload,
-        mode=mode,
-        baseline=opponent,
-        median_us=samples.median_us(candidate),
-        p50_us=float(p50),
-        p90_us=float(p90),
-        p99_us=float(p99),
-        baseline_us=samples.median_us(opponent),
-        speedup=speedup.median,
-        speedup_low=speedup.low,
-        speedup_high=speedup.high,
-        blocks=len(samples.kept),
-        dropped_blocks=samples.dropped,
-        censored=censored,
-        samples={side: samples.times(side) for side in (candidate, *baselines)},
-        conditions={**conditions, "baselines_us": others, **_device_conditions(samples)},
-    )
-
-
-def most_cautious(runs: Sequence[Mapping[str, tuple[Timing, ...]]]) -> Mapping[str, tuple[Timing, ...]]:
-    """The run in which the opponent was fastest: what slows a machine for a while slows the baseline most."""
-    return min(runs, key=lambda run: min(timings[0].baseline_us for timings in run.values()))
-
-
-def _device_conditions(samples: Samples) -> dict[str, Any]:
-    """What the device was like while the blocks that count were measured."""
-    conditions = [block.conditions for block in samples.kept]
-    found: dict[str, Any] = {"disturbed": max(each.disturbed for each in conditions)}
-    for name in ("clock_mhz", "power_w"):
-        values = [value for each in conditions if (value := getattr(each, name)) is not None]
-        if values:
-            found[name] = values
-    throttled = sorted({reason for each in conditions for reason in each.throttled})
-    return {**found, "throttled": throttled} if throttled else found
-
-
-def cpu_environment(cores: int) -> dict[str, str]:
-    """The child's environment: as many threads as cores (Ray would set one), not pinned.
-
-    Beside Ray's daemons a pinned thread waits where a free one moves: with OMP_PROC_BIND the SDPA baseline, which meets
-    many barriers, took 4.5 to 5.0 ms at 1x8x512x64 instead of 3.8, and the candidate, which meets few, hardly more.
-    """
-    return {"OMP_NUM_THREADS": str(cores), "MKL_NUM_THREADS": str(cores)}
-
-
-def as_conditions(setup: Any, **more: Any) -> dict[str, Any]:
-    """Stopwatch setup as JSON-like conditions of a timing."""
-    known = {key: value for key, value in dataclasses.asdict(setup).items() if key != "errors"}
-    return {**known, **more}
