@@ -42,7 +42,7 @@ class Baselines:
     """
 
     def __init__(self, baselines: Sequence[Baseline], sets: Sequence[Inputs]) -> None:
-        """Captures those that can run here; the others are in `unavailable` with the reason."""
+        """Capture the baselines that can run here; the others are in `unavailable` with the reason."""
         self.sets = sets
         self.timed: dict[str, TimedBaseline] = {}
         self.unavailable: dict[str, str] = {}
@@ -54,7 +54,7 @@ class Baselines:
             self.timed[name] = TimedBaseline(graph, graph.replay_us())
 
     def _try(self, name: str, run: Callable[[Inputs], torch.Tensor]) -> float | None:
-        """Microseconds of a call."""
+        """Return the microseconds of a call, or None for a baseline that cannot run here."""
         try:
             for number in range(WARM_UP_CALLS):
                 run(self.sets[number % len(self.sets)])
@@ -76,7 +76,7 @@ class CudaStopwatch(Stopwatch):
     """
 
     def __init__(self, benches: Mapping[str, Bench], baselines: Baselines, mode: Mode) -> None:
-        """`benches` are the candidates by side name; all at the workload of the baselines."""
+        """Capture the candidates, `benches` by side name; all are at the workload of the baselines."""
         first = next(iter(benches.values()))
         seeds = first.seeds if mode == "cold" else first.seeds[:1]
         examples = [first.example(first.workload, first.distributions[0], seed) for seed in seeds]
@@ -98,7 +98,7 @@ class CudaStopwatch(Stopwatch):
         self._telemetry = Telemetry(first.runtime.device)
 
     def setup(self) -> StopwatchSetup:
-        """How it measures."""
+        """Return how it measures."""
         return StopwatchSetup(
             (*self._candidates, *self._baselines.timed),
             self._mode,
@@ -110,26 +110,29 @@ class CudaStopwatch(Stopwatch):
         )
 
     def sample(self, side: str) -> tuple[float, bool]:
-        """Device time per call; whether every output of the candidate was right (a baseline's are not looked at)."""
+        """Return the device time per call, and False if an output of a candidate is wrong.
+
+        Outputs of a baseline are not checked.
+        """
         graph = self._candidates.get(side)
         if graph is None:
             return self._timed(self._baselines.timed[side].graph, ()), True
         return self._timed(graph, graph.outputs), self._are_right(side, graph.outputs)
 
     def unseen_inputs(self, samples: int) -> AbstractContextManager[None]:
-        """Of all sets: every sample meets them all."""
+        """Change all sets, since every sample takes them all."""
         return self._inputs.swapped(range(len(self._baselines.sets)))
 
     def unseen_errors(self) -> Mapping[str, Errors]:
-        """Beside the baseline's on the same inputs."""
+        """Return the candidates' errors on unseen inputs, beside the baseline's on the same inputs."""
         return self._inputs.errors(self._benches, self._contents)
 
     def begin_block(self) -> None:
-        """Clocks are read after every sample, when the device has been at work for a millisecond at least."""
+        """Forget earlier readings; clocks are read after every sample, at the end of a millisecond of work or more."""
         self._telemetry.begin()
 
     def end_block(self, begun: None) -> Conditions:
-        """Clock, power and throttling."""
+        """Return clock, power and throttling."""
         return self._telemetry.conditions()
 
     def _timed(self, graph: CallGraph, spoilt: Sequence[torch.Tensor]) -> float:
@@ -182,10 +185,10 @@ def _candidate_graph(bench: Bench, sets: Sequence[Inputs], rounds: int) -> CallG
         bench.launch_into(workload, sets[number], outputs[number], workspace)
         return outputs[number]
 
-    call(0)  # whatever happens at a first launch must not be captured
+    call(0)  # the set-up work of a first launch must not be captured
     return CallGraph(call, len(sets), rounds)
 
 
 def _same_bits(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """A boolean on the device: the comparison of many outputs waits for the device once."""
+    """Return a boolean on the device, so that the comparison of many outputs waits for the device once."""
     return (one.view(torch.uint8) == other.view(torch.uint8)).all()

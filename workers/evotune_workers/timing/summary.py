@@ -15,7 +15,11 @@ from evotune_workers.timing.stopwatch import Mode, StopwatchSetup
 
 @dataclass(frozen=True)
 class Timing:
-    """A candidate beside the fastest baseline. Times in microseconds; speed-up = baseline / candidate."""
+    """The timing of a candidate and of the fastest baseline, in microseconds; speed-up = baseline / candidate.
+
+    `censored` tells that measuring stopped early, because the candidate is clearly slower than the incumbent. `samples`
+    holds the pair of times of each block, by side.
+    """
 
     workload: str
     mode: Mode
@@ -44,7 +48,7 @@ def summarise(
     censored: bool,
     conditions: Mapping[str, Any],
 ) -> Timing:
-    """One candidate's timing against the fastest of the baselines."""
+    """Return a candidate's timing against the fastest of the baselines."""
     opponent = fastest(samples, baselines)
     speedup = samples.speedup(candidate, opponent)
     p50, p90, p99 = np.percentile(np.asarray(samples.times(candidate)), [50, 90, 99])
@@ -71,12 +75,15 @@ def summarise(
 
 
 def most_cautious(runs: Sequence[Mapping[str, tuple[Timing, ...]]]) -> Mapping[str, tuple[Timing, ...]]:
-    """The run in which the opponent was fastest: what slows a machine for a while slows the baseline most."""
+    """Return the run in which the baseline was fastest.
+
+    A disturbance slows the baseline more than the candidate, so that this run flatters candidates least.
+    """
     return min(runs, key=lambda run: min(timings[0].baseline_us for timings in run.values()))
 
 
 def _device_conditions(samples: Samples) -> dict[str, Any]:
-    """What the device was like while the blocks that count were measured."""
+    """Return the device's conditions during the blocks that count."""
     conditions = [block.conditions for block in samples.kept]
     found: dict[str, Any] = {"disturbed": max(each.disturbed for each in conditions)}
     for name in ("clock_mhz", "power_w"):
@@ -88,6 +95,6 @@ def _device_conditions(samples: Samples) -> dict[str, Any]:
 
 
 def as_conditions(setup: StopwatchSetup, **more: Any) -> dict[str, Any]:
-    """Stopwatch setup as JSON-like conditions of a timing."""
+    """Return a stopwatch's setup, without its errors, as JSON-like conditions of a timing."""
     known = {key: value for key, value in dataclasses.asdict(setup).items() if key != "errors"}
     return {**known, **more}
