@@ -1,4 +1,4 @@
-"""Certifying one build on this machine's GPU: sanitizers, equal bits, resources, and hardware counters."""
+"""Certifying one build on this machine's GPU: sanitizers, repeatability, resources, and hardware counters."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from evotune_workers.compilers.run_compiler import CommandResult, run_group
 from evotune_workers.system.import_path import import_path
 from evotune_workers.system.temporary import temporary_folder
 
-# As the `repeatability` gate.
+# The same number of launches as in the `repeatability` gate.
 RUNS = 100
-# A sanitizer slows a kernel down a hundredfold; two launches show what the second does after the first.
+# Few, since a sanitizer slows a kernel down a hundredfold; two, so that the second runs after another launch.
 SANITIZED_LAUNCHES = 2
 TIME_LIMIT_SECONDS = 300.0
 DIFFERENT = re.compile(r"^evotune different (\d+) of (\d+)$", re.MULTILINE)
@@ -45,7 +45,10 @@ Report = Callable[[str], None]
 
 
 def certify(job: CertifyJob, report: Report) -> tuple[Certification, Profile | NoProfile]:
-    """Runs every tool, reporting which; raises ToolchainError when compute-sanitizer is not installed."""
+    """Run every tool, and pass the name of each to `report` before it starts.
+
+    Raises ToolchainError when compute-sanitizer is not installed.
+    """
     program = find_tool("compute-sanitizer")
     [built] = [built for built in job.candidate.builds if built.workload == job.workload]
     assert built.build.binary is not None and built.build.resources is not None, "only builds that passed are certified"
@@ -59,7 +62,10 @@ def certify(job: CertifyJob, report: Report) -> tuple[Certification, Profile | N
 
 
 def find_tool(name: str) -> str:
-    """Its path: on PATH, or in CUDA_HOME or /usr/local/cuda; ToolchainError without it."""
+    """Return the path of a tool on PATH, or in CUDA_HOME, CUDA_PATH or /usr/local/cuda.
+
+    Raises ToolchainError when it is in none of them.
+    """
     homes = (os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda")
     folders = [f"{home}/{place}" for home in homes if home for place in ("bin", "compute-sanitizer")]
     path = shutil.which(name) or shutil.which(name, path=os.pathsep.join(folders))
@@ -98,19 +104,19 @@ def _sanitize(
 
 
 def _repeat(target_job: TargetJob, folder: Path, report: Report) -> tuple[int, int, ToolFinding]:
-    """Runs, how many had other bits, and the verdict."""
+    """Return the number of runs, the number of those with other bits, and the verdict."""
     report("repeatability")
     result, seconds = _timed(_target_command(replace(target_job, launches=RUNS, tails=False), folder), folder)
-    told = DIFFERENT.search(result.output)
-    if told is None or result.returncode != 0:
+    counts = DIFFERENT.search(result.output)
+    if counts is None or result.returncode != 0:
         return 0, 0, ToolFinding("repeatability", False, 0, "the runs did not come to an end", result.output, seconds)
-    different, runs = int(told[1]), int(told[2])
+    different, runs = int(counts[1]), int(counts[2])
     summary = f"{different} of {runs} runs gave other bits"
     return runs, different, ToolFinding("repeatability", different == 0, different, summary, result.output, seconds)
 
 
 def _judge_resources(resources: Resources) -> ToolFinding:
-    """No spill and no local memory: the stack is where local memory lies."""
+    """Require that there is no spill and no local memory, which lies on the stack."""
     used = {
         "spill stores": resources.spill_stores,
         "spill loads": resources.spill_loads,

@@ -1,4 +1,4 @@
-"""One stage of a loaded build, launched and compared: the child's half of a diagnosis."""
+"""The child's half of a diagnosis: one stage of a loaded build is launched and compared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STRUCTURE = "structure"
 
 
 def check_stage(bench: Bench, stage: str, wrong: WrongResult, criteria: GateCriteria) -> StageFinding:
-    """Launches a build that ends at that stage on the inputs that gave a wrong result."""
+    """Launch a build that writes this stage's values, on the inputs of a wrong result, and compare them."""
     workload = traced_workload(bench.kernel, bench.configuration, wrong)
     if stage == OUTPUT:
         return _check_output(bench, workload, wrong, criteria)
@@ -30,7 +30,7 @@ def check_stage(bench: Bench, stage: str, wrong: WrongResult, criteria: GateCrit
 
 
 def _check_output(bench: Bench, workload: Workload, wrong: WrongResult, criteria: GateCriteria) -> StageFinding:
-    """By the rule of the gate that it failed at."""
+    """Check the output by the rule of the gate that failed."""
     if wrong.gate == STRUCTURE:
         return _beside_expected(bench, workload, bench.structure_case(workload, str(wrong.distribution)))
     assert wrong.distribution is not None and wrong.seed is not None
@@ -45,7 +45,7 @@ def _beside_expected(bench: Bench, workload: Workload, case: StructureCase) -> S
 
 
 def _beside_reference(bench: Bench, workload: Workload, example: Example, criteria: GateCriteria) -> StageFinding:
-    """Each group of errors has limits of its own."""
+    """Compare the output with the reference, within the limits of each group of errors."""
     output = bench.launch(workload, example.inputs)
     groups = _groups(example.errors_of(output))
     verdicts = [judge_errors(OUTPUT, Observation({}, errors=errors), criteria) for errors in groups]
@@ -57,7 +57,7 @@ def _beside_reference(bench: Bench, workload: Workload, example: Example, criter
 
 
 def _groups(errors: Errors) -> list[Errors]:
-    """The errors of each group by themselves."""
+    """Return the errors of each group separately."""
     columns = zip(*vars(errors).values(), strict=True)
     return [Errors(*((value,) for value in column)) for column in columns]
 
@@ -70,7 +70,7 @@ def _inputs(bench: Bench, workload: Workload, wrong: WrongResult) -> Inputs:
 
 
 def _launched(bench: Bench, stage: Stage, workload: Workload, inputs: Inputs) -> torch.Tensor:
-    """What the build wrote where its output would go, NaN where it wrote nothing."""
+    """Return the values that the build wrote in place of its output, NaN where it wrote none."""
     empty = stage.empty(bench.configuration, workload)
     written = torch.full_like(empty, float("nan"), device=bench.runtime.device)
     bench.launch_into(workload, inputs, written, bench.new_workspace(workload))

@@ -1,7 +1,8 @@
 """Imports that a CPU build may have: memory, mathematics and OpenMP, nothing else of its process.
 
-A build that can look up symbols, start threads, open files or call Python could leave its work to the baseline, do it
-outside the timed call, or change the clock. It is refused before it is loaded, since loading already runs its code.
+A build that can look up symbols, start threads, open files or call Python could cheat. It could leave its work to the
+baseline, do it outside the timed call, or change the clock. It is refused before it is loaded, since loading already
+runs its code.
 """
 
 from __future__ import annotations

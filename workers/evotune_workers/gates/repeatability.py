@@ -21,8 +21,8 @@ SHARED_LAUNCHES = 10
 class RepeatabilityGate(Gate):
     """Launches 100 times, alternating two inputs; the outputs are compared when all launches are done.
 
-    First every input and output has memory of its own. Then all launches share one set of buffers, in which the two
-    inputs alternate at the same addresses and the output still holds the other result. This catches a kernel that
+    First every input and output has memory of its own. Then all launches share one set of buffers: the two inputs
+    alternate at the same addresses, and the output still holds the other result. This catches a kernel that
     keeps results by address, and one that does nothing when its output is already written.
     """
 

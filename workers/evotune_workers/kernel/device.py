@@ -25,8 +25,9 @@ OPERATIONS_PER_CYCLE = (
     ("avx2", 32),
     ("asimd", 32),
 )
-# Dense FP16 operations per cycle and multiprocessor with FP32 accumulation, by compute capability: data-sheet rate over
-# multiprocessors and boost clock (A100 312e12, A10 125e12, L4 121e12, H100 SXM 989e12). Unknown ones get the largest.
+# Dense FP16 operations per cycle and multiprocessor with FP32 accumulation, by compute capability. They are the
+# data-sheet rate over multiprocessors and boost clock (A100 312e12, A10 125e12, L4 121e12, H100 SXM 989e12).
+# Unknown capabilities get the largest.
 TENSOR_OPERATIONS_PER_CYCLE = {80: 2048, 86: 1024, 87: 1024, 89: 1024, 90: 4096}
 MOST_TENSOR_OPERATIONS = 16384
 # Run as a file, since it imports nothing of ours. `-P` keeps this folder off its import path.

@@ -20,8 +20,8 @@ from evotune_workers.timing.stopwatch import CACHE_MULTIPLE, SAMPLE_US, Conditio
 # Largest number of calls of a sample with changed inputs: all of them, unless a call takes less than 16 us. To change
 # more inputs would take longer than the calls.
 MOST_CHANGED = 64
-# One untimed call for every so many timed ones runs before the clock starts: the first calls after other work take up
-# to 100 us longer.
+# One untimed call for every so many timed ones runs before the clock starts. The first calls after other work take
+# up to 100 us longer.
 LEAD_PART = 10
 # A round has as many calls as take ROUND_US: the time of a single call is mostly the cost of the call itself.
 WARM_UP_ROUNDS, ROUND_US = 4, 100.0

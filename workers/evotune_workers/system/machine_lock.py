@@ -17,9 +17,9 @@ from pathlib import Path
 @contextlib.contextmanager
 def building() -> Iterator[None]:
     """Wait until no measurement runs or waits on this machine's CPU, then keep new ones out."""
-    with _open("turnstile") as turnstile, _open("quiet") as quiet:
+    with _open("turnstile") as turnstile, _open("machine") as machine:
         fcntl.flock(turnstile, fcntl.LOCK_EX)
-        fcntl.flock(quiet, fcntl.LOCK_SH)
+        fcntl.flock(machine, fcntl.LOCK_SH)
         fcntl.flock(turnstile, fcntl.LOCK_UN)
         yield
 
@@ -27,9 +27,9 @@ def building() -> Iterator[None]:
 @contextlib.contextmanager
 def measuring() -> Iterator[None]:
     """Wait until nothing else builds or measures on this machine's CPU, then keep it so."""
-    with _open("turnstile") as turnstile, _open("quiet") as quiet:
+    with _open("turnstile") as turnstile, _open("machine") as machine:
         fcntl.flock(turnstile, fcntl.LOCK_EX)
-        fcntl.flock(quiet, fcntl.LOCK_EX)
+        fcntl.flock(machine, fcntl.LOCK_EX)
         fcntl.flock(turnstile, fcntl.LOCK_UN)
         yield
 

@@ -1,6 +1,6 @@
 """The timing protocol: how long to measure, which blocks count, and when a candidate is clearly slower.
 
-It runs in the measuring actor. The unit of measurement is a block, in which every side (a candidate or a baseline) is
+It runs in the measuring actor. The unit of measurement is a block. In it every side (a candidate or a baseline) is
 timed in order and then in reverse (ABBA), so that drift cancels. The statistic is the median over blocks of baseline /
 candidate, with a bootstrap interval.
 """
@@ -59,8 +59,8 @@ class Samples:
     def dropped(self) -> int:
         """Number of blocks that others disturbed, from the first block that counts.
 
-        Before that block, a device at its power limit still settles its clock. If the limit was met at all, the work
-        itself changes the clock: blocks with another clock do not count then, but they were not disturbed.
+        Before that block, a device at its power limit still settles its clock. If the limit was reached at all, the
+        work itself changes the clock. Blocks with another clock do not count then, but they were not disturbed.
         """
         since = self.blocks[self.blocks.index(self.kept[0]) :] if self.kept else self.blocks
         if any(POWER_CAP in block.conditions.throttled for block in since):
@@ -74,8 +74,8 @@ class Samples:
         if not clocks:
             return "met other work on the machine"
         reasons = sorted({reason for block in self.blocks for reason in block.conditions.throttled})
-        told = f" ({', '.join(reasons)})" if reasons else ""
-        return f"had another clock, between {min(clocks):.0f} and {max(clocks):.0f} MHz{told}"
+        listed = f" ({', '.join(reasons)})" if reasons else ""
+        return f"had another clock, between {min(clocks):.0f} and {max(clocks):.0f} MHz{listed}"
 
     @property
     def wrong(self) -> frozenset[str]:
@@ -143,8 +143,8 @@ def measure_interleaved(
 ) -> tuple[Samples, bool]:
     """Measure blocks until every candidate's interval is narrow, or until `most_blocks`.
 
-    Returns the samples, and True if they are censored: measuring stopped early, because the whole interval of every
-    candidate is below `incumbent_low`, the low end of the best speed-up so far, by CENSOR_MARGIN.
+    Returns the samples, and True if they are censored. They are when measuring stopped early, because the interval of
+    every candidate is below `incumbent_low` by CENSOR_MARGIN. That is the low end of the best speed-up so far.
     """
     sides = (*candidates, *baselines)
     samples = NO_SAMPLES

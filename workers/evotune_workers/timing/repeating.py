@@ -7,11 +7,11 @@ from typing import Protocol
 # Largest gain of warm over cold caches, as a multiple of the baseline's gain. Two kernels that move the same data gain
 # about the same, and a launch that finds its work done takes next to no time.
 MARGIN = 3.0
-# On a CPU caches may always save the time in which a core moves the data from and to memory: for calls of a few
-# microseconds the baseline's own saving is lost in the noise of its Python. Saxpy on cold buffers moves 24 GB/s and
+# On a CPU caches may always save the time in which a core moves the data from and to memory. For calls of a few
+# microseconds, the baseline's own saving is lost in the noise of its Python. Saxpy on cold buffers moves 24 GB/s and
 # more (Zen 4, a shared machine); this rate, in bytes per microsecond, is that of a busy one.
 SLOW_MEMORY_BYTES_PER_US = 10e3
-# This holds only for a launch slow enough to have moved the data: a core's first-level cache delivers 64 bytes a cycle,
+# This holds only for a launch slow enough to have moved the data. A core's first-level cache delivers 64 bytes a cycle,
 # here at 4 GHz.
 FAST_CACHE_BYTES_PER_US = 256e3
 
@@ -39,8 +39,8 @@ def repeating_fault(cold: Medians, warm: Medians, moved_bytes: float, cores: int
         return None
     if cores is not None and cold.median_us - warm.median_us <= _cpu_may_save_us(cold, warm, moved_bytes, cores):
         return None
-    told = f"may be {MARGIN * usual:.1f}x as fast as on other ones, got {saved:.1f}x"
-    return f"a launch on the same buffers as the one before {told}"
+    rule = f"may be {MARGIN * usual:.1f}x as fast as on other ones, got {saved:.1f}x"
+    return f"a launch on the same buffers as the one before {rule}"
 
 
 def _cpu_may_save_us(cold: Medians, warm: Medians, moved_bytes: float, cores: int) -> float:

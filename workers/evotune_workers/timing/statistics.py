@@ -44,8 +44,8 @@ def median_interval(values: Sequence[float], looks: int = 1) -> Interval:
     """Return the median with its percentile-bootstrap interval; deterministic. Raises ValueError without values.
 
     Measuring until the interval is narrow means looking at it several times, and stopping at a look that happens to be
-    narrow. Nominal 95 % intervals then covered 91 %. With `looks`, the number of looks, each gets an equal share of the
-    5 % (Bonferroni), so that the interval at the stop covers at least 95 %.
+    narrow. Nominal 95 % intervals then covered 91 %. Each of the `looks` therefore gets an equal share of the 5 %
+    (Bonferroni): the interval at the stop covers at least 95 %.
     """
     if not values:
         raise ValueError("an interval needs at least one value, got none")

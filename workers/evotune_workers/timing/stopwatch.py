@@ -27,9 +27,10 @@ POWER_CAP = "power cap"
 class Conditions:
     """Conditions of the device during a block.
 
-    `disturbed` (CPU) is the time that threads waited for a core that others used (other guests of the hypervisor, other
-    processes), summed over threads, relative to the block's duration. `clock_mhz`, `power_w` and `throttled` (CUDA) are
-    the multiprocessors' clock, the board's power and NVML's reasons for a lower clock than requested.
+    `disturbed` (CPU) is the time that threads waited for a core, summed over threads, relative to the block's duration.
+    Other processes or other guests of the hypervisor used the core meanwhile. `clock_mhz`, `power_w` and
+    `throttled` (CUDA) are the multiprocessors' clock, the board's power and NVML's reasons for a lower clock than
+    requested.
     """
 
     disturbed: float = 0.0
