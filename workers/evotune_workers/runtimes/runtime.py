@@ -92,6 +92,10 @@ class Runtime(abc.ABC):
         """Time a few calls by the device's clock and by the host's; each measurement ends with the device idle."""
 
     @abc.abstractmethod
+    def free_bytes(self) -> int:
+        """Return how much memory for tensors can still be had."""
+
+    @abc.abstractmethod
     def broken(self) -> str | None:
         """Return the reason why this process can run nothing any more (a sticky CUDA error), or None."""
 
