@@ -31,8 +31,8 @@ WARM_UP_ROUNDS, ROUND_US = 4, 100.0
 class CpuStopwatch(Stopwatch):
     """Times the kernel alone for a candidate, and a call as users make it for a baseline (sides_cpu.py).
 
-    After every sample its last output is compared bit by bit with the one that the side gave on these inputs before. (A
-    kernel that takes a millisecond has one call a sample.) When a sample begins, the memory of outputs holds NaN and no
+    After every sample its last output is compared bit by bit with the one that the side gave on these inputs before. A
+    kernel that takes a millisecond has one call a sample. When a sample begins, the memory of outputs holds NaN, and no
     result of an earlier call.
     """
 
@@ -100,7 +100,7 @@ class CpuStopwatch(Stopwatch):
         return self._inputs.errors(self._benches, self._contents)
 
     def _evict(self, first: int, calls: int) -> None:
-        """Make these calls read their inputs from memory where the rotation is too short to see to that."""
+        """Evict the inputs of these calls where the rotation is too short to keep them cold."""
         if self._sets.limited is not None:
             for memory in self._sets.memory(first, calls):
                 evict(memory)
@@ -124,7 +124,7 @@ class CpuStopwatch(Stopwatch):
 
 
 def _most_timed(sets: int) -> int:
-    """Return how many calls, with the lead before them, meet no set twice."""
+    """Return the largest number of calls that, with the lead before them, use no set twice."""
     return max(1, sets * LEAD_PART // (LEAD_PART + 1))
 
 

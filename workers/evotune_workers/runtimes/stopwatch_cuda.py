@@ -27,13 +27,14 @@ from evotune_workers.timing.stopwatch import (
     StopwatchSetup,
 )
 
-# What is read to evict everything else: more than once the cache, since no GPU documents what its cache replaces.
+# Memory that is read to evict everything else, as a multiple of the cache. More than 1, since no GPU documents its
+# cache's replacement policy.
 EVICTION_MULTIPLE = 2
 
 
 @dataclass(frozen=True)
 class TimedCandidate:
-    """A candidate's graph; `outputs` has those of all sets along its first dimension, and lies in `memory`."""
+    """A candidate's graph; `outputs`, a view of `memory`, has those of all sets along its first dimension."""
 
     graph: CallGraph
     memory: torch.Tensor
@@ -49,10 +50,10 @@ class TimedBaseline:
 
 
 class Baselines:
-    """The baselines' graphs on one collection of buffers; captured once in a child, used by every configuration.
+    """The baselines' graphs on one collection of buffer sets, captured once in a child for all configurations.
 
-    Every one has the same number of calls: as many as the fastest makes in a millisecond, each buffer set in turn, or
-    each once where the rotation over them is too short for calls to stay cold.
+    Every graph has the same number of calls, over the buffer sets in turn: as many as the fastest makes in a
+    millisecond. Where the rotation is too short for calls to stay cold, each set is used once.
     """
 
     def __init__(self, baselines: Sequence[Baseline], sets: BufferSets) -> None:
@@ -84,11 +85,11 @@ class Baselines:
 
 
 class CudaStopwatch(Stopwatch):
-    """All sides call the same number of times, on the same buffer sets in the same order.
+    """Times graphs with the same number of calls for all sides, on the same buffer sets in the same order.
 
-    Before a replay that counts the candidate's outputs are filled with NaN; after it every one is compared bit by bit
-    with what it gave on the same inputs when it was checked. `warm` replays once more before that; cold calls whose
-    rotation is too short find the cache full of other memory, which was read just before.
+    Before a timed replay the candidate's outputs are filled with NaN. After it every output is compared bit by bit with
+    the one that was checked on the same inputs. A warm replay follows an untimed one. Before a cold replay whose
+    rotation is too short, the cache is filled with other memory.
     """
 
     def __init__(self, benches: Mapping[str, Bench], baselines: Baselines, mode: Mode, cache_bytes: int) -> None:
@@ -155,7 +156,7 @@ class CudaStopwatch(Stopwatch):
         return self._telemetry.conditions()
 
     def _timed(self, graph: CallGraph, spoilt: torch.Tensor | None) -> float:
-        """`spoilt` is filled with NaN before the replay that counts."""
+        """Time one replay, before which `spoilt` is filled with NaN; return microseconds per call."""
         if self._mode == "warm":
             graph.replay()
         if spoilt is not None:
@@ -167,7 +168,7 @@ class CudaStopwatch(Stopwatch):
         return time_us
 
     def _are_right(self, side: str, candidate: TimedCandidate) -> bool:
-        """One of the unseen outputs is kept, and looked at when all has been timed."""
+        """Compare all outputs with the checked ones; of unseen ones keep one, to be checked when all has been timed."""
         if self._inputs.swap is not None:
             number = random.randrange(len(candidate.outputs))
             self._inputs.keep(side, number, candidate.outputs[number].clone())

@@ -58,8 +58,8 @@ class StopwatchSetup:
     """Setup of a stopwatch, stored with the timing; `errors` are those of the outputs that timed ones must equal.
 
     `estimates_us` has first estimates of the baselines' times, `unavailable` the baselines that cannot run here, with
-    the reason. `buffers_limited` is the reason why a cold timing has fewer buffer sets than its rotation needs, and
-    tells how its calls are kept cold all the same (runtimes/buffer_sets.py).
+    the reason. `buffers_limited` is the reason why a cold timing has fewer buffer sets than its rotation needs; its
+    calls are then kept cold by eviction (runtimes/buffer_sets.py).
     """
 
     sides: tuple[str, ...]
