@@ -32,7 +32,7 @@ from evotune_workers.kernel.device import Device, local_devices
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.measuring.jobs import ConfirmJob, MeasureJob, Measurement
 from evotune_workers.measuring.measurer import Measurer
-from evotune_workers.timing.protocol import Timing
+from evotune_workers.timing.summary import Timing
 
 FOLDER = kernel_folder("attention_fwd")
 KERNEL = load_kernel(FOLDER)

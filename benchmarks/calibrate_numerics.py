@@ -25,7 +25,7 @@ from evotune.planning.target import builtin_space
 from evotune_workers.child.messages import RunGate
 from evotune_workers.compilers.builder import BuildJob, build_candidate
 from evotune_workers.compilers.candidate import Candidate
-from evotune_workers.gates.gate import Finding
+from evotune_workers.gates.gate import Observation
 from evotune_workers.kernel.contract import Configuration
 from evotune_workers.kernel.device import Device, cpu_device, local_devices
 from evotune_workers.kernel.folder import load_kernel, named_workload
@@ -119,7 +119,7 @@ def measured(session: Session, candidate: Candidate, variant: str, kind: str) ->
     """Yield a ratio for every distribution and seed; none for a configuration that cannot be run."""
     try:
         with session.loaded({"candidate": (candidate, candidate.builds[0])}, variant, SEEDS):
-            findings: list[Finding] = session.ask("numerics", RunGate("numerics", "candidate"), LIMIT_SECONDS)
+            findings: list[Observation] = session.ask("numerics", RunGate("numerics", "candidate"), LIMIT_SECONDS)
     except GateFailed as failed:
         print(f"left out: {failed}")
         session.renew()

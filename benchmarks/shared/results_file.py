@@ -27,7 +27,7 @@ def write_results(path: Path, device: Device, figures: Mapping[str, Any], indent
 def conditions(device: Device) -> dict[str, Any]:
     """Return device, versions, commit, command and time."""
     return {
-        "device": {"name": device.name, **device.facts},
+        "device": {"name": device.name, **device.properties},
         "versions": versions(),
         # Without the results, which a benchmark writes more than once.
         "git": git_version(ROOT, "benchmarks/results"),

@@ -1,4 +1,4 @@
-"""What the watched program is told; apart from it, so that telling needs no CUDA."""
+"""The job of the target program, in a file of its own, so that the certifier needs no CUDA."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from evotune_workers.kernel.contract import Configuration
 
 
 @dataclass(frozen=True)
-class Watched:
-    """What to launch: the build's cubin at a workload, so often on the inputs of each seed in turn.
+class TargetJob:
+    """The launches to make: `launches` of the build's cubin at a workload, on the inputs of each seed in turn.
 
-    `tails`: also once at each of the workload's tails.
+    With `tails`, also one at each of the workload's tails.
     """
 
     kernel_folder: Path
