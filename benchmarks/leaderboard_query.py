@@ -22,9 +22,9 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, select
 
 from evotune_db.engine import open_engines
+from evotune_db.lookups import now
 from evotune_db.schema import tables
 from evotune_db.schema.finding_tables import profile
-from evotune_db.write.statements import now
 
 TRIALS_PER_SEARCH = 2_000
 RUNS = 7

@@ -11,7 +11,7 @@ from typing import Self
 from evotune_db import Database, DatabaseError
 from evotune_db.records import SearchRecord
 
-# Several of these fit into the time after which a silent process has lost its search (evotune_db.write.lease).
+# Several of these fit into the time after which a silent process has lost its search (evotune_db.lease_status).
 RENEW_SECONDS = 15.0
 
 

@@ -15,9 +15,8 @@ from evotune.search.study import Proposal, Study
 from evotune.search.workers.health_checks import Verdict, canary_record
 from evotune.space import configuration_key
 from evotune_db import Database, DatabaseError
-from evotune_db.errors import ConnectionLost
+from evotune_db.errors import ConnectionLost, LeaseLost
 from evotune_db.records import FINISHED, NewTrial, OutcomeRecord, StoredTrial
-from evotune_db.write.lease import LeaseLost
 from evotune_workers.diagnosis.finding import Diagnosis
 from evotune_workers.kernel.contract import Configuration
 from evotune_workers.kernel.device import Device

@@ -82,7 +82,7 @@ def recorded(database: Database, search: int) -> tuple[StoredSearch, list[TrialD
 def test_a_batch_comes_to_what_the_same_outcomes_come_to_one_by_one(
     database: Database, another: Database, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    monkeypatch.setattr("evotune_db.write.statements.CHUNK", chunk)
+    monkeypatch.setattr("evotune_db.lookups.CHUNK", chunk)
     searches = []
     for each in (database, another):
         search = each.start_search(SEARCH)

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import pytest
 
 from evotune_db import Database, LeaseHeld, LeaseLost, NotFoundError
-from evotune_db.holder import Holder, this_process
+from evotune_db.process_identity import ProcessIdentity, this_process
 from tests.db_examples import SEARCH, passed, propose, record
 
 pytest_plugins = ["tests.integration.db_fixtures"]
-ELSEWHERE = Holder("node-7", 4321, "another boot", "99")
+ELSEWHERE = ProcessIdentity("node-7", 4321, "another boot", "99")
 HOLD_AND_WAIT = """
 import sys, time
 from evotune_db import Database
@@ -78,9 +78,9 @@ def test_a_killed_process_holds_nothing(database: Database, url: str) -> None:
 
 def test_a_later_process_of_the_same_number_is_not_the_holder() -> None:
     me = this_process()
-    assert me.gone(me) is False
-    assert Holder(me.host, me.process, me.machine, "1").gone(me) is True
-    assert ELSEWHERE.gone(me) is None and me.gone(ELSEWHERE) is None
+    assert me.has_ended(me) is False
+    assert ProcessIdentity(me.host, me.process, me.machine, "1").has_ended(me) is True
+    assert ELSEWHERE.has_ended(me) is None and me.has_ended(ELSEWHERE) is None
 
 
 @pytest.mark.usefixtures("on_another_machine")
@@ -92,7 +92,7 @@ def test_another_machine_keeps_its_search_while_it_is_heard_of(
     monkeypatch.undo()
     with pytest.raises(LeaseHeld, match=r"by process 4321 on node-7, last heard of 0 s ago; .* after 120 s without"):
         other.hold(search, silent)
-    monkeypatch.setattr("evotune_db.write.lease.LEASE_SECONDS", 0.0)
+    monkeypatch.setattr("evotune_db.lease_status.LEASE_SECONDS", 0.0)
     other.hold(search, silent)
 
 
@@ -103,7 +103,7 @@ def test_who_was_taken_for_dead_writes_nothing_more(
     search = database.start_search(SEARCH)
     database.hold(search, silent)
     trial = propose(database, search, 0)
-    monkeypatch.setattr("evotune_db.write.lease.LEASE_SECONDS", 0.0)
+    monkeypatch.setattr("evotune_db.lease_status.LEASE_SECONDS", 0.0)
     other.hold(search, silent)
     with pytest.raises(LeaseLost, match=f"search {search} was taken over by another; this one stops"):
         database.record_outcome(trial, passed())

@@ -90,7 +90,7 @@ def test_a_batch_whose_answer_was_lost_is_made_once(proxy: Proxy, held: Held) ->
 
 
 def test_a_server_that_stays_away_is_one_line(proxy: Proxy, held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evotune_db.write.retry.RETRY_SECONDS", 1.0)
+    monkeypatch.setattr("evotune_db.retry.RETRY_SECONDS", 1.0)
     proxy.cut()
     with pytest.raises(ConnectionLost, match="a database server must take the connection, got postgresql://") as lost:
         propose(held.database, held.search, 0)

@@ -1,4 +1,4 @@
-"""What a search may begin with: the best that earlier searches of the same kernel found, wherever they ran."""
+"""Read the best entries of earlier searches of a kernel, from which a new search may start."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from evotune_db.schema.tables import device, leaderboard, search, trial
 
 
 def precedents(connection: Connection, kernel: str, top: int) -> list[Precedent]:
-    """The best `top` entries of each version, target, device and workload of a kernel, older searches first."""
+    """Return the best `top` entries of each version, target, device and workload of a kernel, older searches first."""
     source = (search.c.kernel_hash, *GROUP)
     place = func.row_number().over(partition_by=source, order_by=ORDER).label("place")
     own = (leaderboard.c[name] for name in ("search_id", "trial_id", "device_id", "target", "device", "workload"))

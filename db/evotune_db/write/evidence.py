@@ -1,4 +1,4 @@
-"""Writes of what was checked and timed of trials."""
+"""Insert the evidence of trials: the results of gates, and timings."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from evotune_db.records import GateRecord, TimingRecord
 from evotune_db.rows import GATE_FIELDS, TIMING_FIELDS, Values, values
 from evotune_db.schema.column_types import finite, storable, to_json
 from evotune_db.schema.tables import gate_result, timing
-from evotune_db.write.statements import insert_ready, insert_rows
+from evotune_db.write.statements import insert_driver_rows, insert_rows
 
 Phase = Literal["search", "confirm"]
-# Most rows of an outcome are of this table.
+# Most rows of an outcome belong to this table.
 GATE_COLUMNS = ("trial_id", "phase", *GATE_FIELDS)
 
 
 class Timed(NamedTuple):
-    """A timing, the trial that it is of, and the device that it was taken on."""
+    """A timing, the id of its trial, and the id of the device that ran it."""
 
     trial_id: int
     device_id: int | None
@@ -28,16 +28,16 @@ class Timed(NamedTuple):
 
 
 def add_gates(connection: Connection, gates: Iterable[tuple[int, GateRecord]], phase: Phase) -> None:
-    """The verdicts on trials, each with its trial's id."""
-    insert_ready(connection, gate_result, GATE_COLUMNS, [_gate_row(*each, phase) for each in gates])
+    """Insert gate results, each with its trial's id."""
+    insert_driver_rows(connection, gate_result, GATE_COLUMNS, [_gate_row(*each, phase) for each in gates])
 
 
-def _gate_row(trial_id: int, of: GateRecord, phase: Phase) -> tuple[object, ...]:
-    """As its columns' types would make it."""
-    reason = None if of.reason is None else storable(of.reason)
-    where = (of.gate, of.passed, reason, of.workload, of.distribution, of.seed)
-    errors = (finite(of.max_error), finite(of.max_limit), finite(of.rms_error), finite(of.rms_limit))
-    return trial_id, phase, *where, *errors, finite(of.seconds), _json_text(of.figures)
+def _gate_row(trial_id: int, gate: GateRecord, phase: Phase) -> tuple[object, ...]:
+    """Return the values of GATE_COLUMNS, converted as their column types would."""
+    reason = None if gate.reason is None else storable(gate.reason)
+    verdict = (gate.gate, gate.passed, reason, gate.workload, gate.distribution, gate.seed)
+    errors = (finite(gate.max_error), finite(gate.max_limit), finite(gate.rms_error), finite(gate.rms_limit))
+    return trial_id, phase, *verdict, *errors, finite(gate.seconds), _json_text(gate.figures)
 
 
 def _json_text(figures: Mapping[str, object]) -> str:
@@ -48,19 +48,19 @@ def _json_text(figures: Mapping[str, object]) -> str:
 
 
 def require_phase(timings: Iterable[TimingRecord], phase: Phase) -> None:
-    """The phase is what makes an entry count as confirmed; DatabaseError for any other than is recorded now."""
+    """Raise DatabaseError for a timing of another phase, since the phase makes an entry count as confirmed."""
     for record in timings:
         if record.phase != phase:
             raise DatabaseError(f"a timing recorded here must be of the phase {phase}, got {record.phase}")
 
 
 def add_timings(connection: Connection, timings: Iterable[Timed], builds: Mapping[str, int]) -> None:
-    """The timings, of builds by their keys."""
+    """Insert timings; `builds` maps build keys to rows."""
     insert_rows(connection, timing, [timing_row(timed, builds) for timed in timings])
 
 
 def timing_row(timed: Timed, builds: Mapping[str, int]) -> Values:
-    """As it is stored."""
+    """Return the values of a row of `timing`."""
     return {
         **values(timed.record, TIMING_FIELDS),
         "trial_id": timed.trial_id,
