@@ -64,12 +64,12 @@ def candidate(job: BuildJob, one: Recorded) -> Candidate:
 
 def measurement(measured: Candidate, one: Recorded) -> Measurement:
     """As many checks and samples as a real trial has, of one that passed or failed as the recorded one did."""
-    workload, seconds = measured.builds[0].workload, one.measure_seconds
+    workload, key, seconds = measured.builds[0].workload, measured.builds[0].build.key, one.measure_seconds
     gates = tuple(_gate(workload, place) for place in range(GATES))
     if one.speedup is None:
         return Measurement(measured.number, gates, (), one.failed_gate, "as it was recorded", seconds)
-    cold = _timing(workload, "cold", one.speedup, one.censored)
-    timings = (cold,) if one.censored else (cold, _timing(workload, "warm", one.speedup, False))
+    cold = _timing(key, workload, "cold", one.speedup, one.censored)
+    timings = (cold,) if one.censored else (cold, _timing(key, workload, "warm", one.speedup, False))
     return Measurement(measured.number, gates, timings, None, None, seconds)
 
 
@@ -79,11 +79,12 @@ def _gate(workload: str, place: int) -> GateResult:
     )
 
 
-def _timing(workload: str, mode: Literal["cold", "warm"], speedup: float, censored: bool) -> Timing:
+def _timing(build_key: str, workload: str, mode: Literal["cold", "warm"], speedup: float, censored: bool) -> Timing:
     median_us = BASELINE_US / speedup
     return Timing(
         workload=workload,
         mode=mode,
+        build_key=build_key,
         baseline=BASELINE,
         median_us=median_us,
         p50_us=median_us,

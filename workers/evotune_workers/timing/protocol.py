@@ -45,10 +45,14 @@ HOPELESS_MARGIN = 1.50
 
 @dataclass(frozen=True)
 class Timing:
-    """A candidate beside the fastest baseline. Times in microseconds; speed-up = baseline / candidate."""
+    """A candidate beside the fastest baseline. Times in microseconds; speed-up = baseline / candidate.
+
+    `build_key` names the candidate's build.
+    """
 
     workload: str
     mode: Literal["cold", "warm"]
+    build_key: str
     baseline: str
     median_us: float
     p50_us: float
@@ -212,6 +216,7 @@ def _contenders(samples: Samples, baselines: Sequence[str]) -> list[str]:
 def summarise(
     samples: Samples,
     candidate: str,
+    build_key: str,
     baselines: Sequence[str],
     workload: str,
     mode: Literal["cold", "warm"],
@@ -227,6 +232,7 @@ def summarise(
     return Timing(
         workload=workload,
         mode=mode,
+        build_key=build_key,
         baseline=opponent,
         median_us=samples.median_us(candidate),
         p50_us=float(p50),
