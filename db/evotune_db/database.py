@@ -20,7 +20,7 @@ from evotune_db.records import (
     CertificationRecord,
     DeviceRecord,
     DiagnosisRecord,
-    GateRecord,
+    GateLike,
     LeaderboardEntry,
     LeaderboardFilter,
     NewTrial,
@@ -33,7 +33,7 @@ from evotune_db.records import (
     SearchState,
     SearchSummary,
     StoredSearch,
-    TimingRecord,
+    TimingLike,
     TrialDetails,
 )
 from evotune_db.retry import Notify
@@ -175,8 +175,8 @@ class Database:
         self,
         trial_id: int,
         device: DeviceRecord,
-        gates: Sequence[GateRecord],
-        timings: Sequence[TimingRecord],
+        gates: Sequence[GateLike],
+        timings: Sequence[TimingLike],
         passed: bool,
         reason: str | None,
         builds: Sequence[BuildRecord] = (),

@@ -131,7 +131,6 @@ def test_trials_are_marked_all_or_none(database: Database) -> None:
     ("refused", "told"),
     [
         pytest.param(replace(own("x"), failed_gate="numerics"), "ck_trial_failed_gate", id="passed and failed"),
-        pytest.param(own("x", timing(phase="confirm")), "must be of the phase search", id="another phase"),
         pytest.param(passed(timing(build_key="nobody's")), "must name a recorded build", id="no such build"),
         pytest.param(own("x", timing(), timing(1.8)), "leaderboard", id="a workload listed twice"),
         pytest.param(replace(own("x"), same_binary_as=999), "(?i)foreign key", id="a twin of nothing"),

@@ -6,7 +6,7 @@ None, lists and dicts of them.
 
 from evotune_db.records.build import BuildRecord, DeviceRecord
 from evotune_db.records.details import TrialDetails
-from evotune_db.records.evidence import GateRecord, OutcomeRecord, TimingRecord
+from evotune_db.records.evidence import GateLike, GateRecord, OutcomeRecord, TimingLike, TimingRecord
 from evotune_db.records.findings import (
     CHECK_TOOLS,
     CertificationRecord,
@@ -38,6 +38,7 @@ __all__ = [
     "CheckTool",
     "DeviceRecord",
     "DiagnosisRecord",
+    "GateLike",
     "GateRecord",
     "KernelRecord",
     "LeaderboardEntry",
@@ -56,6 +57,7 @@ __all__ = [
     "StoredSearch",
     "StoredTrial",
     "SuspectRecord",
+    "TimingLike",
     "TimingRecord",
     "TrialDetails",
     "TrialState",

@@ -12,11 +12,11 @@ from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from evotune_db.errors import DatabaseError
 from evotune_db.lookups import in_chunks, now
-from evotune_db.records import BuildRecord, DeviceRecord, GateRecord, OutcomeRecord, TimingRecord
+from evotune_db.records import BuildRecord, DeviceRecord, GateLike, OutcomeRecord, TimingLike
 from evotune_db.rows import OUTCOME_FIELDS, Values, values
 from evotune_db.schema.tables import leaderboard, timing, trial, trial_build
 from evotune_db.write.content import build_ids, device_id, device_ids, known_builds
-from evotune_db.write.evidence import Timed, add_gates, add_timings, require_phase, timing_row
+from evotune_db.write.evidence import Timed, add_gates, add_timings, timing_row
 from evotune_db.write.leaderboard import add_entries, replace_entries
 from evotune_db.write.reuse import COPIED
 from evotune_db.write.searches import mark_measuring, require_unfinished
@@ -60,14 +60,13 @@ def record_outcomes(
     trial_ids = [trial_id for trial_id, _ in in_order]
     _require_distinct(trial_ids)
     require_unfinished(connection, trial_ids)
-    require_phase((record for _, outcome in in_order for record in outcome.timings), "search")
     builds = build_ids(connection, (record for _, outcome in outcomes for record in outcome.builds))
     finished = list(_with_rows(connection, in_order, builds))
     _finish(connection, finished)
     _link_builds(connection, finished)
     add_gates(connection, ((one.trial_id, record) for one in finished for record in one.outcome.gates), "search")
     timed = [Timed(one.trial_id, one.device_id, record) for one in finished for record in one.outcome.timings]
-    add_timings(connection, timed, _timed_builds(connection, timed, builds))
+    add_timings(connection, timed, _timed_builds(connection, timed, builds), "search")
     add_entries(connection, list(dict.fromkeys(one.trial_id for one in timed)))
 
 
@@ -75,8 +74,8 @@ def record_confirmation(
     connection: Connection,
     trial_id: int,
     confirmed_on: DeviceRecord,
-    gates: Sequence[GateRecord],
-    timings: Sequence[TimingRecord],
+    gates: Sequence[GateLike],
+    timings: Sequence[TimingLike],
     passed: bool,
     reason: str | None,
     builds: Sequence[BuildRecord],
@@ -85,11 +84,10 @@ def record_confirmation(
     require_passed(connection, trial_id, "confirm")
     build_ids(connection, builds)
     add_gates(connection, ((trial_id, record) for record in gates), "confirm")
-    require_phase(timings, "confirm")
     ran_on = device_id(connection, confirmed_on)
     timed = [Timed(trial_id, ran_on, record) for record in timings]
     known = _timed_builds(connection, timed, {})
-    added = [insert_row(connection, timing, timing_row(one, known)) for one in timed]
+    added = [insert_row(connection, timing, timing_row(one, known, "confirm")) for one in timed]
     if passed:
         replace_entries(connection, added)
     else:
