@@ -19,7 +19,7 @@ from evotune_workers.kernel import Configuration, Kernel
 from evotune_workers.kernel.device import Device, cpu_device, local_devices
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.measuring.measurer import Measurer
-from evotune_workers.timing.session import NoResult
+from evotune_workers.measuring.timing_session import NoResult
 from evotune_workers.timing.statistics import Interval
 
 KERNEL = "attention_fwd"

@@ -26,10 +26,11 @@ from evotune.planning.locate import kernel_folder, space_file
 from evotune.space import load_space
 from evotune.space.rules import Rules
 from evotune_workers.compilers.builder import BuildJob, build_candidate
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel import Configuration
 from evotune_workers.kernel.device import Device, local_devices
 from evotune_workers.kernel.folder import load_kernel, named_workload
-from evotune_workers.measuring.jobs import Candidate, ConfirmJob, MeasureJob, Measurement
+from evotune_workers.measuring.jobs import ConfirmJob, MeasureJob, Measurement
 from evotune_workers.measuring.measurer import Measurer
 from evotune_workers.timing.protocol import Timing
 

@@ -24,12 +24,13 @@ from evotune.planning.locate import kernel_folder
 from evotune.planning.target import builtin_space
 from evotune_workers.child.messages import RunGate
 from evotune_workers.compilers.builder import BuildJob, build_candidate
-from evotune_workers.gates.gate import Errors, Finding
+from evotune_workers.compilers.candidate import Candidate
+from evotune_workers.gates.gate import Finding
 from evotune_workers.kernel import Configuration
 from evotune_workers.kernel.device import Device, cpu_device, local_devices
 from evotune_workers.kernel.folder import load_kernel, named_workload
+from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.measuring.child_session import GateFailed, Session
-from evotune_workers.measuring.jobs import Candidate
 
 ATTENTION = kernel_folder("attention_fwd")
 ADVERSARIAL = Path(__file__).parent.parent / "tests" / "adversarial" / "attention"

@@ -32,15 +32,15 @@ from evotune.errors import UserError
 from evotune.planning.plan import Plan, make_plan
 from evotune.planning.preflight import check_this_machine
 from evotune.planning.request import SearchRequest
-from evotune.planning.versions import git_facts, versions
+from evotune.planning.versions import git_version, versions
 from evotune.search.incumbent import NARROW
 from evotune.search.outcomes import refused_build
 from evotune.space import SpaceError, ValidSet
 from evotune_workers.compilers.builder import BuildJob
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.compilers.select import compiler_for
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import KernelError
-from evotune_workers.measuring.jobs import Candidate
 from evotune_workers.system.machine_lock import measuring
 
 SPACE = Path(__file__).parent / "data" / "attention_h200_record.yaml"
@@ -153,7 +153,7 @@ def facts(plan: Plan, device: Device, valid: int) -> dict[str, Any]:
         "device": {"uuid": device.uuid, **device.facts},
         "compiler": compiler_for(plan.target).version(),
         "versions": versions(),
-        "git": git_facts(plan.folder),
+        "git": git_version(plan.folder),
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

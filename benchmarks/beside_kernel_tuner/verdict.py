@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from benchmarks.beside_kernel_tuner.job import Evaluated
 from evotune.planning.locate import kernel_folder
 from evotune_workers.compilers.builder import BuildJob, build_candidate
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel import Configuration
 from evotune_workers.kernel.device import Device
-from evotune_workers.measuring.jobs import Candidate, ConfirmJob, MeasureJob, Measurement
+from evotune_workers.measuring.jobs import ConfirmJob, MeasureJob, Measurement
 from evotune_workers.measuring.measurer import Measurer
 from evotune_workers.timing.protocol import Timing
 from evotune_workers.timing.statistics import Interval, median_interval

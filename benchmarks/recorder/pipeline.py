@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from evotune_workers.compilers.builder import BuildJob, build_candidate
-from evotune_workers.measuring.jobs import Candidate
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.system.machine_lock import building
 
 # Builds begun for each core, so that none waits for the next job, and no more lie ready than are soon measured.

@@ -11,13 +11,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.kernel.device import Device
 from evotune_workers.measuring.child_session import ChildLost, GateFailed, Session
-from evotune_workers.measuring.jobs import Candidate, Measurement
+from evotune_workers.measuring.jobs import Measurement
 from evotune_workers.measuring.measurer import CANDIDATE
+from evotune_workers.measuring.timing_session import NoResult, Timekeeper
 from evotune_workers.timing.protocol import Timing
-from evotune_workers.timing.session import NoResult, Timekeeper
 
 GATES = tuple(gate for gate in RUNNING_GATES if gate.name in ("identity", "launch", "numerics"))
 SEEDS = (1,)

@@ -9,8 +9,9 @@ from typing import Literal
 
 from evotune_workers.compilers.build import Build, Resources
 from evotune_workers.compilers.builder import BuildJob
+from evotune_workers.compilers.candidate import Candidate, WorkloadBuild
 from evotune_workers.gates.gate import GateResult
-from evotune_workers.measuring.jobs import Candidate, Measurement, WorkloadBuild
+from evotune_workers.measuring.jobs import Measurement
 from evotune_workers.timing.protocol import Timing
 
 FILE = Path(__file__).parent / "durations.json"

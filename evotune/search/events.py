@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from evotune.search.workers.diagnosis_queue import Diagnosed, NotDiagnosed
 from evotune_workers.cluster.cluster import Worker
-from evotune_workers.measuring.jobs import Candidate, Measurement
+from evotune_workers.compilers.candidate import Candidate
+from evotune_workers.measuring.jobs import Measurement
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class CanaryRead:
+class HealthChecked:
     """A worker's measurement of the canary came back."""
 
     worker: Worker
@@ -48,4 +49,4 @@ class Gone:
     text: str
 
 
-Event = Built | Measured | CanaryRead | Diagnosed | NotDiagnosed | Told | Gone
+Event = Built | Measured | HealthChecked | Diagnosed | NotDiagnosed | Told | Gone

@@ -8,12 +8,13 @@ from typing import Literal
 
 from evotune_db.records import BuildRecord, DeviceRecord, DiagnosisRecord, OutcomeRecord
 from evotune_workers.compilers.build import Build
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.diagnosis.finding import Diagnosis, StageFinding
 from evotune_workers.diagnosis.wrong_result import WrongResult
 from evotune_workers.gates.gate import GateResult
 from evotune_workers.gates.resources import judge_resources
 from evotune_workers.kernel.device import Device
-from evotune_workers.measuring.jobs import Candidate, Measurement
+from evotune_workers.measuring.jobs import Measurement
 from evotune_workers.timing.protocol import Timing
 
 

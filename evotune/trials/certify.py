@@ -16,8 +16,8 @@ from evotune_db.records import CertificationRecord, CheckRecord, DeviceRecord, L
 from evotune_workers.certify.certifier import CertifyJob, certify
 from evotune_workers.certify.findings import Certification, NoProfile, Profile
 from evotune_workers.compilers.build import ToolchainError
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.folder import load_kernel
-from evotune_workers.measuring.jobs import Candidate
 
 
 def certify_trial(database: Database, trial: int, workload: str | None, say: Callable[[str], None]) -> bool:

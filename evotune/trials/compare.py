@@ -13,9 +13,9 @@ from evotune.trials.rebuild import rebuilt
 from evotune.trials.select import Selected, select
 from evotune_db import Database
 from evotune_db.records import LeaderboardFilter
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.measuring.child_session import GateFailed
-from evotune_workers.measuring.jobs import Candidate
 from evotune_workers.measuring.measurer import Measurer
 from evotune_workers.system.machine_lock import measuring
 from evotune_workers.timing.statistics import Interval

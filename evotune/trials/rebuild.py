@@ -8,7 +8,7 @@ from evotune.errors import UserError
 from evotune_db.records import TrialDetails
 from evotune_workers.compilers.build import ToolchainError
 from evotune_workers.compilers.builder import BuildJob, build_candidate
-from evotune_workers.measuring.jobs import Candidate
+from evotune_workers.compilers.candidate import Candidate
 
 
 def rebuilt(details: TrialDetails, folder: Path, variant: str, workload: str) -> Candidate:

@@ -14,13 +14,13 @@ from evotune.planning.locate import kernel_folder, space_file
 from evotune.planning.seeds import search_seeds
 from evotune.space import ValidSet, load_space
 from evotune_workers.compilers.build import BuildRequest
+from evotune_workers.compilers.candidate import Candidate, WorkloadBuild
 from evotune_workers.compilers.cpp import compile_cpp
 from evotune_workers.kernel import Configuration
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.measuring.child_session import Session
-from evotune_workers.measuring.jobs import Candidate, WorkloadBuild
-from tests.integration.covering import covering_rows
+from tests.support.covering import covering_rows
 
 from .trial import one_core, verdict
 

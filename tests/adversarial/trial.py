@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from evotune_workers.compilers.build import BuildRequest
+from evotune_workers.compilers.candidate import Candidate, WorkloadBuild
 from evotune_workers.compilers.select import compiler_for
 from evotune_workers.gates.gate import GateResult
 from evotune_workers.gates.running import RUNNING_GATES
@@ -14,9 +15,9 @@ from evotune_workers.kernel import Kernel, Value
 from evotune_workers.kernel.device import Device, cpu_device
 from evotune_workers.kernel.folder import named_workload
 from evotune_workers.measuring.child_session import GateFailed, Session
-from evotune_workers.measuring.jobs import Candidate, ConfirmJob, WorkloadBuild
+from evotune_workers.measuring.jobs import ConfirmJob
 from evotune_workers.measuring.measurer import Measurer
-from evotune_workers.timing.session import NoResult, Timekeeper
+from evotune_workers.measuring.timing_session import NoResult, Timekeeper
 
 from .case import Case, Refusal
 

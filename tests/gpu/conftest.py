@@ -10,12 +10,13 @@ import pytest
 from evotune.planning.locate import kernel_folder, space_file
 from evotune.space import Space, load_space
 from evotune_workers.compilers.builder import BuildJob, build_candidate
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel import Configuration
 from evotune_workers.kernel.device import Device, local_devices
-from evotune_workers.measuring.jobs import Candidate, MeasureJob, Measurement
+from evotune_workers.measuring.jobs import MeasureJob, Measurement
 from evotune_workers.measuring.measurer import Measurer
+from tests.support.paths import SAXPY
 
-SAXPY = Path(__file__).parent.parent / "kernels" / "saxpy"
 ATTENTION = kernel_folder("attention_fwd")
 SEEDS = (1, 2, 3)
 

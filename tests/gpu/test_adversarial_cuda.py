@@ -11,11 +11,11 @@ import pytest
 
 from evotune.planning.seeds import search_seeds
 from evotune_workers.compilers.builder import BuildJob, build_candidate
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.gates.gate import GateResult
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.measuring.child_session import Session
-from evotune_workers.measuring.jobs import Candidate
 from evotune_workers.measuring.measurer import Measurer
 from tests.adversarial.case import Case, Refusal
 from tests.adversarial.cases import CASES

@@ -15,13 +15,13 @@ import pytest
 from evotune.planning.locate import space_file
 from evotune.space import load_space
 from evotune_workers.compilers.builder import BuildJob, build_candidate
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.gates.gate import GateResult
 from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.kernel import Configuration
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.measuring.child_session import GateFailed, Session
-from evotune_workers.measuring.jobs import Candidate
 
 from .conftest import ATTENTION, SEEDS
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.compilers.cuda_toolkit import find_nvcc
 from evotune_workers.kernel import Geometry
 from evotune_workers.kernel.device import Device
-from evotune_workers.measuring.jobs import Candidate
+from evotune_workers.measuring.timing_session import NoResult
 from evotune_workers.runtimes.graph import CallGraph
-from evotune_workers.timing.session import NoResult
 
 from .conftest import SEEDS, GpuBench
 

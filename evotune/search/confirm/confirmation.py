@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from evotune.display.progress import Reporter
 from evotune.planning.plan import Plan
 from evotune.planning.seeds import confirmation_seeds
 from evotune.search.interrupt import Interrupt
 from evotune.search.outcomes import build_records, device_record
+from evotune.search.reporter import Reporter
 from evotune_db import Database
 from evotune_db.errors import NotPassed
 from evotune_db.records import LeaderboardFilter, StoredTrial
@@ -21,7 +21,8 @@ from evotune_workers.cluster.cluster import Cluster, Worker
 from evotune_workers.cluster.local import Alone
 from evotune_workers.cluster.node_worker import Unfit
 from evotune_workers.compilers.builder import BuildJob
-from evotune_workers.measuring.jobs import Candidate, ConfirmJob, Measurement
+from evotune_workers.compilers.candidate import Candidate
+from evotune_workers.measuring.jobs import ConfirmJob, Measurement
 
 FINALISTS = 5
 # When every finalist of a round fails, the next best are tried; more rounds would only hide that something is wrong.

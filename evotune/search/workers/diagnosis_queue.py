@@ -17,10 +17,11 @@ from evotune.errors import last_line
 from evotune_workers.cluster.cluster import Cluster, Worker
 from evotune_workers.cluster.node_worker import Unfit
 from evotune_workers.compilers.builder import StageBuildJob
+from evotune_workers.compilers.candidate import Candidate, StageBuild
 from evotune_workers.diagnosis.finding import Diagnosis
 from evotune_workers.diagnosis.wrong_result import WrongResult, wrong_result
 from evotune_workers.kernel.contract import Variant
-from evotune_workers.measuring.jobs import Candidate, DiagnoseJob, Measurement, StageBuild
+from evotune_workers.measuring.jobs import DiagnoseJob, Measurement
 
 # Of one run of a search: at its end those that are left take a few seconds each. `evotune diagnose` does any trial.
 DIAGNOSES_MOST = 16

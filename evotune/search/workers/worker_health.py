@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from evotune.search.workers.health_checks import Reading, Verdict, drifted, reading, slower
 from evotune_workers.cluster.cluster import Worker
-from evotune_workers.measuring.jobs import Candidate, Measurement
+from evotune_workers.compilers.candidate import Candidate
+from evotune_workers.measuring.jobs import Measurement
 
 # Of a figure against what it should be, the whole of its interval. A CPU shares caches, memory and clocks with whatever
 # else its machine does, which moves a speed-up by more than a tenth.
@@ -45,7 +46,7 @@ class Health:
     verified: frozenset[int] = frozenset()
 
 
-class Canaries:
+class WorkerHealth:
     """Who has to measure the canary now, and what follows from what it measured."""
 
     def __init__(self) -> None:

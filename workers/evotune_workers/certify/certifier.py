@@ -16,9 +16,9 @@ from evotune_workers.certify import ncu, sanitizer
 from evotune_workers.certify.findings import SANITIZERS, Certification, NoProfile, Profile, Sanitizer, ToolFinding
 from evotune_workers.certify.watched import Watched
 from evotune_workers.compilers.build import Resources, ToolchainError
+from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.compilers.run_compiler import Ran, run_group
 from evotune_workers.kernel.device import import_path
-from evotune_workers.measuring.jobs import Candidate
 from evotune_workers.system.temporary import scratch_folder
 
 # As the `repeatability` gate.

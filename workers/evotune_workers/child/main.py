@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 
-from evotune_workers.child.loaded_build import Bench
 from evotune_workers.child.messages import (
     Answer,
     Broke,
@@ -35,13 +34,14 @@ from evotune_workers.child.messages import (
     Start,
     WarmUp,
 )
-from evotune_workers.child.references import Examples
 from evotune_workers.diagnosis.looking import look_at
 from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.kernel.contract import Workload
 from evotune_workers.kernel.folder import load_kernel, named_workload
+from evotune_workers.runtimes.loaded_build import Bench
+from evotune_workers.runtimes.references import Examples
 from evotune_workers.runtimes.runtime import LaunchError, LoadError
-from evotune_workers.runtimes.select import make_runtime
+from evotune_workers.runtimes.select import make_runtime, stopwatch_maker
 from evotune_workers.timing.stopwatch import Stopwatch
 
 STICKY_ERROR_EXIT = 70
@@ -57,6 +57,7 @@ class Child:
         self._target = start.target
         self._examples = Examples(self._kernel, start.target, self.runtime)
         self._benches: dict[str, Bench] = {}
+        self._make_stopwatch = stopwatch_maker(start.target)
         self._stopwatch: Stopwatch | None = None
 
     def serve(self, request: Request) -> Any:
@@ -79,7 +80,7 @@ class Child:
             case OpenStopwatch(mode, cache_bytes):
                 workload = next(iter(self._benches.values())).workload
                 baselines = self._kernel.baselines(workload, self._target)
-                self._stopwatch = self.runtime.stopwatch(self._benches, baselines, mode, cache_bytes)
+                self._stopwatch = self._make_stopwatch(self._benches, baselines, mode, cache_bytes)
                 return self._stopwatch.facts()
             case RunBlocks(count, sides):
                 assert self._stopwatch is not None

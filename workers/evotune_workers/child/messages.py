@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from evotune_workers.diagnosis.wrong_result import WrongResult
 from evotune_workers.gates.gate import BenchFacts
-from evotune_workers.kernel.contract import Configuration
+from evotune_workers.runtimes.build_spec import BenchSpec
 
 
 @dataclass(frozen=True)
@@ -17,17 +17,6 @@ class Start:
 
     kernel_folder: Path
     target: str
-
-
-@dataclass(frozen=True)
-class BenchSpec:
-    """A build and what it is run on: `library` is its file, `seeds` those of the inputs."""
-
-    configuration: Configuration
-    workload: str
-    variant: str
-    library: Path
-    seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,9 @@ Made = TypeVar("Made")
 
 if TYPE_CHECKING:
     from evotune_workers.cluster.actors import CpuMeasuringActor, CudaMeasuringActor
+    from evotune_workers.compilers.candidate import Candidate, StageBuild
     from evotune_workers.diagnosis.finding import Diagnosis
-    from evotune_workers.measuring.jobs import Candidate, Measurement, StageBuild
+    from evotune_workers.measuring.jobs import Measurement
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evotune_workers.compilers.build import Build, BuildRequest
+from evotune_workers.compilers.candidate import Candidate, StageBuild, WorkloadBuild
 from evotune_workers.compilers.select import compiler_for
 from evotune_workers.kernel.contract import Configuration, Kernel, Value
 from evotune_workers.kernel.folder import load_kernel, named_workload
-from evotune_workers.measuring.jobs import Candidate, StageBuild, WorkloadBuild
 
 # With a stage's name, a build stops there.
 STAGE_MACRO = "EVOTUNE_STAGE"

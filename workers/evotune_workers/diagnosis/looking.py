@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import torch
 
-from evotune_workers.child.loaded_build import Bench
-from evotune_workers.child.references import Example
 from evotune_workers.diagnosis.comparison import compare
 from evotune_workers.diagnosis.finding import OUTPUT, StageFinding
 from evotune_workers.diagnosis.wrong_result import WrongResult, traced_workload
-from evotune_workers.gates.error_limits import errors_beside, judge_errors
-from evotune_workers.gates.gate import BenchFacts, Errors, Finding
+from evotune_workers.gates.error_limits import judge_errors
+from evotune_workers.gates.gate import BenchFacts, Finding
 from evotune_workers.kernel.contract import Inputs, StructureCase, Workload
+from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.kernel.stage import Stage, StageValues
+from evotune_workers.runtimes.loaded_build import Bench
+from evotune_workers.runtimes.references import Example
 
 STRUCTURE = "structure"
 
@@ -47,7 +48,7 @@ def _beside_expected(bench: Bench, workload: Workload, case: StructureCase) -> S
 def _beside_reference(bench: Bench, workload: Workload, example: Example, facts: BenchFacts) -> StageFinding:
     """Each group of errors has limits of its own."""
     output = bench.launch(workload, example.inputs)
-    groups = _groups(errors_beside(output, example))
+    groups = _groups(example.errors_of(output))
     verdicts = [judge_errors(OUTPUT, Finding({}, errors=errors), facts) for errors in groups]
     limits = example.reference.new_tensor([verdict.max_limit for verdict in verdicts])
     of_each = limits.repeat_interleave(output.numel() // len(groups)).view(output.shape)

@@ -1,32 +1,10 @@
-"""Errors against float64, and the limits that the pinned baseline's own errors set (used by `numerics` and `tails`)."""
+"""Limits on errors, set by the pinned baseline's own errors on the same inputs (used by `numerics` and `tails`)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
-import torch
-
-from evotune_workers.gates.gate import BenchFacts, Errors, Finding, GateResult
-
-if TYPE_CHECKING:
-    from evotune_workers.child.references import Example
-
-
-def group_errors(
-    output: torch.Tensor, reference: torch.Tensor, groups: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Largest and root-mean-square difference from `reference` (float64) in each of `groups` leading slices."""
-    difference = (output.double() - reference).reshape(groups, -1)
-    largest = difference.abs().amax(dim=1)
-    return tuple(largest.tolist()), tuple(difference.pow(2).mean(dim=1).sqrt().tolist())
-
-
-def errors_beside(output: torch.Tensor, example: Example) -> Errors:
-    """A kernel's errors beside those of the pinned baseline and of rounding, on the same inputs."""
-    largest, rms = group_errors(output, example.reference, example.groups)
-    return replace(example.errors, kernel_max=largest, kernel_rms=rms)
+from evotune_workers.gates.gate import BenchFacts, Finding, GateResult
 
 
 def judge_errors(gate: str, finding: Finding, facts: BenchFacts) -> GateResult:

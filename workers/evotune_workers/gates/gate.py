@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from evotune_workers.kernel.output_errors import Errors
+
 if TYPE_CHECKING:
-    from evotune_workers.child.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import Bench
 
 # What a child's death says where no gate knows more.
 DIED = "the process running it died"
@@ -23,22 +25,6 @@ class Finding:
     distribution: str | None = None
     seed: int | None = None
     errors: Errors | None = None
-
-
-@dataclass(frozen=True)
-class Errors:
-    """Errors against float64 of a kernel and of the pinned baseline on the same inputs, a value per group.
-
-    `rounding_max` is the largest error that rounding the exact result to the output's dtype makes in that group, and
-    `rounding_rms` its root mean square.
-    """
-
-    kernel_max: tuple[float, ...]
-    kernel_rms: tuple[float, ...]
-    baseline_max: tuple[float, ...]
-    baseline_rms: tuple[float, ...]
-    rounding_max: tuple[float, ...]
-    rounding_rms: tuple[float, ...]
 
 
 @dataclass(frozen=True)

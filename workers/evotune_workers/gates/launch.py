@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
 
 if TYPE_CHECKING:
-    from evotune_workers.child.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import Bench
 
 # Beyond this, the later gates (hundreds of launches) would cost more than any such configuration can be worth.
 SLOWEST_FACTOR = 30.0

@@ -9,7 +9,7 @@ from evotune_workers.gates.error_limits import judge_errors
 from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
 
 if TYPE_CHECKING:
-    from evotune_workers.child.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import Bench
 
 
 class NumericsGate(Gate):

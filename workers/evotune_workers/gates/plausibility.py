@@ -11,7 +11,7 @@ import torch
 from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
 
 if TYPE_CHECKING:
-    from evotune_workers.child.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import Bench
 
 CLOCKS_APART = 0.05
 # Long enough for work left to a stray thread to land; short against a trial.

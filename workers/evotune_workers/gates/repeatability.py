@@ -11,7 +11,7 @@ from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
 from evotune_workers.kernel.contract import Inputs, Workload
 
 if TYPE_CHECKING:
-    from evotune_workers.child.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import Bench
 
 # As often as users of hand-written attention kernels had to run theirs to see an atomic race.
 LAUNCHES = 100

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from evotune_workers.compilers.candidate import WorkloadBuild
 from evotune_workers.gates.gate import GateResult
-from evotune_workers.measuring.jobs import WorkloadBuild
 
 NAME = "resources"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
 
 if TYPE_CHECKING:
-    from evotune_workers.child.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import Bench
 
 
 class StructureGate(Gate):

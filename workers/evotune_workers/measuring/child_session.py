@@ -9,14 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evotune_workers.child.messages import BenchSpec, Load, Prepare, Request, RunGate
+from evotune_workers.child.messages import Load, Prepare, Request, RunGate
 from evotune_workers.child.sandbox import BuildRefused, ChildDied, ChildTimeout, Sandbox, sandbox_for
 from evotune_workers.compilers.build import macro_text
+from evotune_workers.compilers.candidate import Candidate, WorkloadBuild
 from evotune_workers.gates.foreign import foreign_import
 from evotune_workers.gates.gate import DIED, BenchFacts, Gate, GateResult
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import load_kernel, named_workload
-from evotune_workers.measuring.jobs import Candidate, WorkloadBuild
+from evotune_workers.runtimes.build_spec import BenchSpec
 from evotune_workers.system.temporary import scratch_folder
 
 LOAD_LIMIT_SECONDS = 60.0

@@ -5,29 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evotune_workers.compilers.build import Build
+from evotune_workers.compilers.candidate import Candidate, StageBuild
 from evotune_workers.diagnosis.wrong_result import WrongResult
 from evotune_workers.gates.gate import GateResult
-from evotune_workers.kernel.contract import Configuration, Value
 from evotune_workers.timing.protocol import Timing
-
-
-@dataclass(frozen=True)
-class WorkloadBuild:
-    """The build of a configuration that serves one workload, with the macros that were asked for."""
-
-    workload: str
-    macros: Mapping[str, Value]
-    build: Build
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A configuration with a build for each of the search's workloads."""
-
-    number: int
-    configuration: Configuration
-    builds: tuple[WorkloadBuild, ...]
 
 
 @dataclass(frozen=True)
@@ -55,14 +36,6 @@ class ConfirmJob:
     candidates: tuple[Candidate, ...]
     variant: str
     seeds: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class StageBuild:
-    """A build that stops at a stage."""
-
-    stage: str
-    built: WorkloadBuild
 
 
 @dataclass(frozen=True)

@@ -10,23 +10,16 @@ import numpy as np
 
 from evotune_workers.child.messages import WarmUp
 from evotune_workers.child.sandbox import ChildBroke, Sandbox
-from evotune_workers.diagnosis.diagnoser import diagnose
+from evotune_workers.compilers.candidate import Candidate, WorkloadBuild
 from evotune_workers.diagnosis.finding import Diagnosis
 from evotune_workers.gates.gate import GateResult
 from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.kernel.device import Device
 from evotune_workers.measuring.child_session import LOAD_LIMIT_SECONDS, ChildLost, GateFailed, Refuted, Session, Sides
-from evotune_workers.measuring.jobs import (
-    Candidate,
-    ConfirmJob,
-    DiagnoseJob,
-    MeasureJob,
-    Measurement,
-    WarmUpJob,
-    WorkloadBuild,
-)
+from evotune_workers.measuring.diagnoser import diagnose
+from evotune_workers.measuring.jobs import ConfirmJob, DiagnoseJob, MeasureJob, Measurement, WarmUpJob
+from evotune_workers.measuring.timing_session import NoResult, Timekeeper
 from evotune_workers.timing.protocol import MOST_BLOCKS, Samples, Timing, most_cautious
-from evotune_workers.timing.session import NoResult, Timekeeper
 from evotune_workers.timing.statistics import Interval, mean_interval
 
 # The gates that a finalist passes again, on new seeds.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import _ctypes
 import ctypes
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from evotune_workers.compilers.build import IDENTITY_BYTES
-from evotune_workers.kernel.contract import Baseline, Geometry
+from evotune_workers.kernel.contract import Geometry
 from evotune_workers.runtimes.allocator import keep_freed_memory
 from evotune_workers.runtimes.call_loop import CallLoop
 from evotune_workers.runtimes.guarded import GuardedTensor
@@ -27,12 +27,10 @@ from evotune_workers.runtimes.runtime import (
     parse_identity,
     require_success,
 )
-from evotune_workers.timing.stopwatch import Mode
+from evotune_workers.system.free_memory import free_memory_bytes
 
 if TYPE_CHECKING:
-    from evotune_workers.child.loaded_build import Bench
     from evotune_workers.runtimes.call_loop import Word
-    from evotune_workers.runtimes.stopwatch_cpu import CpuStopwatch
 
 CALLS = 5
 CTYPES: dict[np.dtype[Any], type[ctypes._SimpleCData[Any]]] = {
@@ -72,13 +70,9 @@ class CpuRuntime(Runtime):
         mean = sum(times) / len(times)
         return CallTimes(min(times), mean, mean)
 
-    def stopwatch(
-        self, benches: Mapping[str, Bench], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
-    ) -> CpuStopwatch:
-        """By the wall clock."""
-        from evotune_workers.runtimes.stopwatch_cpu import CpuStopwatch
-
-        return CpuStopwatch(benches, baselines, mode, cache_bytes)
+    def free_bytes(self) -> int:
+        """Return this machine's available memory, or less where a control group limits it."""
+        return free_memory_bytes()
 
     def broken(self) -> str | None:
         """What breaks a CPU process ends it."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from cuda.bindings import driver
 from cuda.core import Device, LaunchConfig, ObjectCode, Stream, launch
 
 from evotune_workers.compilers.build import IDENTITY_BYTES
-from evotune_workers.kernel.contract import Baseline, Geometry, Workload
+from evotune_workers.kernel.contract import Geometry
 from evotune_workers.runtimes.graph import CallGraph
 from evotune_workers.runtimes.guarded_cuda import GuardedCudaTensor, checked
 from evotune_workers.runtimes.runtime import (
@@ -25,11 +25,6 @@ from evotune_workers.runtimes.runtime import (
     Runtime,
     parse_identity,
 )
-from evotune_workers.timing.stopwatch import Mode
-
-if TYPE_CHECKING:
-    from evotune_workers.child.loaded_build import Bench
-    from evotune_workers.runtimes.stopwatch_cuda import Baselines, CudaStopwatch
 
 # Dynamic shared memory beyond this has to be asked for (CUDA C++ Programming Guide, technical specifications).
 SHARED_BYTES_WITHOUT_ASKING = 48 << 10
@@ -59,7 +54,6 @@ class CudaRuntime(Runtime):
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
         }
-        self._baselines: dict[tuple[Workload, Mode], Baselines] = {}
 
     def load(self, path: Path, entry: str) -> CudaProgram:
         """A cubin."""
@@ -82,19 +76,10 @@ class CudaRuntime(Runtime):
         device, wall = min(replays, key=_lateness)
         return CallTimes(min(device for device, _ in replays), device, wall)
 
-    def stopwatch(
-        self, benches: Mapping[str, Bench], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
-    ) -> CudaStopwatch:
-        """By CUDA graphs; those of the baselines are kept for as long as the buffers are."""
-        from evotune_workers.runtimes.stopwatch_cuda import Baselines, CudaStopwatch, cold_bytes
-
-        first = next(iter(benches.values()))
-        seeds = first.seeds if mode == "cold" else first.seeds[:1]
-        sets = first.buffer_sets(seeds, cold_bytes(mode, cache_bytes))
-        kept = self._baselines.get((first.workload, mode))
-        if kept is None or kept.sets is not sets:
-            kept = self._baselines[first.workload, mode] = Baselines(baselines, sets)
-        return CudaStopwatch(benches, kept, mode)
+    def free_bytes(self) -> int:
+        """Return the device's free memory and what torch keeps for reuse."""
+        kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        return torch.cuda.mem_get_info(self.device)[0] + kept
 
     def broken(self) -> str | None:
         """After an illegal access and the like, every later call fails with the same error."""

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from evotune_workers.compilers.build import IDENTITY_MARK
-from evotune_workers.kernel.contract import Baseline, Geometry
-from evotune_workers.timing.stopwatch import Mode, Stopwatch
-
-if TYPE_CHECKING:
-    from evotune_workers.child.loaded_build import Bench
+from evotune_workers.kernel.contract import Geometry
 
 Argument = torch.Tensor | np.generic
 
@@ -96,10 +92,8 @@ class Runtime(abc.ABC):
         """A few calls timed in two ways; each ends with the device at rest."""
 
     @abc.abstractmethod
-    def stopwatch(
-        self, benches: Mapping[str, Bench], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
-    ) -> Stopwatch:
-        """Ready to time loaded builds (by side name, all at one workload) beside these baselines."""
+    def free_bytes(self) -> int:
+        """Return how much memory for tensors can still be had."""
 
     @abc.abstractmethod
     def broken(self) -> str | None:

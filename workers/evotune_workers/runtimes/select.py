@@ -1,8 +1,16 @@
-"""The runtime for a target; CUDA's packages are imported only where there is a GPU to use them."""
+"""The runtime and the stopwatch for a target; CUDA's packages are imported only for a target that needs them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
+from evotune_workers.kernel.contract import Baseline
+from evotune_workers.runtimes.loaded_build import Bench
 from evotune_workers.runtimes.runtime import Runtime
+from evotune_workers.timing.stopwatch import Mode, Stopwatch
+
+# Takes loaded builds by side name and all at one workload, the baselines to time beside them, and the cache's size.
+StopwatchMaker = Callable[[Mapping[str, Bench], Sequence[Baseline], Mode, int], Stopwatch]
 
 
 def make_runtime(target: str) -> Runtime:
@@ -14,3 +22,14 @@ def make_runtime(target: str) -> Runtime:
     from evotune_workers.runtimes.cuda import CudaRuntime
 
     return CudaRuntime()
+
+
+def stopwatch_maker(target: str) -> StopwatchMaker:
+    """Return the constructor of stopwatches for a target; raises ImportError as `make_runtime` does."""
+    if target == "cpu":
+        from evotune_workers.runtimes.stopwatch_cpu import CpuStopwatch
+
+        return CpuStopwatch
+    from evotune_workers.runtimes.stopwatch_cuda import CudaStopwatches
+
+    return CudaStopwatches().open

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import torch
 
-from evotune_workers.child.loaded_build import WORKSPACE_FILL as NOT_A_NUMBER
-from evotune_workers.child.loaded_build import Bench
 from evotune_workers.kernel.contract import Baseline, Inputs
 from evotune_workers.runtimes.cpu import CpuProgram
+from evotune_workers.runtimes.loaded_build import WORKSPACE_FILL as NOT_A_NUMBER
+from evotune_workers.runtimes.loaded_build import Bench
 from evotune_workers.runtimes.runtime import Argument
 
 # Outputs that a side's calls write in turn: one is looked at while the next is written.

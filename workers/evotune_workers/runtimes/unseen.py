@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import torch
 
-from evotune_workers.child.loaded_build import Bench
-from evotune_workers.gates.error_limits import errors_beside
-from evotune_workers.gates.gate import Errors
 from evotune_workers.kernel.contract import Inputs
+from evotune_workers.kernel.output_errors import Errors
+from evotune_workers.runtimes.loaded_build import Bench
 
 # A run of elements is this part of a tensor: few enough to leave caches as they are, enough for a result that was kept
 # to be wrong by more than rounding.
@@ -53,7 +52,7 @@ class UnseenOutput:
     def errors(self, bench: Bench, contents: Sequence[Inputs]) -> Errors:
         """Beside the baseline's on the same inputs; `contents` is what the sets held before, in turn."""
         inputs = self.swap.swapped(contents[self.number % len(contents)], self.number)
-        return errors_beside(self.output, bench.example_of(inputs))
+        return bench.example_of(inputs).errors_of(self.output)
 
 
 class UnseenInputs:

@@ -1,0 +1,128 @@
+"""One loaded build at one workload, inside the child: what gates and timing launch."""
+
+from __future__ import annotations
+
+import torch
+
+from evotune_workers.kernel.contract import Geometry, Inputs, Kernel, StructureCase, Workload
+from evotune_workers.kernel.folder import named_workload
+from evotune_workers.kernel.output_errors import Errors
+from evotune_workers.runtimes.buffer_sets import BufferSets
+from evotune_workers.runtimes.build_spec import BenchSpec
+from evotune_workers.runtimes.references import Example, Examples
+from evotune_workers.runtimes.runtime import LaunchError, Runtime
+
+# A scratch buffer's content is arbitrary at every call: all ones bits are NaN in every float format.
+WORKSPACE_FILL = 0xFF
+# Keeps the alignment that allocators give.
+MARGIN_BYTES = 4096
+
+
+class Bench:
+    """A build with everything needed to launch it on the kernel's own inputs. Tensors lie on the runtime's device."""
+
+    def __init__(self, kernel: Kernel, runtime: Runtime, examples: Examples, spec: BenchSpec) -> None:
+        """Loads the build; raises what the runtime raises when it cannot be loaded."""
+        self.runtime = runtime
+        self.kernel = kernel
+        self.configuration = spec.configuration
+        self.workload = named_workload(kernel, spec.workload)
+        self.distributions = kernel.distributions
+        self.seeds = spec.seeds
+        self.tails = kernel.tails(self.workload, spec.configuration)
+        self.variant = kernel.variant(spec.variant)
+        self.program = runtime.load(spec.library, self.variant.entry)
+        self._geometries: dict[Workload, Geometry | None] = {}
+        self._examples = examples
+
+    def example(self, workload: Workload, distribution: str, seed: int) -> Example:
+        """Inputs with their float64 reference and the pinned baseline's errors."""
+        return self._examples.example(workload, distribution, seed)
+
+    def example_of(self, inputs: Inputs) -> Example:
+        """The same for other inputs of this workload, which are on the device."""
+        return self._examples.example_of(self.workload, inputs)
+
+    def time_baseline(self, inputs: Inputs) -> float:
+        """Microseconds of one call of the pinned baseline at this workload, now."""
+        return self._examples.time_baseline(self.workload, inputs)
+
+    def structure_cases(self) -> tuple[StructureCase, ...]:
+        """The kernel's structure cases for this workload."""
+        return self._examples.structure(self.workload)
+
+    def structure_case(self, workload: Workload, name: str) -> StructureCase:
+        """The kernel's structure case of that name, for that workload."""
+        return next(case for case in self._examples.structure(workload) if case.name == name)
+
+    def buffer_sets(self, seeds: tuple[int, ...], least_bytes: int) -> BufferSets:
+        """Return copies of the inputs of these seeds in turn, together that large as far as memory allows."""
+        return self._examples.buffer_sets(self.workload, self.distributions[0], seeds, least_bytes)
+
+    def new_workspace(self, workload: Workload) -> torch.Tensor:
+        """Fresh scratch memory (bytes) filled with NaN patterns."""
+        size = self.variant.workspace_bytes(self.configuration, workload)
+        try:
+            return torch.full((size,), WORKSPACE_FILL, dtype=torch.uint8, device=self.runtime.device)
+        except RuntimeError as error:
+            raise MemoryError(f"a workspace of {size} bytes cannot be had") from error
+
+    def new_output(self, workload: Workload) -> torch.Tensor:
+        """An output that holds NaN everywhere."""
+        return torch.full_like(self.kernel.empty_output(workload), float("nan"), device=self.runtime.device)
+
+    def inputs(self, workload: Workload, distribution: str, seed: int) -> Inputs:
+        """The kernel's inputs, on the device."""
+        return tuple(tensor.to(self.runtime.device) for tensor in self.kernel.inputs(workload, distribution, seed))
+
+    def launch(self, workload: Workload, inputs: Inputs) -> torch.Tensor:
+        """One launch into a fresh output that held NaN everywhere before."""
+        output = self.new_output(workload)
+        self.launch_into(workload, inputs, output, self.new_workspace(workload))
+        return output
+
+    def launch_into(self, workload: Workload, inputs: Inputs, output: torch.Tensor, workspace: torch.Tensor) -> None:
+        """One launch into memory that the caller owns; raises LaunchError on a status other than success."""
+        self.program.launch(self.kernel.arguments(workload, inputs, output, workspace), self.geometry(workload))
+
+    def geometry(self, workload: Workload) -> Geometry | None:
+        """How it is launched at a workload; raises LaunchError when a multiprocessor cannot hold a block."""
+        if workload not in self._geometries:
+            geometry = self.variant.geometry(self.configuration, workload, resident_blocks=1)
+            if geometry is not None:
+                resident = self.program.resident_blocks(geometry)
+                geometry = self.variant.geometry(self.configuration, workload, resident)
+            self._geometries[workload] = geometry
+        return self._geometries[workload]
+
+    def prepare(self) -> float:
+        """Makes what the first launch is compared with; returns how long the baseline takes (microseconds)."""
+        return self.example(self.workload, self.distributions[0], self.seeds[0]).baseline_us
+
+    def try_launch(self, inputs: Inputs) -> str:
+        """Launches at the workload on copies; "success", or what went wrong.
+
+        The copies have margins: a small step past an end is for the `memory` gate to tell, not for the allocator.
+        """
+        copies, output = tuple(_with_margins(tensor) for tensor in inputs), self.new_output(self.workload)
+        try:
+            self.launch_into(self.workload, copies, _with_margins(output), self.new_workspace(self.workload))
+            self.runtime.synchronise()
+        except LaunchError as error:
+            return str(error)
+        return "success"
+
+    def errors(self, workload: Workload, distribution: str, seed: int) -> Errors:
+        """Errors of one launch beside the pinned baseline's, per group."""
+        example = self.example(workload, distribution, seed)
+        return example.errors_of(self.launch(workload, example.inputs))
+
+    def close(self) -> None:
+        """Unloads the build."""
+        self.program.close()
+
+
+def _with_margins(tensor: torch.Tensor) -> torch.Tensor:
+    size = tensor.numel() * tensor.element_size()
+    room = torch.empty(size + 2 * MARGIN_BYTES, dtype=torch.uint8, device=tensor.device)
+    return room[MARGIN_BYTES : MARGIN_BYTES + size].view(tensor.dtype).view(tensor.shape).copy_(tensor)

@@ -1,0 +1,88 @@
+"""Inputs with their exact result and the baseline's errors, made once in a child and used by many configurations."""
+
+from __future__ import annotations
+
+import functools
+import time
+from dataclasses import dataclass, replace
+
+import torch
+
+from evotune_workers.kernel.contract import Inputs, Kernel, StructureCase, Workload
+from evotune_workers.kernel.output_errors import Errors, group_errors
+from evotune_workers.runtimes.buffer_sets import BufferSets, plan_buffers
+from evotune_workers.runtimes.runtime import Runtime
+
+# Enough for every seed and distribution of a few workloads, and for the tails of the last configurations.
+KEPT_EXAMPLES = 256
+# Of buffer sets: one cold and one warm on a CPU; on a GPU, where graphs hold them, those of four workloads.
+KEPT_COLLECTIONS = {"cpu": 2, "cuda": 8}
+
+
+@dataclass(frozen=True)
+class Example:
+    """One set of inputs: `reference` is float64, `errors` holds the baseline's and rounding's (the kernel's empty)."""
+
+    inputs: Inputs
+    reference: torch.Tensor
+    groups: int
+    errors: Errors
+    baseline_us: float
+
+    def errors_of(self, output: torch.Tensor) -> Errors:
+        """Return the errors of a kernel's output on these inputs, beside those of the baseline and of rounding."""
+        largest, rms = group_errors(output, self.reference, self.groups)
+        return replace(self.errors, kernel_max=largest, kernel_rms=rms)
+
+
+class Examples:
+    """The examples of one kernel on one target, least recently used ones forgotten."""
+
+    def __init__(self, kernel: Kernel, target: str, runtime: Runtime) -> None:
+        """Nothing is computed before it is asked for."""
+        self._kernel, self._target, self._runtime = kernel, target, runtime
+        self.example = functools.lru_cache(KEPT_EXAMPLES)(self._example)
+        self.structure = functools.lru_cache(8)(self._structure)
+        # Hundreds of megabytes each, and the same for every configuration.
+        self.buffer_sets = functools.lru_cache(KEPT_COLLECTIONS[runtime.device.type])(self._buffer_sets)
+
+    structure: functools._lru_cache_wrapper[tuple[StructureCase, ...]]
+
+    def _buffer_sets(
+        self, workload: Workload, distribution: str, seeds: tuple[int, ...], least_bytes: int
+    ) -> BufferSets:
+        contents = [self.example(workload, distribution, seed).inputs for seed in seeds]
+        free_bytes, kind = self._runtime.free_bytes(), self._runtime.device.type
+        return BufferSets(contents, plan_buffers(contents[0], len(contents), least_bytes, free_bytes, kind))
+
+    def _structure(self, workload: Workload) -> tuple[StructureCase, ...]:
+        return tuple(
+            replace(case, inputs=self._on_device(case.inputs), expected=case.expected.to(self._runtime.device))
+            for case in self._kernel.structure(workload)
+        )
+
+    def _on_device(self, inputs: Inputs) -> Inputs:
+        return tuple(tensor.to(self._runtime.device) for tensor in inputs)
+
+    def _example(self, workload: Workload, distribution: str, seed: int) -> Example:
+        return self.example_of(workload, self._on_device(self._kernel.inputs(workload, distribution, seed)))
+
+    def example_of(self, workload: Workload, inputs: Inputs) -> Example:
+        """The example that inputs on the device make; not kept."""
+        reference = self._kernel.reference(workload, inputs)
+        output = self._kernel.pinned_baseline(workload, self._target).run(inputs)
+        baseline_us = self.time_baseline(workload, inputs)
+        groups = self._kernel.error_groups(workload)
+        baseline_max, baseline_rms = group_errors(output, reference, groups)
+        rounding_max, rounding_rms = group_errors(reference.to(output.dtype), reference, groups)
+        errors = Errors((), (), baseline_max, baseline_rms, rounding_max, rounding_rms)
+        return Example(inputs, reference, groups, errors, baseline_us)
+
+    def time_baseline(self, workload: Workload, inputs: Inputs) -> float:
+        """Microseconds of one call of the pinned baseline, as this moment's machine makes it."""
+        baseline = self._kernel.pinned_baseline(workload, self._target)
+        self._runtime.synchronise()
+        started = time.perf_counter_ns()
+        baseline.run(inputs)
+        self._runtime.synchronise()
+        return (time.perf_counter_ns() - started) / 1e3
