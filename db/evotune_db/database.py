@@ -16,11 +16,11 @@ from evotune_db.read import reuse as reusable_outcomes
 from evotune_db.read import searches as stored_searches
 from evotune_db.records import (
     BuildRecord,
-    CanaryRecord,
     CertificationRecord,
     DeviceRecord,
     DiagnosisRecord,
     GateLike,
+    HealthCheckRecord,
     LeaderboardEntry,
     LeaderboardFilter,
     NewTrial,
@@ -207,9 +207,9 @@ class Database:
         """Record the stages at which a trial goes wrong; this replaces a diagnosis of the same workloads."""
         self._write(findings.record_diagnosis, trial_id, stages)
 
-    def record_canary(self, search_id: int, canary: CanaryRecord) -> int:
+    def record_health_check(self, search_id: int, canary: HealthCheckRecord) -> int:
         """Record a health check of a search's worker; return its id."""
-        return self._write(health_checks.record_canary, search_id, canary)
+        return self._write(health_checks.record_health_check, search_id, canary)
 
     def doubt(self, search_id: int, canary_id: int, numbers: Sequence[int]) -> None:
         """Reopen the trials with these numbers, whose worker failed that health check, to be measured again.

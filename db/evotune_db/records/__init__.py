@@ -15,7 +15,7 @@ from evotune_db.records.findings import (
     DiagnosisRecord,
     ProfileRecord,
 )
-from evotune_db.records.health import CanaryRecord, SuspectRecord
+from evotune_db.records.health import HealthCheckRecord, SuspectRecord
 from evotune_db.records.leaderboard import LeaderboardEntry, LeaderboardFilter, Precedent
 from evotune_db.records.search import (
     KernelRecord,
@@ -32,7 +32,6 @@ __all__ = [
     "CHECK_TOOLS",
     "FINISHED",
     "BuildRecord",
-    "CanaryRecord",
     "CertificationRecord",
     "CheckRecord",
     "CheckTool",
@@ -40,6 +39,7 @@ __all__ = [
     "DiagnosisRecord",
     "GateLike",
     "GateRecord",
+    "HealthCheckRecord",
     "KernelRecord",
     "LeaderboardEntry",
     "LeaderboardFilter",

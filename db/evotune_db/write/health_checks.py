@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, literal, or_, select, update
 
 from evotune_db.lookups import now
-from evotune_db.records import CanaryRecord
+from evotune_db.records import HealthCheckRecord
 from evotune_db.schema.finding_tables import diagnosis
 from evotune_db.schema.health_tables import canary, suspect
 from evotune_db.schema.tables import gate_result, leaderboard, timing, trial, trial_build
@@ -24,7 +24,7 @@ NO_OUTCOME: dict[str, Any] = {
 }
 
 
-def record_canary(connection: Connection, search_id: int, record: CanaryRecord) -> int:
+def record_health_check(connection: Connection, search_id: int, record: HealthCheckRecord) -> int:
     """Insert a health check; return its id."""
     values = {name: getattr(record, name) for name in ("worker", "verdict", "reason", "seconds", "figures")}
     refers = {"search_id": search_id, "trial_id": record.trial, "device_id": device_id(connection, record.device)}

@@ -12,8 +12,8 @@ import pytest
 
 from evotune_db import Database, DatabaseError, NotFoundError
 from evotune_db.records import (
-    CanaryRecord,
     DeviceRecord,
+    HealthCheckRecord,
     LeaderboardFilter,
     NewTrial,
     OutcomeRecord,
@@ -172,7 +172,7 @@ def test_doubted_trials_are_listed_by_what_a_batch_measured_anew(database: Datab
     for number, origin in enumerate(ids[:2]):
         follower_of[origin] = propose(database, elsewhere, number)
         assert database.reuse(follower_of[origin], origin, "measured elsewhere")
-    canary = database.record_canary(search, CanaryRecord(ids[2], "gpu 0", DEVICE, "odd", "slow", 1.0, {}))
+    canary = database.record_health_check(search, HealthCheckRecord(ids[2], "gpu 0", DEVICE, "odd", "slow", 1.0, {}))
     database.doubt(search, canary, (0, 1))
 
     fresh = propose(database, search, 3)

@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from evotune_db import Database, DatabaseError, address
-from evotune_db.records import CanaryRecord, LeaderboardFilter
+from evotune_db.records import HealthCheckRecord, LeaderboardFilter
 from tests.support.db.examples import DEVICE, SEARCH, failed, passed, propose, record, timing
 
 pytest_plugins = ["tests.support.db.fixtures"]
 
 
-def odd(trial: int) -> CanaryRecord:
-    return CanaryRecord(trial, "gpu 0 of node-7", DEVICE, "quarantined", "40% slower", 2.5, {})
+def odd(trial: int) -> HealthCheckRecord:
+    return HealthCheckRecord(trial, "gpu 0 of node-7", DEVICE, "quarantined", "40% slower", 2.5, {})
 
 
 def test_a_doubted_outcome_leaves_the_leaderboard_and_is_measured_again(database: Database, url: str) -> None:
@@ -29,7 +29,7 @@ def test_a_doubted_outcome_leaves_the_leaderboard_and_is_measured_again(database
     other = propose(database, database.start_search(SEARCH), 0)
     assert database.reuse(other, doubted, "measured elsewhere")
 
-    database.doubt(search, database.record_canary(search, odd(kept)), (1, 3))
+    database.doubt(search, database.record_health_check(search, odd(kept)), (1, 3))
     states = [(trial.state, trial.objective, trial.censored) for trial in database.load_search(search).trials]
     assert states == [("passed", 0.5, False), *[("proposed", None, False)] * 3]
     assert [entry.trial for entry in database.leaderboard(LeaderboardFilter())] == [kept]
@@ -52,7 +52,7 @@ def test_a_canary_that_is_not_good_says_why(database: Database) -> None:
     search = database.start_search(SEARCH)
     trial = record(database, search, 0, passed())
     with pytest.raises(DatabaseError, match="ck_canary_reason"):
-        database.record_canary(search, replace(odd(trial), reason=None))
+        database.record_health_check(search, replace(odd(trial), reason=None))
 
 
 def count(url: str, rows: str) -> int:

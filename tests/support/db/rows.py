@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from evotune_db import Database
-from evotune_db.records import CanaryRecord
+from evotune_db.records import HealthCheckRecord
 from tests.support.db.examples import (
     DEVICE,
     SEARCH,
@@ -58,6 +58,6 @@ def doubt(database: Database, search: int, listed: int) -> None:
     database.hold(search, print)
     for number, outcome in ((6, passed(timing(3.0))), (7, failed())):
         record(database, search, number, outcome)
-    odd = CanaryRecord(listed, "gpu 0 of node-7", DEVICE, "odd", "40% slower", 2.5, {"mission": {"speedup": 1.2}})
-    database.doubt(search, database.record_canary(search, odd), (6, 7))
-    database.record_canary(search, replace(odd, verdict="good", reason=None))
+    odd = HealthCheckRecord(listed, "gpu 0 of node-7", DEVICE, "odd", "40% slower", 2.5, {"mission": {"speedup": 1.2}})
+    database.doubt(search, database.record_health_check(search, odd), (6, 7))
+    database.record_health_check(search, replace(odd, verdict="good", reason=None))
