@@ -79,7 +79,7 @@ def _facts(details: TrialDetails) -> Table:
             f"rank {entry.rank} in {entry.workload}, {speedup(entry.speedup, entry.speedup_low, entry.speedup_high)}"
         )
         facts.add_row("leaderboard", f"{place} over {entry.baseline}, {proof(entry)}")
-    for given_up in details.suspects:
+    for given_up in details.unreliable_outcomes:
         came_to = f"failed at {given_up.failed_gate}" if given_up.failed_gate else given_up.state
         facts.add_row("suspect", f"{came_to} on {given_up.worker}, given up: {given_up.reason}")
     reused_from = details.trial.reused_from

@@ -35,10 +35,12 @@ from evotune_db.schema.lease_table import lease
 from evotune_db.schema.tables import build, device, leaderboard, search, space, timing, trial, trial_build
 
 # The phase of evidence that does not count any more, since its trial lost the outcome.
-SUSPECT = "suspect"
+UNRELIABLE = "suspect"
 # A trial that shares another's binary shares its timing.
 CENSORED = exists().where(
-    timing.c.trial_id == func.coalesce(trial.c.same_binary_as, trial.c.id), timing.c.censored, timing.c.phase != SUSPECT
+    timing.c.trial_id == func.coalesce(trial.c.same_binary_as, trial.c.id),
+    timing.c.censored,
+    timing.c.phase != UNRELIABLE,
 )
 STORED_TRIAL = select(*(trial.c[name] for name in TRIAL_FIELDS), CENSORED.label("censored"))
 SEARCH = select(search, space.c.text).join(

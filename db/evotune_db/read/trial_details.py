@@ -6,9 +6,9 @@ from sqlalchemy import Connection, Select, select
 
 from evotune_db.lookups import one_row
 from evotune_db.read.findings import certifications_of, diagnoses_of, profiles_of
-from evotune_db.read.health_checks import suspects_of
+from evotune_db.read.health_checks import unreliable_outcomes_of
 from evotune_db.read.ranking import ranked
-from evotune_db.read.searches import SEARCH, STORED_TRIAL, SUSPECT
+from evotune_db.read.searches import SEARCH, STORED_TRIAL, UNRELIABLE
 from evotune_db.records import LeaderboardFilter, TrialDetails
 from evotune_db.rows import (
     BUILD_FIELDS,
@@ -44,7 +44,7 @@ def trial_details(connection: Connection, trial_id: int) -> TrialDetails:
         certifications=certifications_of(connection, trial_id),
         profiles=profiles_of(connection, trial_id),
         diagnoses=diagnoses_of(connection, trial_id),
-        suspects=suspects_of(connection, trial_id),
+        unreliable_outcomes=unreliable_outcomes_of(connection, trial_id),
     )
 
 
@@ -55,11 +55,11 @@ def _builds_of(trial_id: int) -> Select[*tuple[object, ...]]:
 
 def _gates_of(trial_id: int) -> Select[*tuple[object, ...]]:
     columns = [gate_result.c[name] for name in GATE_FIELDS]
-    reliable = (gate_result.c.trial_id == trial_id) & (gate_result.c.phase != SUSPECT)
+    reliable = (gate_result.c.trial_id == trial_id) & (gate_result.c.phase != UNRELIABLE)
     return select(*columns).where(reliable).order_by(gate_result.c.id)
 
 
 def _timings_of(trial_id: int) -> Select[*tuple[object, ...]]:
     columns = [timing.c[name] for name in TIMING_FIELDS]
-    reliable = (timing.c.trial_id == trial_id) & (timing.c.phase != SUSPECT)
+    reliable = (timing.c.trial_id == trial_id) & (timing.c.phase != UNRELIABLE)
     return select(*columns, build.c.key).join(build).where(reliable).order_by(timing.c.id)

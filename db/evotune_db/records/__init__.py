@@ -15,7 +15,7 @@ from evotune_db.records.findings import (
     DiagnosisRecord,
     ProfileRecord,
 )
-from evotune_db.records.health import HealthCheckRecord, SuspectRecord
+from evotune_db.records.health import HealthCheckRecord, UnreliableOutcome
 from evotune_db.records.leaderboard import LeaderboardEntry, LeaderboardFilter, Precedent
 from evotune_db.records.search import (
     KernelRecord,
@@ -56,9 +56,9 @@ __all__ = [
     "SpaceRecord",
     "StoredSearch",
     "StoredTrial",
-    "SuspectRecord",
     "TimingLike",
     "TimingRecord",
     "TrialDetails",
     "TrialState",
+    "UnreliableOutcome",
 ]

@@ -29,7 +29,7 @@ class HealthCheckRecord:
 
 
 @dataclass(frozen=True)
-class SuspectRecord:
+class UnreliableOutcome:
     """An outcome that a trial lost, because its worker failed a health check for this `reason`."""
 
     state: Literal["passed", "failed"]

@@ -36,16 +36,16 @@ def test_a_doubted_outcome_leaves_the_leaderboard_and_is_measured_again(database
     assert database.reusable(("k",)) is None
     details = database.trial(doubted)
     assert (details.builds, details.gates, details.timings, details.device) == ((), (), (), None)
-    [given_up] = details.suspects
+    [given_up] = details.unreliable_outcomes
     assert (given_up.state, given_up.objective, given_up.worker) == ("passed", 0.5, "gpu 0 of node-7")
-    assert database.trial(wrong).suspects[0].failed_gate == "numerics"
+    assert database.trial(wrong).unreliable_outcomes[0].failed_gate == "numerics"
     assert count(url, f"timing WHERE trial_id = {doubted} AND phase = 'suspect'") == 2
 
     database.record_outcome(doubted, replace(passed(timing(1.2)), objective=0.8))
     assert [entry.trial for entry in database.leaderboard(LeaderboardFilter())] == [kept, doubted]
     assert database.trial(other).trial.objective == 0.8, "whoever took the outcome over has the new one"
     database.record_outcome(twin, passed(same_binary_as=doubted))
-    assert database.trial(twin).suspects
+    assert database.trial(twin).unreliable_outcomes
 
 
 def test_a_canary_that_is_not_good_says_why(database: Database) -> None:
