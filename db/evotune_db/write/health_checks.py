@@ -31,7 +31,7 @@ def record_health_check(connection: Connection, search_id: int, record: HealthCh
     return insert_row(connection, canary, {**values, **refers, "made": now()})
 
 
-def doubt(connection: Connection, search_id: int, canary_id: int, numbers: Sequence[int]) -> None:
+def reopen_trials(connection: Connection, search_id: int, canary_id: int, numbers: Sequence[int]) -> None:
     """Take outcomes and entries from these trials of a search, and from those that share their binaries there.
 
     Their evidence stays, in the phase `suspect`. Trials of other searches that reused such an outcome keep it until

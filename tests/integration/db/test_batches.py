@@ -173,7 +173,7 @@ def test_doubted_trials_are_listed_by_what_a_batch_measured_anew(database: Datab
         follower_of[origin] = propose(database, elsewhere, number)
         assert database.reuse(follower_of[origin], origin, "measured elsewhere")
     canary = database.record_health_check(search, HealthCheckRecord(ids[2], "gpu 0", DEVICE, "odd", "slow", 1.0, {}))
-    database.doubt(search, canary, (0, 1))
+    database.reopen_trials(search, canary, (0, 1))
 
     fresh = propose(database, search, 3)
     anew = [replace(passed(timing(speedup)), objective=1 / speedup) for speedup in (1.2, 1.3, 1.4)]

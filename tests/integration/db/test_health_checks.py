@@ -29,7 +29,7 @@ def test_a_doubted_outcome_leaves_the_leaderboard_and_is_measured_again(database
     other = propose(database, database.start_search(SEARCH), 0)
     assert database.reuse(other, doubted, "measured elsewhere")
 
-    database.doubt(search, database.record_health_check(search, odd(kept)), (1, 3))
+    database.reopen_trials(search, database.record_health_check(search, odd(kept)), (1, 3))
     states = [(trial.state, trial.objective, trial.censored) for trial in database.load_search(search).trials]
     assert states == [("passed", 0.5, False), *[("proposed", None, False)] * 3]
     assert [entry.trial for entry in database.leaderboard(LeaderboardFilter())] == [kept]

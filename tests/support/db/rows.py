@@ -59,5 +59,5 @@ def doubt(database: Database, search: int, listed: int) -> None:
     for number, outcome in ((6, passed(timing(3.0))), (7, failed())):
         record(database, search, number, outcome)
     odd = HealthCheckRecord(listed, "gpu 0 of node-7", DEVICE, "odd", "40% slower", 2.5, {"mission": {"speedup": 1.2}})
-    database.doubt(search, database.record_health_check(search, odd), (6, 7))
+    database.reopen_trials(search, database.record_health_check(search, odd), (6, 7))
     database.record_health_check(search, replace(odd, verdict="good", reason=None))
