@@ -76,12 +76,12 @@ def queries(database: Database, wanted: LeaderboardFilter) -> dict[str, float]:
 def outcomes(database: Database, count: int) -> dict[str, float]:
     """Milliseconds of an outcome's insert, by the process that holds the search, as in a search."""
     search = database.start_search(outcome.search(count + 1))
-    database.hold(search, print)
+    database.acquire_lease(search, print)
     took = [
         _timed(partial(database.record_outcome, trial, outcome.passed(trial)))
         for trial in (_propose(database, search, number) for number in range(count + 1))
     ]
-    database.release()
+    database.release_lease()
     database.finish_search(search, "finished")
     return _spread(took[1:])
 

@@ -49,7 +49,7 @@ class Database:
 
     A method raises DatabaseError, with one line that says what to do, when the database fails or refuses; a missing
     search or trial raises its subclass NotFoundError. A method that raises has written nothing. An instance belongs to
-    one thread, except for `renew`; any number of processes may each have one.
+    one thread, except for `renew_lease`; any number of processes may each have one.
     """
 
     def __init__(self, engines: Engines) -> None:
@@ -79,8 +79,8 @@ class Database:
         """Close every connection."""
         self.close()
 
-    def hold(self, search_id: int, notify: Notify) -> None:
-        """Take the lease of a search until `release`; raises LeaseHeld when another process has it.
+    def acquire_lease(self, search_id: int, notify: Notify) -> None:
+        """Acquire the lease of a search until `release_lease`; raises LeaseHeld when another process has it.
 
         Under the lease all writes belong to that search. A write raises LeaseLost when another process has taken the
         search over (write/lease.py). When the server stops answering, each method tries again for RETRY_SECONDS
@@ -88,16 +88,16 @@ class Database:
         When the time is over, the method raises ConnectionLost.
         """
         wanted = lease.Lease(search_id, uuid4().hex)
-        self._transact(lambda connection: lease.take(connection, wanted, this_process()))
+        self._transact(lambda connection: lease.acquire(connection, wanted, this_process()))
         self._leased = LeasedTransactions(self._engines, wanted, notify)
 
-    def renew(self) -> None:
+    def renew_lease(self) -> None:
         """Renew the lease, if there is one; any thread may call this, and it tries only once."""
         leased = self._leased
         if leased is not None:
             self._transact(lambda connection: lease.renew(connection, leased.lease))
 
-    def release(self) -> None:
+    def release_lease(self) -> None:
         """Release the lease, if there is one."""
         leased, self._leased = self._leased, None
         if leased is not None:

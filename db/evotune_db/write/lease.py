@@ -1,4 +1,4 @@
-"""Take, renew and release the lease of a search: only the process with the lease may write to that search.
+"""Acquire, renew and release the lease of a search: only the process with the lease may write to that search.
 
 A row in the database means the same on SQLite and on PostgreSQL, names the process, and outlasts a lost connection; an
 advisory lock or a lock file does not. A process that was paused for too long learns of it at its next write, which is
@@ -42,7 +42,7 @@ class CommittedWrite:
     result: int | None
 
 
-def take(connection: Connection, wanted: Lease, owner: ProcessIdentity) -> None:
+def acquire(connection: Connection, wanted: Lease, owner: ProcessIdentity) -> None:
     """Give the lease to the process `owner`; raises LeaseHeld when another process has it."""
     # Lock the search's row, since there may be no row of the lease yet to lock against another process.
     locked = select(search.c.id).where(search.c.id == wanted.search).with_for_update()

@@ -23,7 +23,7 @@ class Held:
     def __init__(self, database: Database) -> None:
         self.database, self.told = database, list[str]()
         self.search = database.start_search(SEARCH)
-        database.hold(self.search, self.told.append)
+        database.acquire_lease(self.search, self.told.append)
 
 
 @pytest.fixture

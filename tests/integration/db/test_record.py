@@ -74,7 +74,7 @@ def test_a_search_ends_and_is_resumed_with_a_larger_budget(database: Database) -
     database.record_outcomes((), measuring=(trial,))
     database.resume_search(search, 50)
     database.record_outcomes((), measuring=(trial,))
-    database.hold(search, print)
+    database.acquire_lease(search, print)
     assert (database.searches()[0].state, database.searches()[0].finished) == ("running", None)
     assert database.load_search(search).record.budget == 50
 

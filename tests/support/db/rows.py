@@ -55,7 +55,7 @@ def examine(database: Database, listed: int, wrong: int) -> None:
 
 def doubt(database: Database, search: int, listed: int) -> None:
     """By a process that ends without a release; its last write makes an id, which the lease keeps."""
-    database.hold(search, print)
+    database.acquire_lease(search, print)
     for number, outcome in ((6, passed(timing(3.0))), (7, failed())):
         record(database, search, number, outcome)
     odd = HealthCheckRecord(listed, "gpu 0 of node-7", DEVICE, "odd", "40% slower", 2.5, {"mission": {"speedup": 1.2}})
