@@ -26,12 +26,12 @@ from evotune_db.records import (
     NewTrial,
     OutcomeRecord,
     OwnBinary,
-    Precedent,
     ProfileRecord,
     Reusable,
     SearchRecord,
     SearchState,
     SearchSummary,
+    StartingPoint,
     StoredSearch,
     TimingLike,
     TrialDetails,
@@ -231,9 +231,9 @@ class Database:
         """
         return self._read(ranking.ranked, wanted)
 
-    def precedents(self, kernel: str, top: int) -> list[Precedent]:
+    def starting_points(self, kernel: str, top: int) -> list[StartingPoint]:
         """Return entries from which a search may start: the best `top` of each version, target, device and workload."""
-        return self._read(warm_start.precedents, kernel, top)
+        return self._read(warm_start.starting_points, kernel, top)
 
     def load_search(self, search_id: int) -> StoredSearch:
         """Return a search with its trials in the order of their numbers."""

@@ -16,7 +16,7 @@ from evotune_db.records.findings import (
     ProfileRecord,
 )
 from evotune_db.records.health import HealthCheckRecord, UnreliableOutcome
-from evotune_db.records.leaderboard import LeaderboardEntry, LeaderboardFilter, Precedent
+from evotune_db.records.leaderboard import LeaderboardEntry, LeaderboardFilter, StartingPoint
 from evotune_db.records.search import (
     KernelRecord,
     SearchRecord,
@@ -46,7 +46,6 @@ __all__ = [
     "NewTrial",
     "OutcomeRecord",
     "OwnBinary",
-    "Precedent",
     "ProfileRecord",
     "Reusable",
     "SearchRecord",
@@ -54,6 +53,7 @@ __all__ = [
     "SearchSummary",
     "ShownState",
     "SpaceRecord",
+    "StartingPoint",
     "StoredSearch",
     "StoredTrial",
     "TimingLike",

@@ -83,7 +83,7 @@ def test_a_search_may_begin_with_the_best_of_each_version_of_its_kernel(database
     record(database, first, 3, failed())
     of_newer = record(database, second, 1, passed(timing(1.2)))
     record(database, third, 1, passed(timing(3.0)))
-    found = database.precedents("attention_fwd", top=1)
+    found = database.starting_points("attention_fwd", top=1)
     places = [(each.trial, each.search, each.kernel_hash[0], each.workload, each.place) for each in found]
     assert places == [
         (best, first, "a", "long", 1),
