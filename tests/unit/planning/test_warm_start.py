@@ -30,7 +30,7 @@ REQUEST = SearchRequest(
     warm_start=True,
 )
 PLAN = make_plan(REQUEST)
-# Enough for as many starting_points as there are configurations; the choice knows nothing of what a budget may be.
+# Enough for as many starting points as there are configurations; the choice knows nothing of what a budget may be.
 LAVISH = replace(PLAN, budget=200)
 
 
