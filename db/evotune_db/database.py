@@ -207,17 +207,17 @@ class Database:
         """Record the stages at which a trial goes wrong; this replaces a diagnosis of the same workloads."""
         self._write(findings.record_diagnosis, trial_id, stages)
 
-    def record_health_check(self, search_id: int, canary: HealthCheckRecord) -> int:
+    def record_health_check(self, search_id: int, check: HealthCheckRecord) -> int:
         """Record a health check of a search's worker; return its id."""
-        return self._write(health_checks.record_health_check, search_id, canary)
+        return self._write(health_checks.record_health_check, search_id, check)
 
-    def reopen_trials(self, search_id: int, canary_id: int, numbers: Sequence[int]) -> None:
+    def reopen_trials(self, search_id: int, health_check_id: int, numbers: Sequence[int]) -> None:
         """Reopen the trials with these numbers, whose worker failed that health check, to be measured again.
 
         Trials that share their binaries are reopened too. Their leaderboard entries are deleted; the outcomes that they
         lose are kept as unreliable.
         """
-        self._write(health_checks.reopen_trials, search_id, canary_id, numbers)
+        self._write(health_checks.reopen_trials, search_id, health_check_id, numbers)
 
     def withdraw(self, trial_id: int, reason: str) -> None:
         """Fail a passed trial at the gate `certify`, with every trial that shares its binary; delete its entries."""

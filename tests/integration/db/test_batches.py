@@ -163,7 +163,7 @@ def test_a_trial_has_one_outcome_in_a_batch_too(database: Database) -> None:
     assert [trial.state for trial in database.load_search(search).trials] == ["failed", "proposed"]
 
 
-def test_doubted_trials_are_listed_by_what_a_batch_measured_anew(database: Database) -> None:
+def test_reopened_trials_are_listed_by_what_a_batch_measured_anew(database: Database) -> None:
     """Also one that had been confirmed; whoever had taken an outcome over has the new one."""
     search, follower_of = database.start_search(SEARCH), {}
     ids = [record(database, search, number, replace(passed(timing(3.0)), reuse_key=str(number))) for number in range(3)]
@@ -172,8 +172,8 @@ def test_doubted_trials_are_listed_by_what_a_batch_measured_anew(database: Datab
     for number, origin in enumerate(ids[:2]):
         follower_of[origin] = propose(database, elsewhere, number)
         assert database.reuse(follower_of[origin], origin, "measured elsewhere")
-    canary = database.record_health_check(search, HealthCheckRecord(ids[2], "gpu 0", DEVICE, "odd", "slow", 1.0, {}))
-    database.reopen_trials(search, canary, (0, 1))
+    check = database.record_health_check(search, HealthCheckRecord(ids[2], "gpu 0", DEVICE, "odd", "slow", 1.0, {}))
+    database.reopen_trials(search, check, (0, 1))
 
     fresh = propose(database, search, 3)
     anew = [replace(passed(timing(speedup)), objective=1 / speedup) for speedup in (1.2, 1.3, 1.4)]

@@ -32,7 +32,7 @@ def write_rows(database: Database) -> None:
     propose(database, search, 5)
     reuse(database, listed)
     examine(database, listed, wrong)
-    doubt(database, search, listed)
+    fail_health_check(database, search, listed)
 
 
 def confirm(database: Database, trial: int) -> None:
@@ -53,7 +53,7 @@ def examine(database: Database, listed: int, wrong: int) -> None:
     database.record_diagnosis(wrong, (replace(diagnosis(), distribution="peaky", seed=3), unseen))
 
 
-def doubt(database: Database, search: int, listed: int) -> None:
+def fail_health_check(database: Database, search: int, listed: int) -> None:
     """By a process that ends without a release; its last write makes an id, which the lease keeps."""
     database.acquire_lease(search, print)
     for number, outcome in ((6, passed(timing(3.0))), (7, failed())):
