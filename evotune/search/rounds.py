@@ -96,7 +96,7 @@ class Rounds:
     def _take_back(self, doubts: Sequence[Doubt], recorder: Recorder) -> tuple[StoredTrial, ...]:
         """The trials as they are without what is doubted."""
         for doubt in doubts:
-            self.database.doubt(self.search_id, doubt.canary, doubt.verdict.numbers)
+            self.database.reopen_trials(self.search_id, doubt.canary, doubt.verdict.numbers)
         trials = self.database.load_search(self.search_id).trials
         again = [trial.number for trial in trials if trial.state not in FINISHED]
         self.lines |= recorder.lines

@@ -136,15 +136,17 @@ def measurement(measured: Candidate) -> Measurement:
     if not passed:
         return Measurement(number, (gate,), (), GATE, reason, MEASURE_SECONDS)
     speedup = 1.0 + number % 97 / 100
-    timings = (_timing(workload, "cold", speedup), _timing(workload, "warm", speedup))
+    [built] = measured.builds
+    timings = (_timing(built, "cold", speedup), _timing(built, "warm", speedup))
     return Measurement(number, (gate,), timings, None, None, MEASURE_SECONDS)
 
 
-def _timing(workload: str, mode: Literal["cold", "warm"], speedup: float) -> Timing:
+def _timing(built: WorkloadBuild, mode: Literal["cold", "warm"], speedup: float) -> Timing:
     median_us = BASELINE_US / speedup
     return Timing(
-        workload=workload,
+        workload=built.workload,
         mode=mode,
+        build_key=built.build.key,
         baseline=BASELINE,
         median_us=median_us,
         p50_us=median_us,

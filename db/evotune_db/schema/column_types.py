@@ -14,6 +14,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 # SQLite numbers rows by itself only where the type reads exactly INTEGER, which holds 64 bits there.
 Id = BigInteger().with_variant(Integer(), "sqlite")
 Json = JSON().with_variant(JSONB(), "postgresql")
+# The types of which JSON has every value.
+EXACT_IN_JSON = frozenset((int, str, bool, type(None)))
 # None is NULL, and not JSON's null.
 NullableJson = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
@@ -63,6 +65,17 @@ class Finite(TypeDecorator[float]):
 def finite(value: float | None) -> float | None:
     """A figure; None where it is infinite or not a number."""
     return value if value is not None and math.isfinite(value) else None
+
+
+def finite_or_text(value: Any) -> Any:
+    """Return figures with NaN and infinities as the text nan, inf and -inf, since JSON has no numbers for them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: item if type(item) in EXACT_IN_JSON else finite_or_text(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [item if type(item) in EXACT_IN_JSON else finite_or_text(item) for item in value]
+    return value
 
 
 def storable(text: str) -> str:

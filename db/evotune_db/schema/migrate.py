@@ -15,7 +15,7 @@ from evotune_db.schema.tables import metadata
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0008"
+HEAD = "0009"
 VERSION_TABLE = "alembic_version"
 # Any number that others on the same server are unlikely to lock: "evotune" in ASCII.
 ADVISORY_LOCK = int.from_bytes(b"evotune", "big")

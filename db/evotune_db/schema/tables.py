@@ -24,25 +24,25 @@ from sqlalchemy import (
 
 from evotune_db.schema.column_types import Finite, ForeignText, Id, Json, UtcDateTime
 from evotune_db.schema.finding_tables import certification
-from evotune_db.schema.health_tables import canary, suspect
+from evotune_db.schema.health_tables import health_check, unreliable_trial
 from evotune_db.schema.lease_table import lease
 from evotune_db.schema.metadata import metadata
 
 __all__ = [
     "build",
-    "canary",
     "device",
     "gate_result",
+    "health_check",
     "kernel",
     "leaderboard",
     "lease",
     "metadata",
     "search",
     "space",
-    "suspect",
     "timing",
     "trial",
     "trial_build",
+    "unreliable_trial",
 ]
 
 kernel = Table(

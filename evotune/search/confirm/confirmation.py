@@ -12,7 +12,7 @@ from typing import Any
 from evotune.planning.plan import Plan
 from evotune.planning.seeds import confirmation_seeds
 from evotune.search.interrupt import Interrupt
-from evotune.search.outcomes import build_records, device_record, gate_records, timing_records
+from evotune.search.outcomes import build_records, device_record
 from evotune.search.reporter import Reporter
 from evotune_db import Database
 from evotune_db.errors import NotPassed
@@ -116,8 +116,8 @@ class Confirmation:
             self.database.record_confirmation(
                 _measured_as(trial),
                 device_record(self.worker.device),
-                gate_records(measurement.gates),
-                timing_records(candidate, measurement.timings, "confirm"),
+                measurement.gates,
+                measurement.timings,
                 measurement.failed_gate is None,
                 measurement.reason,
                 builds=build_records(candidate),

@@ -116,8 +116,8 @@ class TimingSession:
         conditions = as_conditions(watch, **self._session.conditions)
         baselines, mode = self._opponents(watch), watch.mode
         timings = {
-            side: summarise(samples, side, baselines, self._workload, mode, censored, conditions)
-            for side in self._sides
+            side: summarise(samples, side, built.build.key, baselines, self._workload, mode, censored, conditions)
+            for side, built in self._sides.items()
         }
         for side, timing in timings.items():
             self._judge_floor(timing, self._session.criteria(self._sides[side]).floor_us)
