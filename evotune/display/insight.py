@@ -20,7 +20,7 @@ from evotune.samplers.history import FAILED, History, Told
 from evotune.samplers.insight import Effect, Insight
 from evotune.samplers.settings import Settings
 from evotune.space import Parameter, ValidSet
-from evotune.space.reading import parse_space
+from evotune.space.space_file import parse_space
 from evotune_db.records import SearchRecord, StoredSearch, StoredTrial
 from evotune_workers.kernel.contract import Value
 

@@ -15,7 +15,7 @@ from evotune.samplers.insight import Insight
 from evotune.samplers.screen import largest
 from evotune.samplers.settings import Settings
 from evotune.space import ValidSet
-from evotune.space.reading import parse_space
+from evotune.space.space_file import parse_space
 
 
 def test_it_begins_with_the_default() -> None:
