@@ -68,7 +68,7 @@ class Study:
 
     def _try(self, configuration: Configuration) -> None:
         """Of one that is not valid here nothing can be learnt."""
-        self._note(self._valid.number(configuration))
+        self._note(self._valid.index_or_none(configuration))
 
     def _note(self, i: int | None) -> None:
         if i is not None:
