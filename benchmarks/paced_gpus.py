@@ -34,6 +34,7 @@ from evotune.planning.preflight import check_this_machine
 from evotune.planning.request import SearchRequest
 from evotune.planning.search_record import search_record
 from evotune.samplers import SAMPLERS
+from evotune.search.context import SearchContext
 from evotune.search.dispatcher import Dispatcher
 from evotune.search.events import Event, Measured
 from evotune.search.interrupt import Interrupt
@@ -216,7 +217,7 @@ def _run(
         interrupt = stack.enter_context(Interrupt(None))
         search_id = lease.start(search_record(plan, valid, request))
         of_workers = roster(cluster, interrupt)
-        rounds = Rounds(plan, cluster, of_workers, valid, [], database, search_id, reporter, interrupt)
+        rounds = Rounds(SearchContext(plan, cluster, of_workers, valid, (), database, search_id, reporter, interrupt))
         began = time.monotonic()
         state = rounds.run(())
         seconds = time.monotonic() - began

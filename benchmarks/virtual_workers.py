@@ -37,13 +37,16 @@ from evotune.planning.request import SearchRequest
 from evotune.planning.search_record import search_record
 from evotune.samplers import SAMPLERS
 from evotune.search import dispatcher as dispatcher_module
+from evotune.search.context import SearchContext
 from evotune.search.dispatcher import Dispatcher
+from evotune.search.evaluator import ClusterEvaluator
 from evotune.search.interrupt import Interrupt
 from evotune.search.lease import SearchLease
-from evotune.search.loop import ClusterWork, SearchLoop
+from evotune.search.loop import SearchLoop
 from evotune.search.recorder import Recorder
 from evotune.search.reuse import Reuse
 from evotune.search.study import Proposal, Study
+from evotune.search.workers.worker_health import WorkerHealth
 from evotune.space import ValidSet
 from evotune_db import Database
 from evotune_workers.cluster.cluster import Cluster
@@ -131,11 +134,12 @@ def search(plan: Plan, valid: ValidSet, home: Home, workers: int, durations: Dur
         device = plan.device
         recorder = Recorder(database, search_id, study, reporter, plan.space.limits, Reuse(plan, lambda: [device]))
         cluster = VirtualCluster(clock, workers, cores, plan.device, durations)
-        dispatcher = Dispatcher(cast("Cluster", cluster), cast("Roster", cluster), plan.variant, (1, 2, 3))
-        work = ClusterWork(plan, dispatcher, recorder, reporter)
+        as_cluster, as_pool = cast("Cluster", cluster), cast("Roster", cluster)
+        context = SearchContext(plan, as_cluster, as_pool, valid, (), database, search_id, reporter, interrupt)
+        work = ClusterEvaluator(context, Dispatcher(as_cluster, as_pool), recorder, WorkerHealth())
         clock.start()
         with mock.patch.object(dispatcher_module, "ray", cluster):
-            state = SearchLoop(work, recorder, interrupt, budget=trials, batch=cores).run(())
+            state = SearchLoop(work, recorder, interrupt, budget=trials, batch=cores).run(()).state
         worked, worked_cpu, virtual = clock.worked, clock.worked_cpu, clock.now
         database.finish_search(search_id, state)
     busy = utilisation(cluster.actors)

@@ -1,4 +1,4 @@
-"""Work in the cluster's hands: builds and measurements given out, and what comes back.
+"""Dispatcher between the search and its cluster: carries out actions, and returns events.
 
 Builds run on any core. A GPU's worker has the next job waiting while it measures, so that it never waits for the
 sampler; time limits are the worker's own and count work, not queueing. A CPU's worker shares the machine with builds
@@ -7,149 +7,96 @@ and the sampler, and has one job at a time.
 
 from __future__ import annotations
 
-import heapq
 import time
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from evotune.search.events import Built, Event, Gone, HealthChecked, Measured, Told
-from evotune.search.workers.diagnosis_queue import Diagnoses
-from evotune.search.workers.worker_health import WorkerHealth
+from evotune.errors import last_line
+from evotune.search.actions import Action, Build, BuildStages, CheckHealth, Diagnose, Measure, Restart
+from evotune.search.events import (
+    Built,
+    Diagnosed,
+    Event,
+    Gone,
+    HealthChecked,
+    Joined,
+    Measured,
+    NotDiagnosed,
+    Note,
+    StagesBuilt,
+)
 from evotune_workers.cluster.cluster import Cluster, Worker
 from evotune_workers.cluster.node_worker import Unfit
 from evotune_workers.cluster.worker_pool import Roster
-from evotune_workers.compilers.builder import BuildJob
-from evotune_workers.compilers.candidate import Candidate
-from evotune_workers.kernel.contract import Variant
-from evotune_workers.measuring.jobs import MeasureJob, Measurement
+from evotune_workers.measuring.jobs import Measurement
 
-# A job that Ray lost, or that a busy machine left without a result, is given out this often in all.
+# Times in all that a job is done which Ray lost, or which a busy machine left without a result.
 ATTEMPTS = 3
 JOBS_AHEAD = 2
 
 
 class Dispatcher:
-    """Jobs in, events out; first come, first measured in the order of their numbers."""
+    """Keeps the jobs that are under way, and the workers that have a slot free for the next one."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        roster: Roster | None,
-        variant: Variant,
-        seeds: tuple[int, ...],
-        canaries: WorkerHealth | None = None,
-    ) -> None:
-        """`seeds` are those of the inputs that every trial is checked on. Without a roster it only builds.
-
-        Workers that `canaries` doubts measure no trial; without any, nothing is known of them yet.
-        """
-        self.canaries = canaries or WorkerHealth()
-        self._reading: dict[Any, tuple[Worker, Candidate]] = {}
-        self._cluster, self._variant, self._seeds = cluster, variant, seeds
-        self._waited, self._worked = 0.0, 0.0
-        self._building: dict[Any, BuildJob] = {}
-        self._measuring: dict[Any, tuple[Worker, Candidate]] = {}
-        self._queue: list[tuple[int, Candidate]] = []
+    def __init__(self, cluster: Cluster, pool: Roster | None) -> None:
+        """Begin with the pool's workers, all idle. Without a pool it only builds."""
+        self._cluster, self._pool = cluster, pool
+        self._building: dict[Any, Build | BuildStages] = {}
+        self._working: dict[Any, Measure | CheckHealth | Diagnose] = {}
         self._attempts: dict[int, int] = {}
-        self._diagnoses = Diagnoses(cluster, variant, seeds)
-        self._roster = roster
-        self._here: set[Worker] = set()
+        self._waited, self._worked = 0.0, 0.0
+        self._present: set[Worker] = set()
         self._leaving: set[Worker] = set()
         self._idle: list[Worker] = []
-        for worker in roster.workers if roster is not None else ():
-            self._welcome(worker)
+        for worker in pool.workers if pool is not None else ():
+            self._add(worker)
+
+    @property
+    def idle(self) -> tuple[Worker, ...]:
+        """Free slots, those that have been free for longest first; a GPU's worker has two."""
+        return tuple(self._idle)
 
     @property
     def builds_running(self) -> int:
-        """How many build tasks are out."""
-        return len(self._building)
+        """Number of configurations that are being built."""
+        return sum(isinstance(action, Build) for action in self._building.values())
 
     @property
     def idle_share(self) -> float | None:
-        """Share of their time that GPU workers had nothing to do, from each one's first job on; None without any."""
+        """Share of their time for which GPU workers had no job, from each one's first job on; None without any."""
         total = self._waited + self._worked
         return self._waited / total if total and self._waited else None
 
-    def build(self, job: BuildJob) -> None:
-        """Gives out a build."""
-        self._building[self._cluster.build(job)] = job
-
-    def enqueue(self, candidate: Candidate) -> None:
-        """Puts a built candidate in the queue for measuring."""
-        heapq.heappush(self._queue, (candidate.number, candidate))
-
-    @property
-    def upcoming(self) -> list[Candidate]:
-        """What `dispatch` would give out now."""
-        free = sum(self.canaries.trusted(worker) for worker in self._idle)
-        return [candidate for _, candidate in heapq.nsmallest(free, self._queue)] if free else []
-
-    def withdraw(self, numbers: Set[int]) -> None:
-        """Takes candidates out of the queue."""
-        self._queue = [each for each in self._queue if each[0] not in numbers]
-        heapq.heapify(self._queue)
-
-    def dispatch(self, incumbents: Mapping[str, float]) -> list[tuple[Worker, Candidate]]:
-        """Gives queued candidates to idle workers; returns who got what."""
-        given = []
-        while self._queue and (worker := self._next_trusted()) is not None:
-            _, candidate = heapq.heappop(self._queue)
-            job = MeasureJob(candidate, self._variant.name, self._seeds, dict(incumbents))
-            self._measuring[self._cluster.measure(worker, job)] = (worker, candidate)
-            given.append((worker, candidate))
-        return given
-
-    def dispatch_canaries(self) -> list[Worker]:
-        """Has idle workers measure the canary where it is due; returns which."""
-        given = []
-        for worker in list(self._idle):
-            if (canary := self.canaries.candidate) is not None and self.canaries.due(worker):
-                self._idle.remove(worker)
-                self.canaries.give(worker)
-                job = MeasureJob(canary, self._variant.name, self._seeds, {})
-                self._reading[self._cluster.measure(worker, job)] = (worker, canary)
-                given.append(worker)
-        return given
-
-    def restart(self, worker: Worker) -> None:
-        """Gives a worker a fresh process; it has work again when it answers."""
-        assert self._roster is not None
-        if self._farewell(worker):
-            self._roster.restart(worker)
-
-    @property
-    def diagnosing(self) -> bool:
-        """Whether a diagnosis is yet to come."""
-        return self._diagnoses.under_way
-
-    def diagnose(self, worker: Worker, candidate: Candidate, measurement: Measurement) -> None:
-        """Traces what the worker measured to the stage at fault, if it was a wrong result, when there is time."""
-        self._diagnoses.meet(candidate, measurement, worker.device.target)
-
-    def dispatch_diagnoses(self) -> list[tuple[Worker, Candidate]]:
-        """Gives diagnoses to workers that no candidate is queued for; returns who got what."""
-        given = []
-        while not self._queue and (worker := self._next_trusted()) is not None:
-            candidate = self._diagnoses.give(worker)
-            if candidate is None:
-                self._idle.insert(0, worker)
-                break
-            given.append((worker, candidate))
-        return given
+    def carry_out(self, actions: Iterable[Action]) -> None:
+        """Give out jobs to the cluster and to idle workers, and restart workers."""
+        for action in actions:
+            match action:
+                case Build(job):
+                    self._building[self._cluster.build(job)] = action
+                case BuildStages(_, job):
+                    self._building[self._cluster.build_stages(job)] = action
+                case Measure(worker, job) | CheckHealth(worker, job):
+                    self._idle.remove(worker)
+                    self._working[self._cluster.measure(worker, job)] = action
+                case Diagnose(worker, job):
+                    self._idle.remove(worker)
+                    self._working[self._cluster.diagnose(worker, job)] = action
+                case Restart(worker):
+                    self._restart(worker)
 
     def wait(self, seconds: float) -> Iterator[Event]:
-        """What came back, at the latest after that time. Raises what a task raised beyond ordinary failure,
-        and ClusterError when a local Ray or a cluster's head is gone, or nobody has measured for too long.
+        """Yield what has happened, waiting at most so long for it.
 
-        Each future is taken when what came of the one before has been dealt with, so that an error costs no other.
+        Raises the errors of a task that are no ordinary failure. Raises ClusterError when a local Ray or a cluster's
+        head is gone, or when nobody has measured for too long. A job's result is taken when the events of the one
+        before have been handled, so that an error costs no other result.
         """
-        yield from self._keep_house()
-        awaited = self._roster.futures if self._roster is not None else ()
-        out = (self._building, self._measuring, self._reading)
-        futures = [*(future for each in out for future in each), *self._diagnoses.futures, *awaited]
+        yield from self._update_workers()
+        joining = self._pool.futures if self._pool is not None else ()
+        futures = [*self._building, *self._working, *joining]
         if not futures:
             time.sleep(seconds)  # nobody measures for now
             return
@@ -157,140 +104,133 @@ class Dispatcher:
         if not done:
             self._cluster.require_alive()
         elif others:
-            # What else is there is booked with it.
+            # Take everything else that is there, to record it together.
             done += ray.wait(others, num_returns=len(others), timeout=0)[0]
         for future in done:
             yield from self._take(future)
 
-    def _keep_house(self) -> list[Event]:
-        """Workers are asked for where there is room; one that others wait for goes when it has nothing in hand."""
-        if not self._cluster.in_touch() or self._roster is None:
+    def _update_workers(self) -> list[Event]:
+        """Ask for workers where there is room; dismiss one that other searches wait for when it has no job left."""
+        if not self._cluster.in_touch() or self._pool is None:
             return []
-        self._roster.look()
-        gone: list[Event] = [Gone(worker, f"{worker.name} did not come back") for worker in self._roster.departed()]
-        self._leaving.update(worker for worker in self._roster.surplus if worker in self._here)
+        self._pool.look()
+        gone: list[Event] = [Gone(worker, f"{worker.name} did not come back") for worker in self._pool.departed()]
+        self._leaving.update(worker for worker in self._pool.surplus if worker in self._present)
         if not self._leaving:
             return gone
         self._idle = [worker for worker in self._idle if worker not in self._leaving]
-        in_hand = {worker for each in (self._measuring, self._reading) for worker, _ in each.values()}
-        for worker in self._leaving - in_hand - set(self._diagnoses.workers):
-            if self._farewell(worker):
-                self._roster.dismiss(worker)
+        for worker in self._leaving - {action.worker for action in self._working.values()}:
+            if self._remove(worker):
+                self._pool.dismiss(worker)
                 gone.append(Gone(worker, f"{worker.name} is given up for other searches"))
         return gone
 
     def _take(self, future: Any) -> list[Event]:
         if future in self._building:
             return self._take_build(self._building.pop(future), future)
-        if future in self._reading:
-            worker, canary = self._reading.pop(future)
-            measurement, gone = self._measurement(worker, canary.number, future)
-            return [HealthChecked(worker, measurement), *gone]
-        if future in self._measuring:
-            return self._take_measurement(*self._measuring.pop(future), future)
-        if future in self._diagnoses.futures:
-            return self._take_diagnosis(future)
-        return self._take_change(future)
+        if future not in self._working:
+            return self._take_worker(future)
+        action = self._working.pop(future)
+        if isinstance(action, Diagnose):
+            return [self._take_diagnosis(action, future)]
+        return self._take_measurement(action, future)
 
-    def _take_measurement(self, worker: Worker, candidate: Candidate, future: Any) -> list[Event]:
-        measurement, gone = self._measurement(worker, candidate.number, future)
+    def _take_build(self, action: Build | BuildStages, future: Any) -> list[Event]:
+        """Take the result of a build; another node builds again what one could not."""
+        try:
+            built = ray.get(future)
+        except RayError as error:
+            return self._take_failed_build(action, error)
+        if isinstance(built, Unfit):
+            news = self._cluster.asked_elsewhere(built)
+            self.carry_out([action])
+            return [Note(f"{built.host} builds nothing: {built.reason}")] if news else []
+        return [Built(built) if isinstance(action, Build) else StagesBuilt(action.trial, built)]
+
+    def _take_failed_build(self, action: Build | BuildStages, error: RayError) -> list[Event]:
+        """Build again what Ray lost, and raise what a task raised. Stages are given up: they matter less."""
+        if isinstance(action, BuildStages):
+            return [NotDiagnosed(action.trial.candidate, last_line(error))]
+        if isinstance(error, RayTaskError):
+            raise error
+        self._cluster.require_alive()
+        number = action.job.number
+        self._attempts[number] = self._attempts.get(number, 0) + 1
+        if self._attempts[number] == ATTEMPTS:
+            raise error
+        self.carry_out([action])
+        return []
+
+    def _take_measurement(self, action: Measure | CheckHealth, future: Any) -> list[Event]:
+        measurement, gone = self._measurement(action, future)
+        if isinstance(action, CheckHealth):
+            return [HealthChecked(action.worker, measurement), *gone]
         self._waited += measurement.waited
         self._worked += measurement.seconds
-        if measurement.busy and self._may_try_again(candidate.number):
-            self.enqueue(candidate)
-            return gone
-        return [Measured(worker, candidate, measurement), *gone]
+        return [Measured(action.worker, action.job.candidate, measurement), *gone]
 
-    def _measurement(self, worker: Worker, number: int, future: Any) -> tuple[Measurement, list[Event]]:
-        """What came back, and the worker with it, or a measurement without a result and word of its end."""
+    def _measurement(self, action: Measure | CheckHealth, future: Any) -> tuple[Measurement, list[Event]]:
+        """Return a measurement, which is busy where the worker was lost, and the news of that loss."""
         try:
             measurement: Measurement = ray.get(future)
         except RayActorError as lost:
             self._cluster.require_alive()
             reason = f"its measuring worker was lost {ATTEMPTS} times: {type(lost).__name__}"
-            failed = Measurement(number, (), (), "launch", reason, seconds=0.0, busy=True)
-            return failed, self._lose(worker)
-        self._rest(worker)
+            failed = Measurement(action.job.candidate.number, (), (), "launch", reason, seconds=0.0, busy=True)
+            return failed, self._lose(action.worker)
+        self._free(action.worker)
         return measurement, []
 
-    def _take_change(self, future: Any) -> list[Event]:
-        """A worker that came, or came back: until Ray has restarted a lost one, every job fails at once."""
-        assert self._roster is not None
-        if future not in self._roster.futures:
-            return []  # what came of the future before it has ended this one's worker
-        change = self._roster.take(future)
+    def _take_diagnosis(self, action: Diagnose, future: Any) -> Event:
+        """Take the result of a diagnosis; an error of Ray or of the kernel's Python costs only the diagnosis."""
+        self._free(action.worker)
+        try:
+            return Diagnosed(action.worker, action.job.candidate, ray.get(future))
+        except RayError as error:
+            return NotDiagnosed(action.job.candidate, last_line(error))
+
+    def _take_worker(self, future: Any) -> list[Event]:
+        """Add a worker that has come, or come back: until Ray has restarted a lost one, every job fails at once."""
+        assert self._pool is not None
+        if future not in self._pool.futures:
+            return []  # the result that was taken before this one has ended the worker
+        change = self._pool.take(future)
         if change is None:
             return []
         if change.worker is None:
-            return [Told(change.text)]
-        self._welcome(change.worker)
-        came: list[Event] = [Told(change.text)]
+            return [Note(change.text)]
+        self._add(change.worker)
+        events: list[Event] = [Joined(change.worker, change.text)]
         if change.former is not None and change.former.name != change.worker.name:
-            came.append(Gone(change.former, f"{change.former.name} did not come back"))
-        return came
+            events.append(Gone(change.former, f"{change.former.name} did not come back"))
+        return events
 
-    def _welcome(self, worker: Worker) -> None:
-        self._here.add(worker)
-        self.canaries.join(worker)
-        self._idle.extend([worker] * (JOBS_AHEAD if _is_gpu(worker) else 1))
+    def _add(self, worker: Worker) -> None:
+        self._present.add(worker)
+        self._idle.extend([worker] * (JOBS_AHEAD if worker.device.kind == "cuda" else 1))
 
-    def _farewell(self, worker: Worker) -> bool:
-        """Whether it was still here."""
-        if worker not in self._here:
+    def _remove(self, worker: Worker) -> bool:
+        """Remove a worker; return False if it was gone already."""
+        if worker not in self._present:
             return False
-        self._here.remove(worker)
+        self._present.remove(worker)
         self._leaving.discard(worker)
         self._idle = [idle for idle in self._idle if idle is not worker]
         return True
 
     def _lose(self, worker: Worker) -> list[Event]:
-        assert self._roster is not None
-        if not self._farewell(worker):
+        assert self._pool is not None
+        if not self._remove(worker):
             return []
-        self._roster.lost(worker)
-        return [Gone(worker, f"{worker.name} was lost; what it had in hand is done again")]
+        self._pool.lost(worker)
+        return [Gone(worker, f"{worker.name} was lost; its jobs are done again")]
 
-    def _rest(self, worker: Worker) -> None:
-        if worker in self._here and worker not in self._leaving:
+    def _restart(self, worker: Worker) -> None:
+        """Restart a worker; it joins again when its new process answers."""
+        assert self._pool is not None
+        if self._remove(worker):
+            self._pool.restart(worker)
+
+    def _free(self, worker: Worker) -> None:
+        if worker in self._present and worker not in self._leaving:
             self._idle.append(worker)
-
-    def _next_trusted(self) -> Worker | None:
-        """Takes the worker that has been idle for longest of those that may measure trials."""
-        for place, worker in enumerate(self._idle):
-            if self.canaries.trusted(worker):
-                return self._idle.pop(place)
-        return None
-
-    def _take_build(self, job: BuildJob, future: Any) -> list[Event]:
-        """What a task raises is raised here; what Ray lost, or a node could not do, is given out again."""
-        try:
-            built: Candidate | Unfit = ray.get(future)
-        except RayTaskError:
-            raise
-        except RayError:
-            self._cluster.require_alive()
-            if not self._may_try_again(job.number):
-                raise
-            self.build(job)
-            return []
-        if not isinstance(built, Unfit):
-            return [Built(built)]
-        news = self._cluster.asked_elsewhere(built)
-        self.build(job)
-        return [Told(f"{built.host} builds nothing: {built.reason}")] if news else []
-
-    def _take_diagnosis(self, future: Any) -> list[Event]:
-        event = self._diagnoses.take(future)
-        if event is None:
-            return []
-        if event.worker is not None:
-            self._rest(event.worker)
-        return [event]
-
-    def _may_try_again(self, number: int) -> bool:
-        self._attempts[number] = self._attempts.get(number, 0) + 1
-        return self._attempts[number] < ATTEMPTS
-
-
-def _is_gpu(worker: Worker) -> bool:
-    return worker.device.kind == "cuda"

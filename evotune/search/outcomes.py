@@ -1,4 +1,4 @@
-"""From what a worker returns to what the record stores."""
+"""Conversion of a worker's results into database records."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from evotune_workers.timing.protocol import Timing
 
 
 def device_record(device: Device) -> DeviceRecord:
-    """A device as the record keeps it: its limits beside its other facts."""
+    """Return the record of a device, with its limits beside its other properties."""
     kind: Literal["cpu", "cuda"] = "cpu" if device.kind == "cpu" else "cuda"
     return DeviceRecord(device.uuid, device.name, kind, {**device.facts, "limits": dict(device.limits)})
 
 
 def build_records(candidate: Candidate) -> tuple[BuildRecord, ...]:
-    """The distinct builds of a candidate, the first workload's first."""
+    """Return the records of a candidate's distinct builds, the first workload's first."""
     builds = {built.build.key: built.build for built in candidate.builds}
     return tuple(_build_record(build) for build in builds.values())
 
 
 def refused_build(candidate: Candidate, limits: Mapping[str, int]) -> OutcomeRecord | None:
-    """The outcome of a candidate that fails before it is run: it does not build, or uses too much; else None."""
+    """Return the outcome of a candidate that does not build or uses too much; None for one that can be run."""
     gates = build_gates(candidate, limits)
     failure = next((gate for gate in gates if not gate.passed), None)
     if failure is None:
@@ -41,7 +41,7 @@ def refused_build(candidate: Candidate, limits: Mapping[str, int]) -> OutcomeRec
 
 
 def build_gates(candidate: Candidate, limits: Mapping[str, int]) -> tuple[GateRecord, ...]:
-    """The verdicts of `build` and, where that passed, `resources`, for every workload."""
+    """Return the verdicts of `build` and, where that passed, `resources`, for every workload."""
     gates: list[GateRecord] = []
     for built in candidate.builds:
         failure, seconds = built.build.failure, built.build.seconds
@@ -51,10 +51,10 @@ def build_gates(candidate: Candidate, limits: Mapping[str, int]) -> tuple[GateRe
     return tuple(gates)
 
 
-def measured(
+def measured_outcome(
     candidate: Candidate, measurement: Measurement, device: Device, limits: Mapping[str, int]
 ) -> OutcomeRecord:
-    """The outcome of a candidate that was built and measured."""
+    """Return the outcome of a candidate that was built and measured."""
     return OutcomeRecord(
         state="failed" if measurement.failed_gate else "passed",
         failed_gate=measurement.failed_gate,
@@ -68,13 +68,13 @@ def measured(
 
 
 def objective(timings: Sequence[Timing]) -> float:
-    """What a sampler minimises: geometric mean over workloads of candidate time / fastest baseline's time (cold)."""
+    """Return the value to minimise: the geometric mean over workloads of candidate / fastest baseline time (cold)."""
     logs = [-math.log(timing.speedup) for timing in timings if timing.mode == "cold"]
     return math.exp(sum(logs) / len(logs))
 
 
 def gate_records(results: Sequence[GateResult]) -> tuple[GateRecord, ...]:
-    """Verdicts as the record keeps them."""
+    """Return the records of gate results."""
     return tuple(
         GateRecord(
             gate=result.gate,
@@ -97,7 +97,7 @@ def gate_records(results: Sequence[GateResult]) -> tuple[GateRecord, ...]:
 def timing_records(
     candidate: Candidate, timings: Sequence[Timing], phase: Literal["search", "confirm"]
 ) -> tuple[TimingRecord, ...]:
-    """Timings as the record keeps them, each with the build that was timed."""
+    """Return the records of timings, each with the build that was timed."""
     keys = {built.workload: built.build.key for built in candidate.builds}
     return tuple(
         TimingRecord(
@@ -125,7 +125,7 @@ def timing_records(
 
 
 def diagnosis_records(diagnosis: Diagnosis) -> tuple[DiagnosisRecord, ...]:
-    """A diagnosis as the record keeps it."""
+    """Return the records of a diagnosis, one for each stage."""
     return tuple(_diagnosis_record(diagnosis.wrong, finding) for finding in diagnosis.stages)
 
 
@@ -166,12 +166,12 @@ def _build_record(build: Build) -> BuildRecord:
     )
 
 
-# Most of what is recorded is of these types, of which JSON has all values.
+# Most recorded figures have these types, whose values JSON can all represent.
 AS_IT_IS = frozenset((int, str, bool, type(None)))
 
 
 def _json(value: Any) -> Any:
-    """The same figures with NaN and infinities as text."""
+    """Return the same figures with NaN and infinities as text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
