@@ -55,9 +55,9 @@ class Reuse:
     def _model(self, device: Device) -> str:
         """Return a device's model as text, without the identity of the piece of hardware."""
         # Two machines of one image may have one identity, and a machine another driver than before.
-        known = (device.uuid, *sorted(device.facts.items()), *sorted(device.limits.items()))
+        known = (device.uuid, *sorted(device.properties.items()), *sorted(device.limits.items()))
         if known not in self._models:
-            model = [device.name, device.kind, dict(device.facts), dict(device.limits)]
+            model = [device.name, device.kind, dict(device.properties), dict(device.limits)]
             self._models[known] = json.dumps(model, sort_keys=True)
         return self._models[known]
 

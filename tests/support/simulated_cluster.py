@@ -14,7 +14,7 @@ from evotune_workers.compilers.candidate import Candidate, WorkloadBuild
 from evotune_workers.gates.gate import GateResult
 from evotune_workers.kernel.device import Device
 from evotune_workers.measuring.jobs import MeasureJob, Measurement, WarmUpJob
-from evotune_workers.timing.protocol import Timing
+from evotune_workers.timing.summary import Timing
 
 BUILD_SECONDS, MEASURE_SECONDS = 0.5, 0.25
 # A trial with a number that FAILING divides fails at GATE, after which a search builds nothing to find the reason.

@@ -12,7 +12,7 @@ from evotune_workers.cluster.cluster import ClusterError, Worker
 from evotune_workers.cluster.slots import Change
 from evotune_workers.kernel.device import Device
 from evotune_workers.measuring.jobs import MeasureJob, Measurement
-from evotune_workers.timing.protocol import Timing
+from evotune_workers.timing.summary import Timing
 from tests.support.simulated_cluster import BASELINE_US, MEASURE_SECONDS, Future, SimulatedCluster, measurement
 from tests.support.simulated_search import simulated_search
 
