@@ -10,7 +10,7 @@ import pytest
 from evotune_db import Database, DatabaseError
 from evotune_db.records import LeaderboardFilter, NewTrial, OutcomeRecord, SearchRecord
 from evotune_workers.gates.gate import GateResult
-from evotune_workers.timing.protocol import Timing
+from evotune_workers.timing.summary import Timing
 from tests.support.db.examples import DEVICE, SEARCH, build, failed, gate, passed, propose, record, timing
 from tests.support.db.writer import start_writer
 
