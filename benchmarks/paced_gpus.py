@@ -88,12 +88,11 @@ class PacedActor:
         self._recording = recording
         self._ended: float | None = None
 
-    def warm_up(self, job: WarmUpJob) -> None:
-        """Takes time."""
-        time.sleep(self._recording.ready_seconds)
-
-    def measure(self, job: MeasureJob) -> Measurement:
-        """What the trial of the job's number came to, after the time that it took."""
+    def run(self, job: WarmUpJob | MeasureJob) -> Measurement | None:
+        """Takes the time of a warm-up, or of the trial of the job's number, whose measurement it returns."""
+        if isinstance(job, WarmUpJob):
+            time.sleep(self._recording.ready_seconds)
+            return None
         began = time.monotonic()
         one = self._recording.durations.of(job.candidate.number)
         waited = 0.0 if self._ended is None else began - self._ended

@@ -62,7 +62,7 @@ def verdicts(device: Device, workload: str, found: Mapping[str, Sequence[Evaluat
             name: _first_passing(measurer, device, workload, ranked[:PLACES], number, passing)
             for number, (name, ranked) in enumerate(found.items())
         }
-        timed = measurer.confirm(ConfirmJob(tuple(passing), VARIANT, NEW_SEEDS)) if passing else ()
+        timed = measurer.run(ConfirmJob(tuple(passing), VARIANT, NEW_SEEDS)) if passing else ()
     finally:
         measurer.close()
     return _with_times(made, {measurement.number: measurement for measurement in timed})
@@ -93,7 +93,7 @@ def _refusal(measurer: Measurer, candidate: Candidate) -> tuple[str, str | None]
     failure = candidate.builds[0].build.failure
     if failure is not None:
         return "build", failure
-    measurement = measurer.measure(MeasureJob(candidate, VARIANT, SEEDS, {}))
+    measurement = measurer.run(MeasureJob(candidate, VARIANT, SEEDS, {}))
     passes = measurement.failed_gate is None or measurement.busy
     return None if passes else (str(measurement.failed_gate), measurement.reason)
 

@@ -14,9 +14,8 @@ from pathlib import Path
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.kernel.device import Device
-from evotune_workers.measuring.child_session import ChildLost, GateFailed, Session
+from evotune_workers.measuring.child_session import CANDIDATE, ChildLost, GateFailed, Session
 from evotune_workers.measuring.jobs import Measurement
-from evotune_workers.measuring.measurer import CANDIDATE
 from evotune_workers.measuring.timing_session import NoResult, Timekeeper
 from evotune_workers.timing.protocol import Timing
 

@@ -63,7 +63,7 @@ class VirtualCluster:
             heapq.heappush(self._core_free_at, due)
             return self._future(due, lambda: candidate(job, self._durations.of(job.number)))
 
-    def measure(self, worker: Worker, job: MeasureJob) -> Future:
+    def submit(self, worker: Worker, job: MeasureJob) -> Future:
         """Ends after the recorded time, when the worker has done what it was given before."""
         with self._clock.apart():
             one = self._durations.of(job.candidate.number)

@@ -19,7 +19,7 @@ from evotune.search.events import Built, CanaryRead, Event, Gone, Measured, Told
 from evotune.search.workers.diagnosis_queue import Diagnoses
 from evotune.search.workers.worker_health import Canaries
 from evotune_workers.cluster.cluster import Cluster, Worker
-from evotune_workers.cluster.node_worker import Unfit
+from evotune_workers.cluster.unusable_node import Unfit
 from evotune_workers.cluster.worker_pool import Roster
 from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.compilers.candidate import Candidate
@@ -98,7 +98,7 @@ class Pipeline:
         while self._queue and (worker := self._next_trusted()) is not None:
             _, candidate = heapq.heappop(self._queue)
             job = MeasureJob(candidate, self._variant.name, self._seeds, dict(incumbents))
-            self._measuring[self._cluster.measure(worker, job)] = (worker, candidate)
+            self._measuring[self._cluster.submit(worker, job)] = (worker, candidate)
             given.append((worker, candidate))
         return given
 
@@ -110,7 +110,7 @@ class Pipeline:
                 self._idle.remove(worker)
                 self.canaries.give(worker)
                 job = MeasureJob(canary, self._variant.name, self._seeds, {})
-                self._reading[self._cluster.measure(worker, job)] = (worker, canary)
+                self._reading[self._cluster.submit(worker, job)] = (worker, canary)
                 given.append(worker)
         return given
 

@@ -65,10 +65,11 @@ class Rounds:
                     canaries.begin_again(doubt.verdict)
 
     def _warm_up(self) -> None:
-        """Who is there gets ready while the first configurations are built."""
+        """Warm up available GPUs while the first builds run, which a CPU's warm-up would take cores from."""
         job = WarmUpJob(self.plan.workloads, search_seeds(self.plan.seed))
         for worker in self.roster.workers if self.roster is not None else ():
-            self.cluster.warm_up(worker, job)
+            if worker.device.kind != "cpu":
+                self.cluster.submit(worker, job)
 
     def _ledger(self) -> Ledger:
         study = Study(self.valid, self.plan.sampler, self.plan.seed, self.first)

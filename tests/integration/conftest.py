@@ -49,7 +49,7 @@ class Bench:
     def measure(self, candidate: Candidate) -> Measurement:
         """As a search does: a measurement that a busy machine spoilt is made again."""
         for _ in range(ATTEMPTS):
-            measurement = self.measurer.measure(MeasureJob(candidate, "cpu", (1, 2, 3), {}))
+            measurement = self.measurer.run(MeasureJob(candidate, "cpu", (1, 2, 3), {}))
             if not measurement.busy:
                 break
         return measurement

@@ -18,9 +18,10 @@ from evotune_workers.cluster import worker_pool as roster_module
 from evotune_workers.cluster.connection import ClusterError, connected
 from evotune_workers.cluster.gpu_sharing import Share, Shares
 from evotune_workers.cluster.node_versions import node_versions
-from evotune_workers.cluster.node_worker import Post, Unfit
+from evotune_workers.cluster.node_worker import Post
 from evotune_workers.cluster.nodes import Nodes
 from evotune_workers.cluster.slots import Worker
+from evotune_workers.cluster.unusable_node import Unfit
 from evotune_workers.cluster.worker_pool import Roster
 from evotune_workers.kernel.targets import known_device
 

@@ -19,7 +19,7 @@ from evotune_db.errors import NotPassed
 from evotune_db.records import LeaderboardFilter, StoredTrial
 from evotune_workers.cluster.cluster import Cluster, Worker
 from evotune_workers.cluster.local import Alone
-from evotune_workers.cluster.node_worker import Unfit
+from evotune_workers.cluster.unusable_node import Unfit
 from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.measuring.jobs import ConfirmJob, Measurement
@@ -89,7 +89,7 @@ class Confirmation:
         if candidates is None or any(built.build.binary is None for each in candidates for built in each.builds):
             return False
         confirm = ConfirmJob(tuple(candidates), variant, confirmation_seeds(self.plan.seed))
-        results = self._result([self.lab.confirm(self.worker, confirm)])
+        results = self._result([self.lab.submit(self.worker, confirm)])
         if results is None:
             return False
         for trial, candidate, measurement in zip(finalists, candidates, results[0], strict=True):

@@ -12,19 +12,19 @@ from typing import Any
 
 import ray
 
-from evotune_workers.cluster import node_worker
+from evotune_workers.cluster import build_task
 from evotune_workers.cluster.connection import ClusterError, connected
 from evotune_workers.cluster.gpu_sharing import Share
 from evotune_workers.cluster.head import Head
-from evotune_workers.cluster.node_worker import Unfit
 from evotune_workers.cluster.nodes import Nodes
 from evotune_workers.cluster.slots import Worker
+from evotune_workers.cluster.unusable_node import Unfit
 from evotune_workers.cluster.worker_pool import Model, Roster
 from evotune_workers.compilers.build import ToolchainError
-from evotune_workers.compilers.builder import BuildJob, Recipe, StageBuildJob, StageRecipe, recipe_of, stage_recipe_of
+from evotune_workers.compilers.builder import BuildJob, StageBuildJob, recipe_of, stage_recipe_of
 from evotune_workers.kernel.folder import KernelPackage, load_kernel, unpack_kernel
 from evotune_workers.kernel.targets import CPU
-from evotune_workers.measuring.jobs import ConfirmJob, DiagnoseJob, MeasureJob, WarmUpJob
+from evotune_workers.measuring.jobs import Job
 
 __all__ = ["Cluster", "ClusterError", "Worker"]
 
@@ -45,7 +45,7 @@ class Cluster:
         self._cannot_build: set[str] = set()
         if not self._joined:
             for _ in range(self.cores):
-                _get_ready.remote(self._shipped)
+                _prepare.remote(self._shipped)
 
     @property
     def cores(self) -> int:
@@ -67,13 +67,16 @@ class Cluster:
             self._connection.callback(roster.close)
         return roster
 
-    def build(self, job: BuildJob) -> Any:
-        """A future of a Candidate, or of Unfit: then another node has to be asked, by `asked_elsewhere`."""
-        return self._build_on(_build, recipe_of(self._kernel, job))
+    def build(self, job: BuildJob | StageBuildJob) -> Any:
+        """Build on any node, and return a future of a Candidate, or of a tuple of StageBuild for a StageBuildJob.
 
-    def build_stages(self, job: StageBuildJob) -> Any:
-        """A future of a tuple of StageBuild, or of Unfit, as `build`."""
-        return self._build_on(_build_stages, stage_recipe_of(self._kernel, job))
+        A future of Unfit instead means that another node has to be asked, by `asked_elsewhere`.
+        """
+        kernel = self._kernel
+        recipe = stage_recipe_of(kernel, job) if isinstance(job, StageBuildJob) else recipe_of(kernel, job)
+        where = self._nodes.elsewhere(self._cannot_build)
+        task = _build.options(**where) if where else _build
+        return task.remote(self._shipped, pickle.dumps(recipe))
 
     def asked_elsewhere(self, unfit: Unfit) -> bool:
         """Whether this is news of the node, which builds nothing from now on.
@@ -86,21 +89,9 @@ class Cluster:
             raise ToolchainError(unfit.reason)
         return news
 
-    def diagnose(self, worker: Worker, job: DiagnoseJob) -> Any:
-        """A future of a Diagnosis."""
-        return worker.actor.diagnose.remote(job)
-
-    def warm_up(self, worker: Worker, job: WarmUpJob) -> None:
-        """Its next job waits for this, nobody else."""
-        worker.actor.warm_up.remote(job)
-
-    def measure(self, worker: Worker, job: MeasureJob) -> Any:
-        """A future of a Measurement."""
-        return worker.actor.measure.remote(job)
-
-    def confirm(self, worker: Worker, job: ConfirmJob) -> Any:
-        """A future of a tuple of Measurement."""
-        return worker.actor.confirm.remote(job)
+    def submit(self, worker: Worker, job: Job[Any]) -> Any:
+        """Queue a job for a worker, which runs one after the other, and return a future of the job's result."""
+        return worker.actor.run.remote(job)
 
     def results(self, futures: Sequence[Any], seconds: float) -> list[Any] | None:
         """What all the futures hold, or None when that takes longer. Raises as `require_alive`."""
@@ -136,12 +127,7 @@ class Cluster:
         """A CPU's searches take turns by a lock on each node."""
         return self._joined and target != CPU
 
-    def _build_on(self, task: Any, recipe: Recipe | StageRecipe) -> Any:
-        where = self._nodes.elsewhere(self._cannot_build)
-        return (task.options(**where) if where else task).remote(self._shipped, pickle.dumps(recipe))
-
 
 # A build holds one core; measuring actors hold none, since on a CPU target they share the node with builds by a lock.
-_get_ready = ray.remote(num_cpus=1)(node_worker.get_ready)
-_build = ray.remote(num_cpus=1, max_retries=2)(node_worker.build)
-_build_stages = ray.remote(num_cpus=1, max_retries=2)(node_worker.build_stages)
+_prepare = ray.remote(num_cpus=1)(build_task.prepare)
+_build = ray.remote(num_cpus=1, max_retries=2)(build_task.build)

@@ -16,9 +16,8 @@ from evotune_workers.compilers.builder import BuildJob, build_candidate
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import KernelPackage, unpack_kernel
-from evotune_workers.measuring.jobs import ConfirmJob, Measurement
+from evotune_workers.measuring.jobs import Job, Result
 from evotune_workers.measuring.measurer import Measurer
-from evotune_workers.system.machine_lock import measuring
 
 
 class Alone:
@@ -34,9 +33,9 @@ class Alone:
         """A future of a Candidate."""
         return self._thread.submit(build_candidate, self._folder, job)
 
-    def confirm(self, worker: Worker, job: ConfirmJob) -> Future[tuple[Measurement, ...]]:
-        """A future of a tuple of Measurement; `worker` is this machine."""
-        return self._thread.submit(self._confirm, job)
+    def submit(self, worker: Worker, job: Job[Result]) -> Future[Result]:
+        """Return a future of the job's result; `worker` is this machine."""
+        return self._thread.submit(self._measurer.run, job)
 
     def results(self, futures: Sequence[Any], seconds: float) -> list[Any] | None:
         """What all the futures hold, or None when that takes longer."""
@@ -48,7 +47,3 @@ class Alone:
         """Ends the child, and with it whatever is under way."""
         self._measurer.close()
         self._thread.shutdown(cancel_futures=True)
-
-    def _confirm(self, job: ConfirmJob) -> tuple[Measurement, ...]:
-        with measuring():
-            return self._measurer.confirm(job)

@@ -18,9 +18,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from evotune_workers.cluster.connection import ClusterError, in_one_line
 from evotune_workers.cluster.gpu_sharing import Share
 from evotune_workers.cluster.node_versions import difference, node_versions
-from evotune_workers.cluster.node_worker import Outpost, Post, Unfit
+from evotune_workers.cluster.node_worker import Outpost, Post
 from evotune_workers.cluster.nodes import Nodes
 from evotune_workers.cluster.slots import Change, Names, Seat, Worker
+from evotune_workers.cluster.unusable_node import Unfit
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.targets import CPU
 

@@ -22,6 +22,8 @@ from evotune_workers.system.temporary import scratch_folder
 
 LOAD_LIMIT_SECONDS = 60.0
 IDENTITY = "identity"
+# The name of the side that a trial's build has in the child.
+CANDIDATE = "candidate"
 
 Sides = Mapping[str, tuple[Candidate, WorkloadBuild]]
 
