@@ -21,7 +21,7 @@ import numpy as np
 from evotune.display.progress import PlainReporter
 from evotune.display.terminal import console
 from evotune.planning.request import SearchRequest
-from evotune.search.dispatcher import Pipeline
+from evotune.search.dispatcher import Dispatcher
 from evotune.search.events import Event, Measured
 from evotune.search.run import run_search
 
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--sampler", default="random")
     options = parser.parse_args()
     clock = Clock()
-    timed = mock.patch.object(Pipeline, "wait", _timed(Pipeline.wait, clock))
+    timed = mock.patch.object(Dispatcher, "wait", _timed(Dispatcher.wait, clock))
     with tempfile.TemporaryDirectory() as folder, timed:
         space = Path(folder) / "space.yaml"
         space.write_text(SPACE)
@@ -83,11 +83,11 @@ def main() -> None:
     print(f"own cost of a trial: median {np.median(own):.1f} ms, mean {own.mean():.1f} ms, worst {own.max():.1f} ms")
 
 
-Wait = Callable[[Pipeline, float], Iterator[Event]]
+Wait = Callable[[Dispatcher, float], Iterator[Event]]
 
 
 def _timed(wait: Wait, clock: Clock) -> Wait:
-    def timed(self: Pipeline, seconds: float) -> Iterator[Event]:
+    def timed(self: Dispatcher, seconds: float) -> Iterator[Event]:
         clock.waiting()
         events = list(wait(self, seconds))
         clock.waited(events)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.integration.db_server import find_programs, running_server
+from tests.support.db.server import find_programs, running_server
 
 
 @contextmanager

@@ -29,16 +29,17 @@ from benchmarks.results_file import write_results
 from benchmarks.virtual.results import Durations, Recorded, measurement
 from evotune.display.progress import PlainReporter
 from evotune.display.terminal import console
-from evotune.planning.plan import Plan, make_plan, search_record
+from evotune.planning.plan import Plan, make_plan
 from evotune.planning.preflight import check_this_machine
 from evotune.planning.request import SearchRequest
+from evotune.planning.search_record import search_record
 from evotune.samplers import SAMPLERS
-from evotune.search.dispatcher import Pipeline
+from evotune.search.dispatcher import Dispatcher
 from evotune.search.events import Event, Measured
 from evotune.search.interrupt import Interrupt
-from evotune.search.lease import Hold
+from evotune.search.lease import SearchLease
 from evotune.search.rounds import Rounds
-from evotune.search.workers.wait_for_workers import gathered
+from evotune.search.workers.wait_for_workers import wait_for_workers
 from evotune.space import ValidSet
 from evotune_db import Database
 from evotune_workers.cluster.cluster import Cluster, Worker
@@ -170,7 +171,7 @@ def on_the_gpu(plan: Plan, valid: ValidSet, request: SearchRequest) -> tuple[Run
     """A search on this machine's first GPU, and what its trials took."""
 
     def roster(cluster: Cluster, interrupt: Interrupt) -> Roster:
-        return gathered(cluster, plan, 1, None, PlainReporter(console(sys.stderr)), interrupt)
+        return wait_for_workers(cluster, plan, 1, None, PlainReporter(console(sys.stderr)), interrupt)
 
     run, found = _run(plan, valid, request, None, roster)
     assert plan.device is not None, "who measures here is known from the start"
@@ -206,13 +207,13 @@ def _run(
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         stack.enter_context(mock.patch.dict(os.environ, EVOTUNE_CACHE=f"{folder}/cache"))
-        stack.enter_context(mock.patch.object(Pipeline, "wait", watched.watching(Pipeline.wait)))
+        stack.enter_context(mock.patch.object(Dispatcher, "wait", watched.watching(Dispatcher.wait)))
         database = stack.enter_context(Database.open(f"{folder}/search.db"))
-        hold = stack.enter_context(Hold(database, reporter.note))
+        lease = stack.enter_context(SearchLease(database, reporter.note))
         cluster = Cluster(plan.package, None)
         stack.callback(cluster.close)
         interrupt = stack.enter_context(Interrupt(None))
-        search_id = hold.start(search_record(plan, valid, request))
+        search_id = lease.start(search_record(plan, valid, request))
         of_workers = roster(cluster, interrupt)
         rounds = Rounds(plan, cluster, of_workers, valid, [], database, search_id, reporter, interrupt)
         began = time.monotonic()
@@ -226,18 +227,18 @@ def _run(
 
 
 class Watched:
-    """What a pipeline's trials came to, and when."""
+    """What a dispatcher's trials came to, and when."""
 
     def __init__(self) -> None:
         """Nothing yet."""
         self.found: dict[int, Recorded] = {}
         self._ended: list[float] = []
 
-    def watching(self, wait: Callable[[Pipeline, float], Iterator[Event]]) -> Callable[..., Iterator[Event]]:
-        """The pipeline's `wait`, looked over the shoulder."""
+    def watching(self, wait: Callable[[Dispatcher, float], Iterator[Event]]) -> Callable[..., Iterator[Event]]:
+        """The dispatcher's `wait`, looked over the shoulder."""
 
-        def watched(pipeline: Pipeline, seconds: float) -> Iterator[Event]:
-            for event in wait(pipeline, seconds):
+        def watched(dispatcher: Dispatcher, seconds: float) -> Iterator[Event]:
+            for event in wait(dispatcher, seconds):
                 if isinstance(event, Measured):
                     self.found[event.candidate.number] = _recorded(event)
                     self._ended.append(time.monotonic())

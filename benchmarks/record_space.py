@@ -32,7 +32,7 @@ from evotune.errors import UserError
 from evotune.planning.plan import Plan, make_plan
 from evotune.planning.preflight import check_this_machine
 from evotune.planning.request import SearchRequest
-from evotune.planning.versions import git_facts, versions
+from evotune.planning.versions import git_version, versions
 from evotune.search.incumbent import NARROW
 from evotune.search.outcomes import refused_build
 from evotune.space import SpaceError, ValidSet
@@ -153,7 +153,7 @@ def facts(plan: Plan, device: Device, valid: int) -> dict[str, Any]:
         "device": {"uuid": device.uuid, **device.facts},
         "compiler": compiler_for(plan.target).version(),
         "versions": versions(),
-        "git": git_facts(plan.folder),
+        "git": git_version(plan.folder),
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

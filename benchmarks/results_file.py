@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from evotune.planning.versions import git_facts, versions
+from evotune.planning.versions import git_version, versions
 from evotune_workers.kernel.device import Device
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,7 +30,7 @@ def conditions(device: Device) -> dict[str, Any]:
         "device": {"name": device.name, **device.facts},
         "versions": versions(),
         # Without the results, which a benchmark writes more than once.
-        "git": git_facts(ROOT, "benchmarks/results"),
+        "git": git_version(ROOT, "benchmarks/results"),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command_of(sys.argv),
     }

@@ -3,8 +3,8 @@
     python benchmarks/virtual_workers.py [--workers 1 10 100 1000] [--durations h200 cpu] [--db sqlite postgresql]
         [--sampler random] [--clock wall|core] [--out benchmarks/results/virtual_workers.json]
 
-Search loop, pipeline, ledger, study, sampler and database are those of a search; only Ray's cluster is simulated. A job
-takes what a recorded search's took (virtual/durations.json), 8 cores build for each worker, and waiting takes no time:
+Search loop, dispatcher, recorder, study, sampler and database are those of a search; only the cluster is simulated.
+A job takes what a recorded one took (virtual/durations.json), 8 cores build for each worker, and waiting takes no time:
 the clock runs while the orchestrator works (`core`: while it is on a core, for a machine that others use, and a
 database that is not a server's) and jumps where it waits. What Ray itself costs the orchestrator is not in
 it; orchestrator_cost.py measures it, on a real one. Bounds: 90 % busy up to 100 workers; 5 ms a trial, the proposal
@@ -32,15 +32,16 @@ from benchmarks.virtual.clock import Clock
 from benchmarks.virtual.cluster import VirtualCluster, utilisation
 from benchmarks.virtual.results import Durations
 from evotune.display.progress import PlainReporter
-from evotune.planning.plan import Plan, enumerate_valid, make_plan, search_record
+from evotune.planning.plan import Plan, enumerate_valid, make_plan
 from evotune.planning.request import SearchRequest
+from evotune.planning.search_record import search_record
 from evotune.samplers import SAMPLERS
-from evotune.search import dispatcher as pipeline_module
-from evotune.search.dispatcher import Pipeline
+from evotune.search import dispatcher as dispatcher_module
+from evotune.search.dispatcher import Dispatcher
 from evotune.search.interrupt import Interrupt
-from evotune.search.lease import Hold
+from evotune.search.lease import SearchLease
 from evotune.search.loop import ClusterWork, SearchLoop
-from evotune.search.recorder import Ledger
+from evotune.search.recorder import Recorder
 from evotune.search.reuse import Reuse
 from evotune.search.study import Proposal, Study
 from evotune.space import ValidSet
@@ -123,18 +124,18 @@ def search(plan: Plan, valid: ValidSet, home: Home, workers: int, durations: Dur
     plan, cores = replace(plan, budget=trials), CORES_PER_WORKER * workers
     reporter = PlainReporter(Console(file=io.StringIO(), width=120))
     assert plan.device is not None
-    with Database.open(home.url) as database, Hold(database, print) as hold, Interrupt(None) as interrupt:
+    with Database.open(home.url) as database, SearchLease(database, print) as lease, Interrupt(None) as interrupt:
         search_id = database.start_search(search_record(plan, valid, REQUEST))
-        hold.take(search_id)
+        lease.take(search_id)
         study = TimedStudy(valid, plan.sampler, plan.seed)
         device = plan.device
-        ledger = Ledger(database, search_id, study, reporter, plan.space.limits, Reuse(plan, lambda: [device]))
+        recorder = Recorder(database, search_id, study, reporter, plan.space.limits, Reuse(plan, lambda: [device]))
         cluster = VirtualCluster(clock, workers, cores, plan.device, durations)
-        pipeline = Pipeline(cast("Cluster", cluster), cast("Roster", cluster), plan.variant, (1, 2, 3))
-        work = ClusterWork(plan, pipeline, ledger, reporter)
+        dispatcher = Dispatcher(cast("Cluster", cluster), cast("Roster", cluster), plan.variant, (1, 2, 3))
+        work = ClusterWork(plan, dispatcher, recorder, reporter)
         clock.start()
-        with mock.patch.object(pipeline_module, "ray", cluster):
-            state = SearchLoop(work, ledger, interrupt, budget=trials, batch=cores).run(())
+        with mock.patch.object(dispatcher_module, "ray", cluster):
+            state = SearchLoop(work, recorder, interrupt, budget=trials, batch=cores).run(())
         worked, worked_cpu, virtual = clock.worked, clock.worked_cpu, clock.now
         database.finish_search(search_id, state)
     busy = utilisation(cluster.actors)

@@ -27,8 +27,9 @@ from benchmarks.results_file import conditions
 from benchmarks.warm_start_figures import WITHIN, Searched, total, trials_until
 from evotune.display.progress import make_reporter
 from evotune.errors import UserError
-from evotune.planning.request import SearchRequest, SearchResult
+from evotune.planning.request import SearchRequest
 from evotune.planning.warm_start import recorded_precedents
+from evotune.search.result import SearchResult
 from evotune.search.run import run_search
 from evotune.trials.compare import Comparison, compare_trials
 from evotune_db import Database

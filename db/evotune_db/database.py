@@ -10,12 +10,14 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from evotune_db.engine import Engines, open_engines
-from evotune_db.finding_records import CanaryRecord, CertificationRecord, DiagnosisRecord, ProfileRecord
 from evotune_db.holder import this_process
 from evotune_db.read import queries, ranking, warm_start
 from evotune_db.records import (
     BuildRecord,
+    CanaryRecord,
+    CertificationRecord,
     DeviceRecord,
+    DiagnosisRecord,
     GateRecord,
     LeaderboardEntry,
     LeaderboardFilter,
@@ -23,6 +25,7 @@ from evotune_db.records import (
     OutcomeRecord,
     OwnBinary,
     Precedent,
+    ProfileRecord,
     Reusable,
     SearchRecord,
     SearchState,

@@ -9,13 +9,16 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from evotune_db.finding_records import CertificationRecord, CheckRecord, DiagnosisRecord, ProfileRecord
 from evotune_db.records import (
     BuildRecord,
+    CertificationRecord,
+    CheckRecord,
     DeviceRecord,
+    DiagnosisRecord,
     GateRecord,
     KernelRecord,
     NewTrial,
+    ProfileRecord,
     SearchRecord,
     SpaceRecord,
     StoredTrial,

@@ -166,11 +166,12 @@ def search(
 def _search(wanted: request.SearchRequest, json: bool) -> None:
     from evotune.display import serialise, summary
     from evotune.display.progress import make_reporter
+    from evotune.replay.run import is_replay, run_replay
     from evotune.search.run import run_search
 
     reporter = make_reporter(json)
     try:
-        result = run_search(wanted, reporter)
+        result = run_replay(wanted, reporter) if is_replay(wanted) else run_search(wanted, reporter)
     finally:
         reporter.stopped()
     if json:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from evotune import database_url
 
 if TYPE_CHECKING:
-    from evotune.planning.request import SearchResult
-    from evotune.search.build_only import BuildFigures, Spread
+    from evotune.search.result import BuildFigures, SearchResult, Spread
 
 REASONS_SHOWN = 5
 TITLES = {

@@ -14,8 +14,7 @@ from evotune.display.tables import percent, table
 from evotune.display.terminal import duration, microseconds
 
 if TYPE_CHECKING:
-    from evotune_db.finding_records import CertificationRecord, DiagnosisRecord, ProfileRecord
-    from evotune_db.records import TrialDetails
+    from evotune_db.records import CertificationRecord, DiagnosisRecord, ProfileRecord, TrialDetails
 
 TIME = "%Y-%m-%d %H:%M:%S"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,42 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from evotune.display.terminal import assignments, console, counts, duration, microseconds, recorded, speedup
-from evotune.search.tally import Best, BestSoFar, RecordedBest, Tally, TrialLine
-
-__all__ = ["BestSoFar", "LiveReporter", "PlainReporter", "Reporter", "TrialLine", "make_reporter"]
+from evotune.search.reporter import Best, RecordedBest, Reporter, TrialLine
+from evotune.search.tally import Tally
 
 TRIALS_PER_LINE = 10
-
-
-class Reporter(Protocol):
-    """Told by the search what happens; called from one thread."""
-
-    def started(self, search_id: int, budget: int, workers: tuple[str, ...], baseline_note: str) -> None:
-        """The search begins: `budget` is what this run may build, after a resume what is left of the search's own.
-
-        No `workers`: nothing is measured.
-        """
-
-    def worker(self, name: str, activity: str) -> None:
-        """The worker `name` turns to `activity`, such as `building trial 12`."""
-
-    def trial_finished(self, line: TrialLine) -> None:
-        """A trial has its outcome."""
-
-    def taken_back(self, lines: Sequence[TrialLine]) -> None:
-        """These outcomes, told before, do not count any more; their trials will have others."""
-
-    def best(self, best: Best) -> None:
-        """A trial is faster than all before it; told before its own `trial_finished` or after."""
-
-    def best_before(self, best: Best) -> None:
-        """The best of the trials that the search goes on from."""
-
-    def note(self, text: str) -> None:
-        """Something to know, in one line."""
-
-    def stopped(self) -> None:
-        """The search ended, however it did; may be told more than once."""
 
 
 def make_reporter(json: bool) -> Reporter:

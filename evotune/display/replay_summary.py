@@ -8,8 +8,7 @@ from evotune import database_url
 from evotune.display.terminal import assignments, recorded
 
 if TYPE_CHECKING:
-    from evotune.planning.request import SearchResult
-    from evotune.replay.figures import ReplayFigures
+    from evotune.search.result import ReplayFigures, SearchResult
 
 
 def lines(figures: ReplayFigures) -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from evotune import database_url
 from evotune.display import build_summary, replay_summary, serialise
 from evotune.display.tables import proof
 from evotune.display.terminal import assignments, counts, duration, microseconds, speedup
-from evotune.planning.request import DEFAULT_KERNEL, SearchRequest, SearchResult
+from evotune.planning.request import SearchRequest, resume_command
+from evotune.search.result import SearchResult
 
 if TYPE_CHECKING:
     from evotune_db.records import LeaderboardEntry
@@ -49,19 +49,6 @@ def as_text(result: SearchResult, request: SearchRequest) -> str:
     if result.state == "interrupted":
         lines.append(f"go on:      {resume_command(result.search_id, request)}")
     return "\n".join(lines)
-
-
-def resume_command(search_id: int, request: SearchRequest) -> str:
-    """The command that goes on with an interrupted search."""
-    parts = ["evotune search"]
-    if request.kernel not in (None, DEFAULT_KERNEL):
-        parts.append(shlex.quote(str(request.kernel)))
-    parts.append(f"--resume {search_id}")
-    if request.ray_address:
-        parts.append(f"--ray-address {shlex.quote(request.ray_address)}")
-    if request.gpus:
-        parts.append(f"--gpus {request.gpus}")
-    return " ".join(parts) + database_url.option(request.db)
 
 
 def _outcome(result: SearchResult) -> str:

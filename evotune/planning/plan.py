@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from evotune.errors import UserError
-from evotune.planning import warm_start
 from evotune.planning.locate import kernel_folder, space_file
 from evotune.planning.machine import Machine
 from evotune.planning.request import BUILD_ONLY_SAMPLERS, DEFAULT_SAMPLER, SearchRequest
 from evotune.planning.target import Aim, builtin_space, choose_target, device_of
-from evotune.planning.versions import git_facts, versions
 from evotune.samplers import SAMPLERS
 from evotune.space import Space, ValidSet, load_space
 from evotune.suggestions import did_you_mean
-from evotune_db.records import KernelRecord, Precedent, SearchRecord, SpaceRecord
 from evotune_workers.kernel.contract import Configuration, Kernel, Variant
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import KernelError, KernelPackage, load_kernel, named_workload, pack_kernel
@@ -61,7 +58,7 @@ def make_plan(request: SearchRequest, machine: Machine | None = None) -> Plan:
     except KernelError as error:
         raise UserError(str(error)) from error
     aim = Aim(request.target, request.build_only, joined=request.ray_address is not None)
-    space = _given_space(kernel, request.space)
+    space = _requested_space(kernel, request.space)
     variants = kernel.variants if space is None else (kernel.variant(space.variant),)
     chosen = choose_target(aim, variants, machine)
     space = space or builtin_space(kernel, chosen.target)
@@ -111,31 +108,7 @@ def sampler_of(request: SearchRequest) -> str:
     return name
 
 
-def search_record(
-    plan: Plan, valid: ValidSet, request: SearchRequest, precedents: Sequence[Precedent] = ()
-) -> SearchRecord:
-    """The search as the database keeps it, with the `precedents` of a warm start."""
-    return SearchRecord(
-        kernel=KernelRecord(plan.kernel.name, plan.package.source_hash),
-        space=SpaceRecord(plan.space.name, plan.space.space_hash, plan.space.text, len(valid)),
-        target=plan.target,
-        workloads=plan.workloads,
-        sampler=plan.sampler,
-        seed=plan.seed,
-        budget=plan.budget,
-        options={
-            "kernel": str(plan.folder),
-            "space": request.space,
-            "ray_address": request.ray_address,
-            "build_only": plan.build_only,
-            warm_start.OPTION: warm_start.as_option(precedents) if request.warm_start else None,
-            "reuse": plan.reuse,
-        },
-        versions={**versions(), "git": git_facts(plan.folder)},
-    )
-
-
-def _given_space(kernel: Kernel, name: str | None) -> Space | None:
+def _requested_space(kernel: Kernel, name: str | None) -> Space | None:
     """The space asked for by name or path, of this kernel and of a variant that it has; None when none was."""
     if name is None:
         return None

@@ -1,15 +1,11 @@
-"""What goes into a search and what comes out of it."""
+"""A request for a search: its options, their defaults, and the command that repeats them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from evotune.replay.figures import ReplayFigures
-    from evotune.search.build_only import BuildFigures
-    from evotune_db.records import LeaderboardEntry, SearchState
+from evotune import database_url
 
 DEFAULT_KERNEL = "attention_fwd"
 DEFAULT_TARGET = "auto"
@@ -18,21 +14,23 @@ DEFAULT_SAMPLER = "evolution"
 # The samplers that need no timings, the default of --build-only first.
 BUILD_ONLY_SAMPLERS = ("random", "qmc")
 DEFAULT_SEED = 0
-# What stands in the record for the target, the workload and the gate of a trial that was looked up and not run.
+# The record's target, workload and gate of a trial that was looked up in a recording and not run.
 RECORDED = "recorded"
+# The record's sampler of a search that another tool ran. It has no space here, so that it cannot be continued.
+IMPORTED = "imported"
 
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What `evotune search` was asked for.
+    """Options of `evotune search`.
 
-    `kernel` is a built-in name or a folder; `space` a built-in name or a YAML file, None for the target's own; no
-    `workloads` means the kernel's first. `time_limit` is in seconds. `sampler` None is the default. `build_only`:
-    nothing is measured. `replay`: the file of a recording, which is searched instead of a kernel. `warm_start`: the
-    first trials are the best of the nearest searches. `gpus`: so many measure, None for all that there are. `reuse`:
-    what another search has measured under the same conditions is not measured again. With `resume`, the id of a stored
-    search, the kernel and the budget may be None: as they were. Its other settings stay as they were, and hold their
-    defaults here.
+    `kernel` is a built-in name or a folder; `space` a built-in name or a YAML file, None for the target's own. Without
+    `workloads` the kernel's first is searched for. `time_limit` is in seconds. `sampler` None is the default.
+    `build_only`: nothing is measured. `replay`: the file of a recording, which is searched instead of a kernel.
+    `warm_start`: the first trials are the best of the nearest searches. `gpus`: the number of GPUs that measure, None
+    for all. `reuse`: take over outcomes that another search measured under the same conditions.
+    `resume` is the id of a stored search. Then `kernel` and `budget` may be None to stay as they were; the other
+    settings stay as they were, and have their defaults here.
     """
 
     db: str
@@ -53,40 +51,14 @@ class SearchRequest:
     reuse: bool = True
 
 
-# The sampler of a search that others ran: there is no space of it here, and nothing to go on with.
-IMPORTED = "imported"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A trial that a gate ended, and why."""
-
-    gate: str
-    trial: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What a search came to: `failed_by_gate` counts trials by the gate that ended them; `db` is the database's URL.
-
-    `built` counts the configurations whose build was attempted, over all runs of the search, `reused` those whose
-    outcome was taken over from another search instead; `passed` and `failed_by_gate` count both. `seconds` is of this
-    run. `failures` has the first trial that each gate ended.
-    `builds` is what a search that only builds came to, `idle_share` how much of their time GPUs had nothing to do,
-    `replay` what a search of a recording came to.
-    """
-
-    search_id: int
-    state: SearchState
-    built: int
-    passed: int
-    failed_by_gate: Mapping[str, int]
-    best: LeaderboardEntry | None
-    seconds: float
-    db: str
-    builds: BuildFigures | None = None
-    idle_share: float | None = None
-    replay: ReplayFigures | None = None
-    reused: int = 0
-    failures: tuple[Failure, ...] = ()
+def resume_command(search_id: int, request: SearchRequest) -> str:
+    """Return the command that continues an interrupted search."""
+    parts = ["evotune search"]
+    if request.kernel not in (None, DEFAULT_KERNEL):
+        parts.append(shlex.quote(str(request.kernel)))
+    parts.append(f"--resume {search_id}")
+    if request.ray_address:
+        parts.append(f"--ray-address {shlex.quote(request.ray_address)}")
+    if request.gpus:
+        parts.append(f"--gpus {request.gpus}")
+    return " ".join(parts) + database_url.option(request.db)

@@ -21,7 +21,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def git_facts(folder: Path, *without: str) -> dict[str, str | bool]:
+def git_version(folder: Path, *without: str) -> dict[str, str | bool]:
     """Commit of the repository that holds a folder, and whether the folder differs from it; empty outside git.
 
     `without`: paths below the folder that do not count.

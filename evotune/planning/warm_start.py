@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from evotune.display.serialise import fields
 from evotune.planning.distance import WorkloadDistance, device_distance, workload_distance
 from evotune_db.records import Precedent
 
@@ -83,7 +82,7 @@ def choose_precedents(found: Sequence[Precedent], plan: Plan, device: Device, va
 
 def as_option(precedents: Sequence[Precedent]) -> list[dict[str, Any]]:
     """As the record keeps them."""
-    return [fields(precedent) for precedent in precedents]
+    return [asdict(precedent) for precedent in precedents]
 
 
 def recorded_precedents(record: SearchRecord) -> tuple[Precedent, ...]:

@@ -6,12 +6,11 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
-from evotune.display.progress import Reporter
 from evotune.planning.request import RECORDED
 from evotune.replay.recording import Recording
-from evotune.search.recorder import Ledger
+from evotune.search.recorder import Recorder
+from evotune.search.reporter import RecordedBest, Reporter
 from evotune.search.study import Proposal
-from evotune.search.tally import RecordedBest
 from evotune_db.records import OutcomeRecord
 
 WORKER = "the recording"
@@ -22,9 +21,9 @@ class Lookup:
 
     unfinished = False
 
-    def __init__(self, recording: Recording, ledger: Ledger, reporter: Reporter, best_ms: float) -> None:
+    def __init__(self, recording: Recording, recorder: Recorder, reporter: Reporter, best_ms: float) -> None:
         """`best_ms` is the shortest time of an earlier run of the search, infinite without one."""
-        self._recording, self._ledger, self._reporter = recording, ledger, reporter
+        self._recording, self._recorder, self._reporter = recording, recorder, reporter
         self._best_ms = best_ms
         self._given: deque[Proposal] = deque()
 
@@ -39,8 +38,8 @@ class Lookup:
         proposal = self._given.popleft()
         milliseconds = float(self._recording.times[self._recording.valid.index(proposal.configuration)])
         self._reporter.worker(WORKER, f"looking up trial {proposal.number + 1}")
-        trial = self._ledger.looked_up(proposal.number, outcome(self._recording.name, milliseconds))
-        self._ledger.close_books()
+        trial = self._recorder.looked_up(proposal.number, outcome(self._recording.name, milliseconds))
+        self._recorder.flush()
         if milliseconds < self._best_ms:
             self._best_ms = milliseconds
             best = RecordedBest(trial, milliseconds, self._recording.optimum, proposal.configuration)

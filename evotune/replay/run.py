@@ -1,45 +1,49 @@
-"""A search of a recorded space: the loop, the ledger, the progress and the database of any search, and no device."""
+"""A search of a recorded space: the loop, the recorder, the progress and the database of any search, and no device."""
 
 from __future__ import annotations
 
 import math
 import time
 
-from evotune.display.progress import Reporter
-from evotune.planning.request import RECORDED, SearchRequest, SearchResult
-from evotune.replay.figures import ReplayFigures
+from evotune.planning.request import RECORDED, SearchRequest
 from evotune.replay.lookup import WORKER, Lookup
 from evotune.replay.plan import OPTION, ReplayPlan, make_replay_plan, replay_record, resumed_replay_plan
 from evotune.search.failures import resumable, run_to_end
 from evotune.search.interrupt import Interrupt
-from evotune.search.lease import Hold
+from evotune.search.lease import SearchLease
 from evotune.search.loop import SearchLoop
-from evotune.search.recorder import Ledger
+from evotune.search.recorder import Recorder
+from evotune.search.reporter import Reporter
+from evotune.search.result import ReplayFigures, SearchResult
 from evotune.search.study import Study
 from evotune_db import Database
-from evotune_db.records import SearchState, StoredSearch, StoredTrial
-from evotune_db.write.searches import FINISHED
+from evotune_db.records import FINISHED, SearchState, StoredSearch, StoredTrial
 
 NEAR = 1.05
 
 
-def is_replay(request: SearchRequest, stored: StoredSearch | None) -> bool:
-    """Whether a recording is to be searched, or the stored search was of one."""
-    return request.replay is not None if stored is None else OPTION in stored.record.options
+def is_replay(request: SearchRequest) -> bool:
+    """Return True if a request is for a recording, or resumes a search of one."""
+    if request.resume is None:
+        return request.replay is not None
+    with Database.open(request.db) as database:
+        return OPTION in database.load_search(request.resume).record.options
 
 
-def run_replay(request: SearchRequest, stored: StoredSearch | None, hold: Hold, reporter: Reporter) -> SearchResult:
-    """Searches a recording, or goes on with a stored search of one; every trial is recorded as it ends.
+def run_replay(request: SearchRequest, reporter: Reporter) -> SearchResult:
+    """Search a recording, or resume a search of one; every trial is recorded as it ends.
 
     Raises UserError and RecordingError for what the user can put right.
     """
-    started, database = time.monotonic(), hold.database
-    plan = make_replay_plan(request) if stored is None else resumed_replay_plan(stored, request)
-    search_id = hold.start(replay_record(plan)) if stored is None else hold.go_on(stored.id, plan.budget)
-    _announce(plan, stored, search_id, reporter)
-    with resumable(search_id, request):
-        state = _run(plan, stored, search_id, request.time_limit, database, reporter)
-    trials = database.load_search(search_id).trials
+    started = time.monotonic()
+    with Database.open(request.db) as database, SearchLease(database, reporter.note) as lease:
+        stored = lease.load(request.resume)
+        plan = make_replay_plan(request) if stored is None else resumed_replay_plan(stored, request)
+        search_id = lease.start(replay_record(plan)) if stored is None else lease.resume(stored.id, plan.budget)
+        _announce(plan, stored, search_id, reporter)
+        with resumable(search_id, request):
+            state = _run(plan, stored, search_id, request.time_limit, database, reporter)
+        trials = database.load_search(search_id).trials
     failed = sum(trial.state == "failed" for trial in trials)
     return SearchResult(
         search_id=search_id,
@@ -88,10 +92,10 @@ def _run(
 ) -> SearchState:
     trials = stored.trials if stored else ()
     study = Study(plan.recording.valid, plan.sampler, plan.seed)
-    ledger = Ledger(database, search_id, study, reporter, limits={})
+    recorder = Recorder(database, search_id, study, reporter, limits={})
     best_ms = min((trial.objective for trial in trials if trial.objective is not None), default=math.inf)
-    work = Lookup(plan.recording, ledger, reporter, best_ms)
+    work = Lookup(plan.recording, recorder, reporter, best_ms)
     with Interrupt(time_limit) as interrupt:
         # One trial at a time, each proposed when the one before it has been told: as benchmarks/replay.py counts.
-        loop = SearchLoop(work, ledger, interrupt, budget=plan.budget, batch=1, ahead=0)
+        loop = SearchLoop(work, recorder, interrupt, budget=plan.budget, batch=1, ahead=0)
         return run_to_end(loop, stored, database, search_id)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from evotune.planning.plan import Plan
 from evotune.search.outcomes import build_gates, build_records
+from evotune.search.result import BuildFigures, Spread
 from evotune_db import Database
 from evotune_db.records import BuildRecord, OutcomeRecord
 from evotune_workers.compilers.candidate import Candidate
@@ -18,30 +18,6 @@ from evotune_workers.kernel.folder import named_workload
 
 # Of a build's report, where it says so: all but `registers` and `seconds` are bytes.
 REPORTED = ("registers", "spill_stores", "spill_loads", "stack_bytes")
-
-
-@dataclass(frozen=True)
-class Spread:
-    """One figure over all built trials: its least, its median, what nine in ten stay within, and its most."""
-
-    least: float
-    median: float
-    nine_in_ten: float
-    most: float
-
-
-@dataclass(frozen=True)
-class BuildFigures:
-    """What the trials of a search that only builds came to, over all its runs.
-
-    `without_spills` counts built trials that spill no register; `failures` counts failed ones by reason. `spreads`:
-    what the compiler reports, `shared_bytes` of a block at launch (the compiler's and the kernel's own), and `seconds`.
-    """
-
-    built: int
-    without_spills: int
-    failures: Mapping[str, int]
-    spreads: Mapping[str, Spread]
 
 
 def built_outcome(candidate: Candidate, limits: Mapping[str, int]) -> OutcomeRecord:

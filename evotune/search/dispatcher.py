@@ -15,9 +15,9 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from evotune.search.events import Built, CanaryRead, Event, Gone, Measured, Told
+from evotune.search.events import Built, Event, Gone, HealthChecked, Measured, Told
 from evotune.search.workers.diagnosis_queue import Diagnoses
-from evotune.search.workers.worker_health import Canaries
+from evotune.search.workers.worker_health import WorkerHealth
 from evotune_workers.cluster.cluster import Cluster, Worker
 from evotune_workers.cluster.unusable_node import Unfit
 from evotune_workers.cluster.worker_pool import Roster
@@ -31,7 +31,7 @@ ATTEMPTS = 3
 JOBS_AHEAD = 2
 
 
-class Pipeline:
+class Dispatcher:
     """Jobs in, events out; first come, first measured in the order of their numbers."""
 
     def __init__(
@@ -40,13 +40,13 @@ class Pipeline:
         roster: Roster | None,
         variant: Variant,
         seeds: tuple[int, ...],
-        canaries: Canaries | None = None,
+        canaries: WorkerHealth | None = None,
     ) -> None:
         """`seeds` are those of the inputs that every trial is checked on. Without a roster it only builds.
 
         Workers that `canaries` doubts measure no trial; without any, nothing is known of them yet.
         """
-        self.canaries = canaries or Canaries()
+        self.canaries = canaries or WorkerHealth()
         self._reading: dict[Any, tuple[Worker, Candidate]] = {}
         self._cluster, self._variant, self._seeds = cluster, variant, seeds
         self._waited, self._worked = 0.0, 0.0
@@ -185,7 +185,7 @@ class Pipeline:
         if future in self._reading:
             worker, canary = self._reading.pop(future)
             measurement, gone = self._measurement(worker, canary.number, future)
-            return [CanaryRead(worker, measurement), *gone]
+            return [HealthChecked(worker, measurement), *gone]
         if future in self._measuring:
             return self._take_measurement(*self._measuring.pop(future), future)
         if future in self._diagnoses.futures:

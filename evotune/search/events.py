@@ -27,7 +27,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class CanaryRead:
+class HealthChecked:
     """A worker's measurement of the canary came back."""
 
     worker: Worker
@@ -49,4 +49,4 @@ class Gone:
     text: str
 
 
-Event = Built | Measured | CanaryRead | Diagnosed | NotDiagnosed | Told | Gone
+Event = Built | Measured | HealthChecked | Diagnosed | NotDiagnosed | Told | Gone

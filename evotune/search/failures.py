@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 from ray.exceptions import RayError, RayTaskError
 
-from evotune.display.summary import resume_command
 from evotune.errors import UserError, last_line, user_line
-from evotune.planning.request import SearchRequest
+from evotune.planning.request import SearchRequest, resume_command
 from evotune.search.loop import SearchLoop
 from evotune.search.rounds import Rounds
 from evotune_db import Database, DatabaseError, LeaseLost

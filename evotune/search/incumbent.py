@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evotune.display.progress import BestSoFar, Reporter
+from evotune.search.reporter import BestSoFar, Reporter
 from evotune_db import Database
 from evotune_db.records import StoredTrial, TimingRecord
 from evotune_workers.kernel.contract import Configuration

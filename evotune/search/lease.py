@@ -9,13 +9,13 @@ from types import TracebackType
 from typing import Self
 
 from evotune_db import Database, DatabaseError
-from evotune_db.records import SearchRecord
+from evotune_db.records import SearchRecord, StoredSearch
 
 # Several of these fit into the time after which a silent process has lost its search (evotune_db.write.lease).
 RENEW_SECONDS = 15.0
 
 
-class Hold:
+class SearchLease:
     """While entered, the search that was taken is this process's own."""
 
     def __init__(self, database: Database, tell: Callable[[str], None]) -> None:
@@ -31,7 +31,14 @@ class Hold:
         self.take(search_id)
         return search_id
 
-    def go_on(self, search_id: int, budget: int) -> int:
+    def load(self, search_id: int | None) -> StoredSearch | None:
+        """Take the search to resume and load it, when no other process can add to it; None for a new search."""
+        if search_id is None:
+            return None
+        self.take(search_id)
+        return self.database.load_search(search_id)
+
+    def resume(self, search_id: int, budget: int) -> int:
         """Sets the search that was taken running again, with this budget; returns its id."""
         self.database.resume_search(search_id, budget)
         return search_id

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from evotune.display.progress import Reporter
 from evotune.planning.plan import Plan
-from evotune.search.dispatcher import Pipeline
-from evotune.search.events import Built, CanaryRead, Event, Gone, Measured, Told
+from evotune.search.dispatcher import Dispatcher
+from evotune.search.events import Built, Event, Gone, HealthChecked, Measured, Told
 from evotune.search.interrupt import Interrupt
-from evotune.search.recorder import Ledger
+from evotune.search.recorder import Recorder
+from evotune.search.reporter import Reporter
 from evotune.search.study import Proposal
 from evotune.search.workers.diagnosis_queue import Diagnosed, NotDiagnosed
 from evotune.search.workers.health_checks import Verdict
@@ -31,7 +31,7 @@ WAIT_SECONDS = 0.2
 
 
 class Work(Protocol):
-    """Where trials come to their outcomes, which it books in the ledger."""
+    """Where trials come to their outcomes, which it books in the recorder."""
 
     @property
     def unfinished(self) -> bool:
@@ -48,10 +48,10 @@ class SearchLoop:
     """One run of a search, until the budget is spent or something stops it."""
 
     def __init__(
-        self, work: Work, ledger: Ledger, interrupt: Interrupt, *, budget: int, batch: int, ahead: int = 2
+        self, work: Work, recorder: Recorder, interrupt: Interrupt, *, budget: int, batch: int, ahead: int = 2
     ) -> None:
         """`batch` trials are proposed together; `ahead` times as many more may be under way."""
-        self._work, self._ledger, self._interrupt = work, ledger, interrupt
+        self._work, self._recorder, self._interrupt = work, recorder, interrupt
         self._budget, self._batch, self._window = budget, batch, (1 + ahead) * batch
         self._next = 0
 
@@ -61,9 +61,9 @@ class SearchLoop:
             return self._run(earlier)
 
     def _run(self, earlier: Sequence[StoredTrial]) -> SearchState:
-        self._work.start(self._ledger.restore(earlier))
+        self._work.start(self._recorder.restore(earlier))
         self._next = len(earlier)
-        while self._ledger.told < self._budget:
+        while self._recorder.told < self._budget:
             if self._stopping:
                 return "interrupted"
             # A batch can take the sampler a second or two: between parts of it nobody waits for a job.
@@ -82,10 +82,10 @@ class SearchLoop:
         last = self._next == self._budget
         batch = self._next // self._batch
         told = self._budget if last else max(0, (batch + 1) * self._batch - self._window)
-        self._ledger.settle(told)
-        if last or self._ledger.told < told:
+        self._recorder.settle(told)
+        if last or self._recorder.told < told:
             return False
-        proposals = self._ledger.propose(min(self._budget, (batch + 1) * self._batch) - self._next)
+        proposals = self._recorder.propose(min(self._budget, (batch + 1) * self._batch) - self._next)
         self._work.start(proposals)
         self._next += len(proposals)
         return True
@@ -125,21 +125,21 @@ class Doubted(Exception):
 class ClusterWork:
     """Builds and measurements in a cluster."""
 
-    def __init__(self, plan: Plan, pipeline: Pipeline, ledger: Ledger, reporter: Reporter) -> None:
-        """What comes back through the pipeline is booked and shown."""
-        self._plan, self._pipeline, self._canaries = plan, pipeline, pipeline.canaries
-        self._ledger, self._reporter = ledger, reporter
+    def __init__(self, plan: Plan, dispatcher: Dispatcher, recorder: Recorder, reporter: Reporter) -> None:
+        """What comes back through the dispatcher is booked and shown."""
+        self._plan, self._dispatcher, self._canaries = plan, dispatcher, dispatcher.canaries
+        self._recorder, self._reporter = recorder, reporter
 
     @property
     def unfinished(self) -> bool:
         """Whether a diagnosis, or word of a doubted worker, is yet to come."""
-        return self._pipeline.diagnosing or self._canaries.doubting
+        return self._dispatcher.diagnosing or self._canaries.doubting
 
     def start(self, proposals: Sequence[Proposal]) -> None:
         """Gives out the builds of those that no other search has measured."""
         plan = self._plan
-        for each in self._ledger.take_over(proposals):
-            self._pipeline.build(
+        for each in self._recorder.take_over(proposals):
+            self._dispatcher.build(
                 BuildJob(each.number, each.configuration, plan.variant.name, plan.target, plan.workloads)
             )
 
@@ -149,46 +149,46 @@ class ClusterWork:
         Doubted when what came back is not believed.
         """
         try:
-            for event in self._pipeline.wait(seconds):
+            for event in self._dispatcher.wait(seconds):
                 self._handle(event)
             self._give_out()
         finally:
-            self._ledger.close_books()
+            self._recorder.flush()
 
     def _give_out(self) -> None:
-        for worker in self._pipeline.dispatch_canaries():
+        for worker in self._dispatcher.dispatch_canaries():
             self._reporter.worker(worker.name, "measuring the canary")
         # Between its proposal and its turn another search may have measured it.
-        while taken := self._ledger.measured_elsewhere(self._pipeline.upcoming):
-            self._pipeline.withdraw(taken)
-        given = self._pipeline.dispatch(self._ledger.best.incumbents)
-        self._ledger.measuring([candidate for _, candidate in given])
+        while taken := self._recorder.measured_elsewhere(self._dispatcher.upcoming):
+            self._dispatcher.withdraw(taken)
+        given = self._dispatcher.dispatch(self._recorder.best.incumbents)
+        self._recorder.measuring([candidate for _, candidate in given])
         for worker, candidate in given:
-            self._reporter.worker(worker.name, f"measuring trial {self._ledger.trial(candidate.number)}")
-        for worker, candidate in self._pipeline.dispatch_diagnoses():
-            self._reporter.worker(worker.name, f"diagnosing trial {self._ledger.trial(candidate.number)}")
+            self._reporter.worker(worker.name, f"measuring trial {self._recorder.trial(candidate.number)}")
+        for worker, candidate in self._dispatcher.dispatch_diagnoses():
+            self._reporter.worker(worker.name, f"diagnosing trial {self._recorder.trial(candidate.number)}")
 
     def _handle(self, event: Event) -> None:
         match event:
             case Built(candidate):
-                if not self._ledger.built(candidate):
+                if not self._recorder.built(candidate):
                     return
                 if self._plan.build_only:
-                    self._ledger.left_at_that(candidate)
+                    self._recorder.left_at_that(candidate)
                 else:
-                    self._pipeline.enqueue(candidate)
+                    self._dispatcher.enqueue(candidate)
             case Measured(worker, candidate, measurement):
-                self._reporter.worker(worker.name, f"{self._pipeline.builds_running} builds running")
-                self._ledger.measured(candidate, measurement, worker.device)
+                self._reporter.worker(worker.name, f"{self._dispatcher.builds_running} builds running")
+                self._recorder.measured(candidate, measurement, worker.device)
                 self._canaries.measured(worker, candidate, measurement)
-                self._pipeline.diagnose(worker, candidate, measurement)
-            case CanaryRead(worker, measurement):
+                self._dispatcher.diagnose(worker, candidate, measurement)
+            case HealthChecked(worker, measurement):
                 self._judge(worker, measurement)
             case Diagnosed(worker, candidate, diagnosis):
-                self._reporter.worker(worker.name, f"{self._pipeline.builds_running} builds running")
-                self._ledger.diagnosed(candidate, diagnosis)
+                self._reporter.worker(worker.name, f"{self._dispatcher.builds_running} builds running")
+                self._recorder.diagnosed(candidate, diagnosis)
             case NotDiagnosed(_, candidate, reason):
-                self._ledger.not_diagnosed(candidate, reason)
+                self._recorder.not_diagnosed(candidate, reason)
             case Told(text):
                 self._reporter.note(text)
             case Gone(worker, text):
@@ -200,17 +200,17 @@ class ClusterWork:
         verdict = self._canaries.gone(worker)
         if verdict is not None:
             assert self._canaries.candidate is not None, "nobody is doubted before there is a canary"
-            raise Doubted([Doubt(verdict, self._ledger.canary(self._canaries.candidate.number, verdict, None))])
+            raise Doubted([Doubt(verdict, self._recorder.canary(self._canaries.candidate.number, verdict, None))])
 
     def _judge(self, worker: Worker, measurement: Measurement) -> None:
         """Follows what a canary says of its worker, and of others."""
         doubts = []
         for verdict in self._canaries.read(worker, measurement):
             own = measurement if verdict.worker.name == worker.name else None
-            row = self._ledger.canary(measurement.number, verdict, own)
+            row = self._recorder.canary(measurement.number, verdict, own)
             if verdict.kind == "odd":
                 self._reporter.note(f"{verdict.worker.name}: {verdict.reason}; looked at again in a fresh process")
-                self._pipeline.restart(verdict.worker)
+                self._dispatcher.restart(verdict.worker)
             elif verdict.kind == "quarantined":
                 self._reporter.note(f"{verdict.worker.name} gets no more work: {verdict.reason}")
             if verdict.kind == "quarantined" or verdict.numbers:

@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from evotune_db.finding_records import DiagnosisRecord
-from evotune_db.records import BuildRecord, DeviceRecord, GateRecord, OutcomeRecord, TimingRecord
+from evotune_db.records import BuildRecord, DeviceRecord, DiagnosisRecord, GateRecord, OutcomeRecord, TimingRecord
 from evotune_db.schema.column_types import finite
 from evotune_workers.compilers.build import Build
 from evotune_workers.compilers.candidate import Candidate

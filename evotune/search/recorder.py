@@ -6,19 +6,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evotune.display.progress import Reporter, TrialLine
 from evotune.search.build_only import built_outcome
 from evotune.search.incumbent import Best
 from evotune.search.outcomes import build_records, diagnosis_records, measured, refused_build
+from evotune.search.reporter import Reporter, TrialLine
 from evotune.search.reuse import Reuse, is_enough, lasts
 from evotune.search.study import Proposal, Study
 from evotune.search.workers.health_checks import Verdict, canary_record
 from evotune.space import configuration_key
 from evotune_db import Database, DatabaseError
 from evotune_db.errors import ConnectionLost
-from evotune_db.records import NewTrial, OutcomeRecord, StoredTrial
+from evotune_db.records import FINISHED, NewTrial, OutcomeRecord, StoredTrial
 from evotune_db.write.lease import LeaseLost
-from evotune_db.write.searches import FINISHED
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.diagnosis.finding import Diagnosis
 from evotune_workers.kernel.contract import Configuration
@@ -56,10 +55,10 @@ class Booked:
     censored: bool
 
 
-class Ledger:
+class Recorder:
     """Writes outcomes to the database and the study, and knows the best so far.
 
-    Builds and measurements are booked as they come, and written by `close_books`.
+    Builds and measurements are booked as they come, and written by `flush`.
     """
 
     def __init__(
@@ -228,7 +227,7 @@ class Ledger:
         configuration = self._open[number].proposal.configuration
         return replace(outcome, reuse_key=self._reuse.offered(configuration, outcome, device))
 
-    def close_books(self) -> None:
+    def flush(self) -> None:
         """Writes what has been booked since the last time, and whatever waited for it: together, for that is cheaper.
 
         Until then no outcome is told, shared or shown.

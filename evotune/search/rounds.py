@@ -9,21 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from evotune.display.progress import Reporter, TrialLine
 from evotune.planning.plan import Plan
 from evotune.planning.seeds import search_seeds
-from evotune.search.dispatcher import JOBS_AHEAD, Pipeline
+from evotune.search.dispatcher import JOBS_AHEAD, Dispatcher
 from evotune.search.interrupt import Interrupt
 from evotune.search.loop import ClusterWork, Doubt, Doubted, SearchLoop
-from evotune.search.recorder import Ledger
+from evotune.search.recorder import Recorder
+from evotune.search.reporter import Reporter, TrialLine
 from evotune.search.reuse import Reuse
 from evotune.search.study import Study
 from evotune.search.workers.health_checks import Verdict
-from evotune.search.workers.worker_health import Canaries
+from evotune.search.workers.worker_health import WorkerHealth
 from evotune.space import ValidSet
 from evotune_db import Database
-from evotune_db.records import SearchState, StoredTrial
-from evotune_db.write.searches import FINISHED
+from evotune_db.records import FINISHED, SearchState, StoredTrial
 from evotune_workers.cluster.cluster import Cluster, ClusterError
 from evotune_workers.cluster.worker_pool import Roster
 from evotune_workers.kernel.contract import Configuration
@@ -52,14 +51,14 @@ class Rounds:
 
     def run(self, trials: Sequence[StoredTrial]) -> SearchState:
         """Goes on from these trials. Raises ClusterError when no worker is left that can be trusted."""
-        canaries = Canaries()
+        canaries = WorkerHealth()
         self._warm_up()
         while True:
-            ledger = self._ledger()
+            recorder = self._recorder()
             try:
-                return self._round(ledger, trials, canaries)
+                return self._round(recorder, trials, canaries)
             except Doubted as doubted:
-                trials = self._take_back(doubted.doubts, ledger)
+                trials = self._take_back(doubted.doubts, recorder)
                 for doubt in doubted.doubts:
                     self._go_without(doubt.verdict)
                     canaries.begin_again(doubt.verdict)
@@ -71,21 +70,21 @@ class Rounds:
             if worker.device.kind != "cpu":
                 self.cluster.submit(worker, job)
 
-    def _ledger(self) -> Ledger:
+    def _recorder(self) -> Recorder:
         study = Study(self.valid, self.plan.sampler, self.plan.seed, self.first)
         roster = self.roster
         reuse = None if roster is None else Reuse(self.plan, lambda: [worker.device for worker in roster.workers])
-        return Ledger(self.database, self.search_id, study, self.reporter, self.plan.space.limits, reuse)
+        return Recorder(self.database, self.search_id, study, self.reporter, self.plan.space.limits, reuse)
 
-    def _round(self, ledger: Ledger, trials: Sequence[StoredTrial], canaries: Canaries) -> SearchState:
+    def _round(self, recorder: Recorder, trials: Sequence[StoredTrial], canaries: WorkerHealth) -> SearchState:
         seeds = search_seeds(self.plan.seed)
-        pipeline = Pipeline(self.cluster, self.roster, self.plan.variant, seeds, canaries)
-        work = ClusterWork(self.plan, pipeline, ledger, self.reporter)
-        loop = SearchLoop(work, ledger, self.interrupt, budget=self.plan.budget, batch=self._batch())
+        dispatcher = Dispatcher(self.cluster, self.roster, self.plan.variant, seeds, canaries)
+        work = ClusterWork(self.plan, dispatcher, recorder, self.reporter)
+        loop = SearchLoop(work, recorder, self.interrupt, budget=self.plan.budget, batch=self._batch())
         try:
             return loop.run(trials)
         finally:
-            self.idle_share = pipeline.idle_share
+            self.idle_share = dispatcher.idle_share
 
     def _batch(self) -> int:
         """A proposal for each core that builds, and enough for the workers: a cluster's cores may be yet to come.
@@ -95,13 +94,13 @@ class Rounds:
         jobs = (1 + JOBS_AHEAD) * self.roster.wanted if self.roster is not None else 0
         return max(self.cluster.cores, jobs)
 
-    def _take_back(self, doubts: Sequence[Doubt], ledger: Ledger) -> tuple[StoredTrial, ...]:
+    def _take_back(self, doubts: Sequence[Doubt], recorder: Recorder) -> tuple[StoredTrial, ...]:
         """The trials as they are without what is doubted."""
         for doubt in doubts:
             self.database.doubt(self.search_id, doubt.canary, doubt.verdict.numbers)
         trials = self.database.load_search(self.search_id).trials
         again = [trial.number for trial in trials if trial.state not in FINISHED]
-        self.lines |= ledger.lines
+        self.lines |= recorder.lines
         taken_back = [self.lines.pop(number) for number in again if number in self.lines]
         self.reporter.taken_back(taken_back)
         names = ", ".join(doubt.verdict.worker.name for doubt in doubts)

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import time
 
-from evotune.display.progress import Reporter
 from evotune.errors import UserError
 from evotune.planning import warm_start
-from evotune.planning.plan import Plan, enumerate_valid, make_plan, search_record
+from evotune.planning.plan import Plan, enumerate_valid, make_plan
 from evotune.planning.preflight import check_this_machine
-from evotune.planning.request import SearchRequest, SearchResult
+from evotune.planning.request import SearchRequest
 from evotune.planning.resume import resumed_plan
-from evotune.replay.run import is_replay, run_replay
+from evotune.planning.search_record import search_record
 from evotune.search.confirm.finalists import Finals
 from evotune.search.failures import resumable, run_to_end
 from evotune.search.interrupt import Interrupt
-from evotune.search.lease import Hold
-from evotune.search.result import Ended, result_of
+from evotune.search.lease import SearchLease
+from evotune.search.reporter import Reporter
+from evotune.search.result import SearchResult
 from evotune.search.rounds import Rounds
-from evotune.search.workers.wait_for_workers import gathered
+from evotune.search.stored_result import Run, read_result
+from evotune.search.workers.wait_for_workers import wait_for_workers
 from evotune.space import ValidSet
 from evotune_db import Database
-from evotune_db.records import StoredSearch
-from evotune_db.write.searches import FINISHED
+from evotune_db.records import FINISHED, SearchState, StoredSearch
 from evotune_workers.cluster.cluster import Cluster, ClusterError, Worker
 from evotune_workers.kernel.device import Device
 
@@ -33,24 +33,15 @@ def run_search(request: SearchRequest, reporter: Reporter) -> SearchResult:
     Raises UserError for what the user can put right; what was recorded until then stays recorded.
     """
     started = time.monotonic()
-    with Database.open(request.db) as database, Hold(database, reporter.note) as hold:
-        stored = _stored(request, hold)
-        if is_replay(request, stored):
-            return run_replay(request, stored, hold, reporter)
+    with Database.open(request.db) as database, SearchLease(database, reporter.note) as lease:
+        stored = lease.load(request.resume)
         plan = resumed_plan(stored, request) if stored else make_plan(request)
         if plan.note is not None:
             reporter.note(plan.note)
         checked = check_this_machine(plan) if request.ray_address is None else None
-        ended = _search(request, plan, checked, stored, hold, reporter)
-        return result_of(ended, plan, database, time.monotonic() - started, request.db)
-
-
-def _stored(request: SearchRequest, hold: Hold) -> StoredSearch | None:
-    """Of a search to go on with, read when nobody else can add to it any more."""
-    if request.resume is None:
-        return None
-    hold.take(request.resume)
-    return hold.database.load_search(request.resume)
+        search_id, state, idle_share = _search(request, plan, checked, stored, lease, reporter)
+        run = Run(search_id, state, idle_share, time.monotonic() - started)
+        return read_result(run, plan, database, request.db)
 
 
 def _search(
@@ -58,23 +49,25 @@ def _search(
     plan: Plan,
     checked: ValidSet | None,
     stored: StoredSearch | None,
-    hold: Hold,
+    lease: SearchLease,
     reporter: Reporter,
-) -> Ended:
-    database = hold.database
+) -> tuple[int, SearchState, float | None]:
+    database = lease.database
     cluster = _connect(plan, request)
     try:
         with Interrupt(request.time_limit) as interrupt:
             before = database.measured_on(stored.id) if stored is not None else None
-            roster = None if plan.build_only else gathered(cluster, plan, request.gpus, before, reporter, interrupt)
+            roster = (
+                None if plan.build_only else wait_for_workers(cluster, plan, request.gpus, before, reporter, interrupt)
+            )
             workers = roster.workers if roster is not None else ()
             device = _device(plan, workers)
             valid = _valid(plan, device, checked)
             precedents = warm_start.precedents_of(request, stored, database, plan, device, valid)
             if stored is None:
-                search_id = hold.start(search_record(plan, valid, request, precedents))
+                search_id = lease.start(search_record(plan, valid, request, precedents))
             else:
-                search_id = hold.go_on(stored.id, plan.budget)
+                search_id = lease.resume(stored.id, plan.budget)
             _announce(reporter, search_id, plan, stored, workers, device, valid)
             if request.warm_start:
                 reporter.note(f"warm start: {warm_start.in_words(precedents)}")
@@ -85,7 +78,7 @@ def _search(
                 if roster is not None and not interrupt.pressed:
                     finals = Finals(plan, cluster, roster, database, reporter, interrupt)
                     finals.run(search_id, alone=request.ray_address is None)
-            return Ended(search_id, state, rounds.idle_share)
+            return search_id, state, rounds.idle_share
     finally:
         reporter.stopped()
         cluster.close()

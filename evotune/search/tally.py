@@ -1,57 +1,10 @@
-"""What a search has come to so far, and how fast it goes."""
+"""Counts of finished trials, and the rate at which they finish."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
 
-
-@dataclass(frozen=True)
-class TrialLine:
-    """A finished trial as the terminal shows it; `built` is as far as a search without measuring takes one.
-
-    `trial` is its id in the database, `number` its place in the search. `speedup` is None unless it was timed;
-    `censored` when timing stopped early because it was clearly slower than the best. `elapsed_seconds` is the time
-    since this run of the search started.
-    """
-
-    number: int
-    trial: int
-    state: Literal["passed", "failed", "built"]
-    failed_gate: str | None
-    reason: str | None
-    speedup: float | None
-    censored: bool
-    elapsed_seconds: float
-
-
-@dataclass(frozen=True)
-class BestSoFar:
-    """The fastest trial yet against the fastest baseline: speed-up with its 95 % interval, times in microseconds."""
-
-    trial: int
-    speedup: float
-    low: float
-    high: float
-    baseline: str
-    median_us: float
-    baseline_us: float
-    configuration: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class RecordedBest:
-    """The fastest trial yet of a recorded space: its time as it was recorded, and the shortest that was."""
-
-    trial: int
-    milliseconds: float
-    optimum_ms: float
-    configuration: Mapping[str, Any]
-
-
-Best = BestSoFar | RecordedBest
+from evotune.search.reporter import TrialLine
 
 
 class Tally:

@@ -14,7 +14,7 @@ from evotune.planning.request import IMPORTED
 from evotune.replay.reading import read_text
 from evotune.replay.recording import RecordingError
 from evotune.replay.t4 import T4Result, read_results
-from evotune.search.lease import Hold
+from evotune.search.lease import SearchLease
 from evotune.space import configuration_key
 from evotune.t4.invalidity import CORRECT, GATES
 from evotune_db import Database
@@ -40,7 +40,7 @@ def import_t4(
 
     What others found correct was never run here, so it is recorded as `built`, with its measurements under the gate
     `imported`, and never enters the leaderboard; the rest has failed at the gate that comes closest. UserError when the
-    file cannot be read, is no T4, or has a configuration twice. `tell` as in Hold.
+    file cannot be read, is no T4, or has a configuration twice. `tell` as in SearchLease.
     """
     try:
         text = read_text(path)
@@ -48,8 +48,8 @@ def import_t4(
     except RecordingError as error:
         raise UserError(str(error)) from error
     _check_distinct(results, path)
-    with Hold(database, tell) as hold:
-        search = hold.start(_record(text, path, len(results), kernel, target, workload))
+    with SearchLease(database, tell) as lease:
+        search = lease.start(_record(text, path, len(results), kernel, target, workload))
         for number, result in enumerate(results):
             key = configuration_key(result.configuration)
             trial = database.add_trial(search, number, result.configuration, key)

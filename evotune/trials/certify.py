@@ -12,8 +12,7 @@ from evotune.trials.device import device_that_measured
 from evotune.trials.rebuild import rebuilt
 from evotune.trials.select import Selected, select
 from evotune_db import Database
-from evotune_db.finding_records import CertificationRecord, CheckRecord, ProfileRecord
-from evotune_db.records import DeviceRecord, LeaderboardFilter
+from evotune_db.records import CertificationRecord, CheckRecord, DeviceRecord, LeaderboardFilter, ProfileRecord
 from evotune_workers.certify.certifier import CertifyJob, certify
 from evotune_workers.certify.findings import Certification, NoProfile, Profile
 from evotune_workers.compilers.build import ToolchainError

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from evotune.display.progress import PlainReporter
-from evotune.search.recorder import Ledger
+from evotune.search.recorder import Recorder
 from evotune.search.study import Study
 from evotune.space import load_space
 from evotune_db import Database
@@ -25,7 +25,7 @@ from evotune_workers.gates.foreign import foreign_import
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.measuring.child_session import Session
-from tests.db_examples import SEARCH
+from tests.support.db.examples import SEARCH
 
 from .trial import FOLDER, SEEDS, build_fault, verdict
 
@@ -76,18 +76,18 @@ def test_a_build_that_ignores_its_configuration_is_one_binary_and_the_parameter_
     told = io.StringIO()
     with Database.open(str(tmp_path / "evotune.db")) as database:
         search = database.start_search(SEARCH)
-        ledger = Ledger(database, search, Study(valid, "random", 1), PlainReporter(Console(file=told)), {})
-        first, second = (proposed(ledger, number) for number in range(len(valid)))
-        assert ledger.built(first)
-        ledger.left_at_that(first)
-        assert not ledger.built(second)
-        ledger.close_books()
+        recorder = Recorder(database, search, Study(valid, "random", 1), PlainReporter(Console(file=told)), {})
+        first, second = (proposed(recorder, number) for number in range(len(valid)))
+        assert recorder.built(first)
+        recorder.left_at_that(first)
+        assert not recorder.built(second)
+        recorder.flush()
         assert "same binary as trial 1: tile_n changed nothing" in told.getvalue()
         assert database.trial(2).same_binary_as == 1
 
 
-def proposed(ledger: Ledger, number: int) -> Candidate:
-    [proposal] = ledger.propose(1)
+def proposed(recorder: Recorder, number: int) -> Candidate:
+    [proposal] = recorder.propose(1)
     tile_n = proposal.configuration["tile_n"]
     return replace(small("ignores_its_configuration", tile_n=int(tile_n)), number=number)
 

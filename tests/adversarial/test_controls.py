@@ -20,7 +20,7 @@ from evotune_workers.kernel import Configuration
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.measuring.child_session import Session
-from tests.integration.covering import covering_rows
+from tests.support.covering import covering_rows
 
 from .trial import one_core, verdict
 

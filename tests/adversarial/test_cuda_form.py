@@ -7,8 +7,8 @@ import pytest
 from evotune_workers.compilers.build import Build
 from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.runtimes.runtime import parse_identity
-from tests.cubin import variable
-from tests.integration.nvcc_needed import nvcc_or_skip
+from tests.support.cubin import variable
+from tests.support.nvcc_needed import nvcc_or_skip
 
 from .case import Case, Refusal
 from .cases import CASES

@@ -14,9 +14,9 @@ from sqlalchemy.exc import IntegrityError
 from evotune_db import Database, DatabaseError
 from evotune_db.engine import open_engines
 from evotune_db.records import LeaderboardFilter
-from tests.db_examples import DEVICE, SEARCH, failed, gate, passed, propose, record, timing
+from tests.support.db.examples import DEVICE, SEARCH, failed, gate, passed, propose, record, timing
 
-pytest_plugins = ["tests.integration.db_fixtures"]
+pytest_plugins = ["tests.support.db.fixtures"]
 
 LISTED, FAILED, CENSORED, PROPOSED, OTHER_SEARCH = 1, 2, 3, 4, 2
 ROUNDS = 5

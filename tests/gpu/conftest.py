@@ -15,8 +15,8 @@ from evotune_workers.kernel import Configuration
 from evotune_workers.kernel.device import Device, local_devices
 from evotune_workers.measuring.jobs import MeasureJob, Measurement
 from evotune_workers.measuring.measurer import Measurer
+from tests.support.paths import SAXPY
 
-SAXPY = Path(__file__).parent.parent / "kernels" / "saxpy"
 ATTENTION = kernel_folder("attention_fwd")
 SEEDS = (1, 2, 3)
 

@@ -15,9 +15,9 @@ from evotune_workers.diagnosis.wrong_result import WrongResult, wrong_result
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.measuring.jobs import DiagnoseJob
-from tests.attention_sm80 import CONFIGURATIONS, PLAIN
-from tests.faults import plant
-from tests.faults_sm80 import AT_FAULT, CRASH, FAULTS, ONE_TILE, RECORD, SUM
+from tests.support.attention_sm80 import CONFIGURATIONS, PLAIN
+from tests.support.faults import plant
+from tests.support.faults_sm80 import AT_FAULT, CRASH, FAULTS, ONE_TILE, RECORD, SUM
 
 from .conftest import ATTENTION, SEEDS, GpuBench
 

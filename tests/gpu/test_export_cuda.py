@@ -19,9 +19,9 @@ from torch.nn.functional import scaled_dot_product_attention
 import evotune
 from evotune_workers.kernel import Configuration
 from evotune_workers.kernel.device import Device
-from tests.attention_sm80 import PLAIN, TUNED
-from tests.gpt import GPT, attention_of
-from tests.integration.export_record import ABSURD_CLAIM, Measured, measure
+from tests.support.attention_sm80 import PLAIN, TUNED
+from tests.support.export_record import ABSURD_CLAIM, Measured, measure
+from tests.support.gpt import GPT, attention_of
 
 from .conftest import ATTENTION
 

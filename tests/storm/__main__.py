@@ -24,11 +24,11 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from tests.integration.db_server import Server, find_programs, running_server
 from tests.storm import processes
 from tests.storm.record import Outcomes, Record
+from tests.support.db.server import Server, find_programs, running_server
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 SAXPY = ROOT / "tests" / "kernels" / "saxpy"
 SPACE = f"""
 kernel: saxpy

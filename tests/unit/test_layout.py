@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 FOLDERS = {
     "evotune": ROOT / "evotune",
     "evotune_workers": ROOT / "workers" / "evotune_workers",

@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from sqlalchemy import Connection, Select, Table, select
 
-from evotune_db.finding_records import CHECK_TOOLS, CertificationRecord, DiagnosisRecord, ProfileRecord
+from evotune_db.records import CHECK_TOOLS, CertificationRecord, DiagnosisRecord, ProfileRecord
 from evotune_db.rows import (
     CERTIFICATION_FIELDS,
     CHECK_FIELDS,

@@ -13,6 +13,7 @@ from evotune_db.holder import Holder
 from evotune_db.read.findings import certifications_of, diagnoses_of, profiles_of
 from evotune_db.read.ranking import ranked
 from evotune_db.records import (
+    FINISHED,
     BuildRecord,
     DeviceRecord,
     LeaderboardFilter,
@@ -40,7 +41,6 @@ from evotune_db.schema.lease_table import lease
 from evotune_db.schema.tables import build, device, gate_result, leaderboard, search, space, timing, trial, trial_build
 from evotune_db.write.health_checks import suspects_of
 from evotune_db.write.lease import HOLDER, is_held, time_of
-from evotune_db.write.searches import FINISHED
 from evotune_db.write.statements import only
 
 # Of evidence that does not count any more.

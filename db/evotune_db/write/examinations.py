@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, select, update
 
 from evotune_db.errors import DatabaseError
-from evotune_db.finding_records import CHECK_TOOLS, CertificationRecord, DiagnosisRecord, ProfileRecord
-from evotune_db.records import BuildRecord
+from evotune_db.records import CHECK_TOOLS, BuildRecord, CertificationRecord, DiagnosisRecord, ProfileRecord
 from evotune_db.rows import CERTIFICATION_FIELDS, CHECK_FIELDS, DIAGNOSIS_FIELDS, PROFILE_FIELDS, values
 from evotune_db.schema.finding_tables import certification, certification_check, diagnosis, profile
 from evotune_db.schema.tables import leaderboard, trial

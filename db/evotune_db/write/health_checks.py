@@ -1,4 +1,4 @@
-"""Canaries, and what one that is odd makes suspect."""
+"""WorkerHealth, and what one that is odd makes suspect."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, insert, literal, or_, select, update
 
-from evotune_db.finding_records import CanaryRecord, SuspectRecord
+from evotune_db.records import CanaryRecord, SuspectRecord
 from evotune_db.schema.finding_tables import diagnosis
 from evotune_db.schema.health_tables import canary, suspect
 from evotune_db.schema.tables import gate_result, leaderboard, timing, trial, trial_build

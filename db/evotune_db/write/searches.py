@@ -8,7 +8,7 @@ from typing import Literal
 from sqlalchemy import Connection, bindparam, select, update
 
 from evotune_db.errors import DatabaseError
-from evotune_db.records import NewTrial, SearchRecord, SearchState
+from evotune_db.records import FINISHED, NewTrial, SearchRecord, SearchState
 from evotune_db.rows import NEW_TRIAL_FIELDS, AnyRow, search_values, values
 from evotune_db.schema.tables import kernel, search, space, trial
 from evotune_db.write.statements import (
@@ -22,7 +22,6 @@ from evotune_db.write.statements import (
     update_row,
 )
 
-FINISHED = ("passed", "failed", "built")
 _SEARCH = select(search.c.id).where(search.c.id == bindparam("row_id"))
 _NUMBERED = (trial.c.search_id == bindparam("of_search")) & trial.c.number.in_(bindparam("numbers", expanding=True))
 _IDS = select(trial.c.number, trial.c.id).where(_NUMBERED)
@@ -32,7 +31,7 @@ _PROGRESS = (
     .order_by(trial.c.id)
     .with_for_update()
 )
-# A trial has the moment at which it finished exactly when its state is one of FINISHED, see schema.py.
+# A trial has the moment at which it finished exactly when its state is one of FINISHED, see schema/tables.py.
 _UNFINISHED = (trial.c.id == bindparam("row_id")) & trial.c.finished.is_(None)
 _MARK = update(trial).where(_UNFINISHED).values(state="measuring")
 

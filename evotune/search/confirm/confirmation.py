@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from evotune.display.progress import Reporter
 from evotune.planning.plan import Plan
 from evotune.planning.seeds import confirmation_seeds
 from evotune.search.interrupt import Interrupt
 from evotune.search.outcomes import build_records, device_record, gate_records, timing_records
+from evotune.search.reporter import Reporter
 from evotune_db import Database
 from evotune_db.errors import NotPassed
 from evotune_db.records import LeaderboardFilter, StoredTrial

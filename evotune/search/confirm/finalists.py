@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from ray.exceptions import RayActorError, RayError
 
-from evotune.display.progress import Reporter
 from evotune.errors import last_line
 from evotune.planning.plan import Plan
 from evotune.search.confirm.confirmation import Confirmation
 from evotune.search.interrupt import Interrupt
+from evotune.search.reporter import Reporter
 from evotune_db import Database
 from evotune_workers.cluster.cluster import Cluster, ClusterError, Worker
 from evotune_workers.cluster.local import Alone

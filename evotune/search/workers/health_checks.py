@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evotune.search.outcomes import device_record
-from evotune_db.finding_records import CanaryRecord
+from evotune_db.records import CanaryRecord
 from evotune_workers.cluster.cluster import Worker
 from evotune_workers.measuring.child_session import CANDIDATE
 from evotune_workers.measuring.jobs import Measurement

@@ -6,10 +6,10 @@ import time
 
 from ray.exceptions import RayError
 
-from evotune.display.progress import Reporter
 from evotune.errors import UserError, last_line
 from evotune.planning.plan import Plan
 from evotune.search.interrupt import Interrupt
+from evotune.search.reporter import Reporter
 from evotune_db.records import DeviceRecord
 from evotune_workers.cluster.cluster import Cluster, ClusterError
 from evotune_workers.cluster.worker_pool import Roster
@@ -21,7 +21,7 @@ TELL_SECONDS = 10.0
 STEP_SECONDS = 0.5
 
 
-def gathered(
+def wait_for_workers(
     cluster: Cluster,
     plan: Plan,
     gpus: int | None,

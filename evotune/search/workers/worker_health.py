@@ -46,7 +46,7 @@ class Health:
     verified: frozenset[int] = frozenset()
 
 
-class Canaries:
+class WorkerHealth:
     """Who has to measure the canary now, and what follows from what it measured."""
 
     def __init__(self) -> None:

@@ -27,6 +27,7 @@ from evotune_workers.runtimes.runtime import (
     parse_identity,
     require_success,
 )
+from evotune_workers.system.free_memory import free_memory_bytes
 
 if TYPE_CHECKING:
     from evotune_workers.runtimes.call_loop import Word
@@ -68,6 +69,10 @@ class CpuRuntime(Runtime):
             times.append((time.perf_counter_ns() - started) / 1e3)
         mean = sum(times) / len(times)
         return CallTimes(min(times), mean, mean)
+
+    def free_bytes(self) -> int:
+        """Return this machine's available memory, or less where a control group limits it."""
+        return free_memory_bytes()
 
     def broken(self) -> str | None:
         """What breaks a CPU process ends it."""

@@ -76,6 +76,11 @@ class CudaRuntime(Runtime):
         device, wall = min(replays, key=_lateness)
         return CallTimes(min(device for device, _ in replays), device, wall)
 
+    def free_bytes(self) -> int:
+        """Return the device's free memory and what torch keeps for reuse."""
+        kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        return torch.cuda.mem_get_info(self.device)[0] + kept
+
     def broken(self) -> str | None:
         """After an illegal access and the like, every later call fails with the same error."""
         try:

@@ -7,6 +7,7 @@ import torch
 from evotune_workers.kernel.contract import Geometry, Inputs, Kernel, StructureCase, Workload
 from evotune_workers.kernel.folder import named_workload
 from evotune_workers.kernel.output_errors import Errors
+from evotune_workers.runtimes.buffer_sets import BufferSets
 from evotune_workers.runtimes.build_spec import BenchSpec
 from evotune_workers.runtimes.references import Example, Examples
 from evotune_workers.runtimes.runtime import LaunchError, Runtime
@@ -54,8 +55,8 @@ class Bench:
         """The kernel's structure case of that name, for that workload."""
         return next(case for case in self._examples.structure(workload) if case.name == name)
 
-    def buffer_sets(self, seeds: tuple[int, ...], least_bytes: int) -> list[Inputs]:
-        """Copies of the inputs of these seeds in turn, each at addresses of its own, together at least that large."""
+    def buffer_sets(self, seeds: tuple[int, ...], least_bytes: int) -> BufferSets:
+        """Return copies of the inputs of these seeds in turn, together that large as far as memory allows."""
         return self._examples.buffer_sets(self.workload, self.distributions[0], seeds, least_bytes)
 
     def new_workspace(self, workload: Workload) -> torch.Tensor:

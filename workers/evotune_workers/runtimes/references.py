@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import time
 from dataclasses import dataclass, replace
 
@@ -11,6 +10,7 @@ import torch
 
 from evotune_workers.kernel.contract import Inputs, Kernel, StructureCase, Workload
 from evotune_workers.kernel.output_errors import Errors, group_errors
+from evotune_workers.runtimes.buffer_sets import BufferSets, plan_buffers
 from evotune_workers.runtimes.runtime import Runtime
 
 # Enough for every seed and distribution of a few workloads, and for the tails of the last configurations.
@@ -50,12 +50,10 @@ class Examples:
 
     def _buffer_sets(
         self, workload: Workload, distribution: str, seeds: tuple[int, ...], least_bytes: int
-    ) -> list[Inputs]:
+    ) -> BufferSets:
         contents = [self.example(workload, distribution, seed).inputs for seed in seeds]
-        set_bytes = sum(tensor.numel() * tensor.element_size() for tensor in contents[0])
-        # A multiple of the contents, so that a set's number tells its content.
-        rounds = max(1, math.ceil(least_bytes / (set_bytes * len(contents))))
-        return [tuple(tensor.clone() for tensor in inputs) for _ in range(rounds) for inputs in contents]
+        free_bytes, kind = self._runtime.free_bytes(), self._runtime.device.type
+        return BufferSets(contents, plan_buffers(contents[0], len(contents), least_bytes, free_bytes, kind))
 
     def _structure(self, workload: Workload) -> tuple[StructureCase, ...]:
         return tuple(

@@ -92,6 +92,10 @@ class Runtime(abc.ABC):
         """A few calls timed in two ways; each ends with the device at rest."""
 
     @abc.abstractmethod
+    def free_bytes(self) -> int:
+        """Return how much memory for tensors can still be had."""
+
+    @abc.abstractmethod
     def broken(self) -> str | None:
         """Why nothing can run in this process any more (a sticky CUDA error), or None."""
 

@@ -11,6 +11,7 @@ import torch
 
 from evotune_workers.kernel.contract import Baseline
 from evotune_workers.kernel.output_errors import Errors
+from evotune_workers.runtimes.eviction_cpu import evict
 from evotune_workers.runtimes.loaded_build import Bench
 from evotune_workers.runtimes.sides_cpu import BaselineSide, CandidateSide, Memory, Side
 from evotune_workers.runtimes.unseen import UnseenInputs
@@ -60,19 +61,28 @@ class CpuStopwatch(Stopwatch):
         self._next = 0
         fastest = {name: _fastest_us(side) for name, side in self._sides.items()}
         self._estimates = {baseline.name: fastest[baseline.name] for baseline in baselines}
-        self._timed = max(1, math.ceil(SAMPLE_US / min(fastest.values())))
+        calls = max(1, math.ceil(SAMPLE_US / min(fastest.values())))
+        self._timed = calls if sets.limited is None else min(calls, _most_timed(len(sets)))
         self._lead = self._timed // LEAD_PART
 
     def facts(self) -> StopwatchFacts:
         """How it measures."""
-        sides, sets = tuple(self._sides), len(self._sets)
-        return StopwatchFacts(sides, self._mode, sets, self._timed, self._errors, self._estimates)
+        return StopwatchFacts(
+            tuple(self._sides),
+            self._mode,
+            len(self._sets),
+            self._timed,
+            self._errors,
+            self._estimates,
+            buffers_limited=self._sets.limited,
+        )
 
     def sample(self, side: str) -> tuple[float, bool]:
         """Wall time per call; whether the last call's output was right, where that is known."""
         calls, first = self._sides[side], self._next + self._lead
         self._next = first + self._timed
         calls.prepare(first - self._lead, self._lead + self._timed)
+        self._evict(first - self._lead, self._lead + self._timed)
         calls.run(first - self._lead, self._lead)
         started = time.perf_counter_ns()
         output = calls.run(first, self._timed)
@@ -88,6 +98,12 @@ class CpuStopwatch(Stopwatch):
     def unseen_errors(self) -> Mapping[str, Errors]:
         """Beside the baseline's on the same inputs."""
         return self._inputs.errors(self._benches, self._contents)
+
+    def _evict(self, first: int, calls: int) -> None:
+        """Make these calls read their inputs from memory where the rotation is too short to see to that."""
+        if self._sets.limited is not None:
+            for memory in self._sets.memory(first, calls):
+                evict(memory)
 
     def _is_right(self, side: str, number: int, output: torch.Tensor) -> bool:
         """Unseen outputs of candidates are kept, and looked at when all has been timed."""
@@ -105,6 +121,11 @@ class CpuStopwatch(Stopwatch):
         """The share of the block that threads waited."""
         lost, started = begun
         return Conditions(disturbed=(lost_seconds() - lost) / (time.perf_counter() - started))
+
+
+def _most_timed(sets: int) -> int:
+    """Return how many calls, with the lead before them, meet no set twice."""
+    return max(1, sets * LEAD_PART // (LEAD_PART + 1))
 
 
 def _output(side: Side, number: int) -> torch.Tensor:

@@ -12,6 +12,7 @@ import torch
 
 from evotune_workers.kernel.contract import Baseline, Inputs, Workload
 from evotune_workers.kernel.output_errors import Errors
+from evotune_workers.runtimes.buffer_sets import BufferSets, allocate, same_bits
 from evotune_workers.runtimes.graph import CallGraph
 from evotune_workers.runtimes.loaded_build import Bench
 from evotune_workers.runtimes.telemetry import Telemetry
@@ -26,6 +27,18 @@ from evotune_workers.timing.stopwatch import (
     StopwatchFacts,
 )
 
+# What is read to evict everything else: more than once the cache, since no GPU documents what its cache replaces.
+EVICTION_MULTIPLE = 2
+
+
+@dataclass(frozen=True)
+class TimedCandidate:
+    """A candidate's graph; `outputs` has those of all sets along its first dimension, and lies in `memory`."""
+
+    graph: CallGraph
+    memory: torch.Tensor
+    outputs: torch.Tensor
+
 
 @dataclass(frozen=True)
 class TimedBaseline:
@@ -38,17 +51,19 @@ class TimedBaseline:
 class Baselines:
     """The baselines' graphs on one collection of buffers; captured once in a child, used by every configuration.
 
-    Every one has the same number of calls: as many as the fastest makes in a millisecond, each buffer set in turn.
+    Every one has the same number of calls: as many as the fastest makes in a millisecond, each buffer set in turn, or
+    each once where the rotation over them is too short for calls to stay cold.
     """
 
-    def __init__(self, baselines: Sequence[Baseline], sets: Sequence[Inputs]) -> None:
+    def __init__(self, baselines: Sequence[Baseline], sets: BufferSets) -> None:
         """Captures those that can run here; the others are in `unavailable` with the reason."""
         self.sets = sets
         self.timed: dict[str, TimedBaseline] = {}
         self.unavailable: dict[str, str] = {}
         calls = {baseline.name: baseline.run for baseline in baselines}
         once = {name: time for name, run in calls.items() if (time := self._try(name, run)) is not None}
-        self.rounds = max(1, math.ceil(SAMPLE_US / min(once.values()) / len(sets)))
+        rounds = max(1, math.ceil(SAMPLE_US / min(once.values()) / len(sets)))
+        self.rounds = rounds if sets.limited is None else 1
         for name in once:
             graph = self._graph(calls[name], self.rounds)
             self.timed[name] = TimedBaseline(graph, graph.replay_us())
@@ -72,10 +87,11 @@ class CudaStopwatch(Stopwatch):
     """All sides call the same number of times, on the same buffer sets in the same order.
 
     Before a replay that counts the candidate's outputs are filled with NaN; after it every one is compared bit by bit
-    with what it gave on the same inputs when it was checked. `warm` replays once more before that.
+    with what it gave on the same inputs when it was checked. `warm` replays once more before that; cold calls whose
+    rotation is too short find the cache full of other memory, which was read just before.
     """
 
-    def __init__(self, benches: Mapping[str, Bench], baselines: Baselines, mode: Mode) -> None:
+    def __init__(self, benches: Mapping[str, Bench], baselines: Baselines, mode: Mode, cache_bytes: int) -> None:
         """`benches` are the candidates by side name; all at the workload of the baselines."""
         first = next(iter(benches.values()))
         seeds = first.seeds if mode == "cold" else first.seeds[:1]
@@ -95,6 +111,8 @@ class CudaStopwatch(Stopwatch):
         self._candidates = {
             name: _candidate_graph(bench, baselines.sets, baselines.rounds) for name, bench in benches.items()
         }
+        evicting = EVICTION_MULTIPLE * cache_bytes if baselines.sets.limited is not None else 0
+        self._other_memory = torch.zeros(evicting // 8, dtype=torch.int64, device=first.runtime.device)
         self._telemetry = Telemetry(first.runtime.device)
 
     def facts(self) -> StopwatchFacts:
@@ -107,14 +125,15 @@ class CudaStopwatch(Stopwatch):
             self._errors,
             {name: timed.estimate_us for name, timed in self._baselines.timed.items()},
             self._baselines.unavailable,
+            self._baselines.sets.limited,
         )
 
     def sample(self, side: str) -> tuple[float, bool]:
         """Device time per call; whether every output of the candidate was right (a baseline's are not looked at)."""
-        graph = self._candidates.get(side)
-        if graph is None:
-            return self._timed(self._baselines.timed[side].graph, ()), True
-        return self._timed(graph, graph.outputs), self._are_right(side, graph.outputs)
+        candidate = self._candidates.get(side)
+        if candidate is None:
+            return self._timed(self._baselines.timed[side].graph, None), True
+        return self._timed(candidate.graph, candidate.outputs), self._are_right(side, candidate)
 
     def unseen_inputs(self, samples: int) -> AbstractContextManager[None]:
         """Of all sets: every sample meets them all."""
@@ -132,25 +151,25 @@ class CudaStopwatch(Stopwatch):
         """Clock, power and throttling."""
         return self._telemetry.conditions()
 
-    def _timed(self, graph: CallGraph, spoilt: Sequence[torch.Tensor]) -> float:
-        """`spoilt` are filled with NaN before the replay that counts."""
+    def _timed(self, graph: CallGraph, spoilt: torch.Tensor | None) -> float:
+        """`spoilt` is filled with NaN before the replay that counts."""
         if self._mode == "warm":
             graph.replay()
-        for output in spoilt:
-            output.fill_(float("nan"))
+        if spoilt is not None:
+            spoilt.fill_(float("nan"))
+        if self._baselines.sets.limited is not None:
+            self._other_memory.sum()
         time_us = graph.replay_us()
         self._telemetry.read_clock()
         return time_us
 
-    def _are_right(self, side: str, outputs: Sequence[torch.Tensor]) -> bool:
+    def _are_right(self, side: str, candidate: TimedCandidate) -> bool:
         """One of the unseen outputs is kept, and looked at when all has been timed."""
         if self._inputs.swap is not None:
-            number = random.randrange(len(outputs))
-            self._inputs.keep(side, number, outputs[number].clone())
+            number = random.randrange(len(candidate.outputs))
+            self._inputs.keep(side, number, candidate.outputs[number].clone())
             return True
-        expected = self._expected[side]
-        right = [_same_bits(output, expected[number % len(expected)]) for number, output in enumerate(outputs)]
-        return bool(torch.stack(right).all())
+        return same_bits(candidate.memory, self._expected[side])
 
 
 class CudaStopwatches:
@@ -170,22 +189,18 @@ class CudaStopwatches:
         kept = self._baselines.get((first.workload, mode))
         if kept is None or kept.sets is not sets:
             kept = self._baselines[first.workload, mode] = Baselines(baselines, sets)
-        return CudaStopwatch(benches, kept, mode)
+        return CudaStopwatch(benches, kept, mode, cache_bytes)
 
 
-def _candidate_graph(bench: Bench, sets: Sequence[Inputs], rounds: int) -> CallGraph:
+def _candidate_graph(bench: Bench, sets: BufferSets, rounds: int) -> TimedCandidate:
     workload = bench.workload
     workspace = bench.new_workspace(workload)
-    outputs = [bench.new_output(workload) for _ in sets]
+    memory, [all_outputs] = allocate((bench.new_output(workload),), len(sets))
+    outputs = all_outputs.unbind()
 
     def call(number: int) -> torch.Tensor:
         bench.launch_into(workload, sets[number], outputs[number], workspace)
         return outputs[number]
 
     call(0)  # whatever happens at a first launch must not be captured
-    return CallGraph(call, len(sets), rounds)
-
-
-def _same_bits(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """A boolean on the device: the comparison of many outputs waits for the device once."""
-    return (one.view(torch.uint8) == other.view(torch.uint8)).all()
+    return TimedCandidate(CallGraph(call, len(sets), rounds), memory, all_outputs)

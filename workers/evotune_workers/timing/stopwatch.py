@@ -57,7 +57,8 @@ class StopwatchFacts:
     """How the blocks are measured, for the record; `errors` are those of the outputs that timed ones must equal.
 
     `estimates_us`: a first estimate of the baselines' times, where one is at hand; `unavailable`: baselines that cannot
-    run here, with the reason.
+    run here, with the reason. `buffers_limited`: why a cold timing has fewer buffer sets than its rotation asks for,
+    and what keeps its calls cold all the same (runtimes/buffer_sets.py).
     """
 
     sides: tuple[str, ...]
@@ -67,6 +68,7 @@ class StopwatchFacts:
     errors: Mapping[str, tuple[Errors, ...]]
     estimates_us: Mapping[str, float] = field(default_factory=dict)
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    buffers_limited: str | None = None
 
 
 class Stopwatch(abc.ABC):

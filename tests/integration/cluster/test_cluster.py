@@ -1,0 +1,129 @@
+"""Searches on a cluster whose nodes come, go, and differ: real raylets, the real compiler, the CPU as the device."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from sqlite3 import connect
+
+import psutil
+import pytest
+import ray
+
+from evotune_workers.cluster.connection import ClusterError, connected
+from tests.support.command import environment, evotune
+from tests.support.paths import SAXPY
+from tests.support.ray_nodes import NodesHere, another_version, nodes_here
+from tests.support.saxpy import SIXTEEN_BUILDS
+
+pytestmark = pytest.mark.quiet
+
+BUDGET = 10
+SEARCH = ("search", str(SAXPY), "--space", "space.yaml", "--target", "cpu", "--sampler", "random")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "space.yaml").write_text(SIXTEEN_BUILDS)
+    return tmp_path
+
+
+@pytest.fixture
+def cluster() -> Iterator[NodesHere]:
+    """A head of one core."""
+    with nodes_here(num_cpus=1) as nodes:
+        yield nodes
+
+
+def ask(folder: Path, query: str) -> list[tuple[object, ...]]:
+    with closing(connect(folder / "evotune.db")) as connection:
+        return connection.execute(query).fetchall()
+
+
+def await_trials(folder: Path, state: str, wanted: int) -> None:
+    """Until so many are, or have been, as far as that."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if (folder / "evotune.db").exists() and ask(folder, "SELECT 1 FROM sqlite_master WHERE name = 'canary'"):
+            [(count,)] = ask(folder, f"SELECT count(*) FROM trial WHERE state = '{state}'")
+            if int(str(count)) >= wanted:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"fewer than {wanted} trials were {state} in two minutes")
+
+
+def test_nodes_that_leave_join_and_cannot_do_everything_cost_a_search_nothing_but_time(
+    folder: Path, cluster: NodesHere
+) -> None:
+    leaving = cluster.add()
+    cluster.add(env_vars=another_version(folder / "old", "torch", "1.2.3"))
+    cluster.add(env_vars={"CXX": "missing-compiler"})
+    command = [sys.executable, "-m", "evotune", *SEARCH, "--budget", str(BUDGET), "--ray-address", cluster.address]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as search:
+        await_trials(folder, "measuring", 2)
+        cluster.kill(leaving)
+        cluster.add()
+        said, _ = search.communicate(timeout=200)
+    assert search.returncode == 0, said
+    assert ask(folder, "SELECT count(*), count(DISTINCT number), sum(state = 'passed') FROM trial") == [
+        (BUDGET, BUDGET, BUDGET)
+    ], said
+    assert ask(folder, "SELECT count(*) FROM gate_result WHERE phase = 'search' AND NOT passed") == [(0,)]
+    assert "does not measure: torch must be " in said and ", got 1.2.3" in said
+    for cannot in ("does not measure", "builds nothing"):
+        assert f"{cannot}: the cpu target needs a C++ compiler, got none called missing-compiler" in said
+    assert "was lost; what it had in hand is done again" in said and "has come" in said
+    assert "raylet" not in said, "what Ray prints is not the search's"
+
+
+def test_a_cluster_whose_every_node_has_another_version_is_refused_with_both_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in another_version(folder / "old", "torch", "1.2.3").items():
+        monkeypatch.setenv(name, value)
+    with nodes_here(num_cpus=1) as nodes:
+        monkeypatch.undo()
+        ran = evotune(*SEARCH, "--ray-address", nodes.address, folder=folder)
+    assert ran.returncode == 2 and len(ran.stderr.splitlines()) == 1, ran.stderr
+    assert "torch must be " in ran.stderr and " as here, got 1.2.3" in ran.stderr
+
+
+def test_a_cluster_of_another_ray_is_refused_with_both_versions_named(
+    cluster: NodesHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster_has = ray.__version__
+    monkeypatch.setattr(ray, "__version__", "2.0.0")
+    with pytest.raises(ClusterError) as refused, connected(cluster.address):
+        pass
+    assert f"Ray: {cluster_has}" in str(refused.value) and "Ray: 2.0.0" in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_nodes_run_the_code_that_the_search_has(cluster: NodesHere) -> None:
+    with connected(cluster.address):
+
+        def where() -> str:
+            import evotune_workers
+
+            return str(evotune_workers.__file__)
+
+        assert "py_modules_files" in ray.get(ray.remote(where).remote())
+
+
+def test_a_local_ray_listens_on_the_loopback_alone() -> None:
+    with connected(None):
+        ray.get(ray.remote(lambda: None).remote())
+        ours = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        listening = [
+            connection.laddr.ip
+            for process in ours
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+    assert listening and {address.removeprefix("::ffff:") for address in listening} <= {"127.0.0.1", "::1"}

@@ -1,0 +1,207 @@
+"""A database of an older evotune is brought to this one's tables with every row, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData, Table, create_engine, func, select, text
+
+from evotune_db import Database, address
+from evotune_db.records import LeaderboardFilter
+from evotune_db.schema import migrate
+from evotune_db.schema.column_types import to_json
+from tests.support.db.examples import SEARCH, certification, diagnosis, failed, passed, record, timing
+from tests.support.db.rows import write_rows
+
+pytest_plugins = ["tests.support.db.fixtures"]
+Rows = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    """What searches leave, in every table: see db_rows.py."""
+    file = str(tmp_path_factory.mktemp("new") / "new.db")
+    with Database.open(file) as database:
+        write_rows(database)
+    with connected(file) as connection:
+        return everything(connection)
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    """A transaction on a database, without evotune's own pragmas and migrations."""
+    engine = create_engine(address.parse(url), json_serializer=to_json)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def revisions() -> list[str]:
+    """All that there are, the newest first."""
+    with connected("sqlite://") as connection:
+        scripts = ScriptDirectory.from_config(migrate.configuration(connection))
+    return [script.revision for script in scripts.walk_revisions()]
+
+
+NEWEST, *OLDER = revisions()
+
+
+def tables(connection: Connection) -> list[Table]:
+    """The tables that a database has, parents first."""
+    metadata = MetaData()
+    metadata.reflect(connection)
+    return [table for table in metadata.sorted_tables if table.name != migrate.VERSION_TABLE]
+
+
+def everything(connection: Connection) -> Rows:
+    """Every row of every table, in the order of their keys; moments without their zone, as SQLite keeps them."""
+    found = {}
+    for table in tables(connection):
+        rows = connection.execute(select(table).order_by(*table.primary_key.columns)).mappings()
+        found[table.name] = [{name: _plain(value) for name, value in row.items()} for row in rows]
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return value.replace(tzinfo=None) if hasattr(value, "tzinfo") else value
+
+
+def held(rows: Rows, connection: Connection) -> Rows:
+    """What a database's revision has of the rows: those of its tables, in its columns."""
+    there = {table.name: table for table in tables(connection)}
+    return {
+        name: [
+            {column: value for column, value in _as_then(row, there).items() if column in table.columns}
+            for row in rows[name]
+            if _fits(row, table, there)
+        ]
+        for name, table in there.items()
+    }
+
+
+def _fits(row: dict[str, Any], table: Table, there: dict[str, Table]) -> bool:
+    """Two kinds of rows are younger than their tables: evidence that is suspect, stages that were not compared."""
+    if table.name == "diagnosis":
+        return "reason" in table.columns or row["reason"] is None
+    return "suspect" in there or row.get("phase") != "suspect"
+
+
+def _as_then(row: dict[str, Any], there: dict[str, Table]) -> dict[str, Any]:
+    """Before there were certifications, `certified` was a column already, and never true."""
+    return row if "certification" in there or "certified" not in row else {**row, "certified": False}
+
+
+def upgraded(old: Rows, rows: Rows) -> Rows:
+    """An older revision's rows in today's tables: what is new is empty, but for an entry's build, the timing's."""
+    found = {name: [dict.fromkeys(new[0]) | row for row in old.get(name, [])] for name, new in rows.items()}
+    for entry, new in zip(found["leaderboard"], rows["leaderboard"], strict=True):
+        entry["build_id"] = new["build_id"]
+    return found
+
+
+def make_old(url: str, revision: str, rows: Rows) -> Rows:
+    """A database of that revision with what it has of the rows, which are returned."""
+    with connected(url) as connection:
+        command.upgrade(migrate.configuration(connection), revision)
+        old = held(rows, connection)
+        for table in tables(connection):
+            if old[table.name]:
+                connection.execute(table.insert(), old[table.name])
+                count_on(connection, table)
+    return old
+
+
+def count_on(connection: Connection, table: Table) -> None:
+    """PostgreSQL numbers new rows without a look at those that came with their ids."""
+    if connection.dialect.name == "postgresql" and "id" in table.columns:
+        sequence = func.pg_get_serial_sequence(table.name, "id")
+        connection.execute(select(func.setval(sequence, select(func.max(table.c.id)).scalar_subquery())))
+
+
+def assert_sound(connection: Connection) -> None:
+    """SQLite was not asked to enforce foreign keys meanwhile; PostgreSQL always does."""
+    if connection.dialect.name == "sqlite":
+        assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+        assert connection.execute(text("PRAGMA integrity_check")).scalars().all() == ["ok"]
+
+
+def test_the_rows_are_of_every_table_and_fill_every_column(rows: Rows) -> None:
+    assert [name for name, those in rows.items() if not those] == []
+    columns = {(name, column): [row[column] for row in those] for name, those in rows.items() for column in those[0]}
+    assert [column for column, values in columns.items() if set(map(repr, values)) == {"None"}] == []
+
+
+@pytest.mark.parametrize("revision", OLDER)
+def test_an_older_database_keeps_every_row_and_goes_on(url: str, revision: str, rows: Rows) -> None:
+    old = make_old(url, revision, rows)
+    Database.open(url).close()
+    with connected(url) as connection:
+        assert everything(connection) == upgraded(old, rows)
+        assert_sound(connection)
+    with Database.open(url) as database:
+        assert [entry.trial for entry in database.leaderboard(LeaderboardFilter())] == [5, 5, 1]
+        assert database.record_certification(1, certification()) == ("mission",)
+        assert database.trial(1).leaderboard[0].certified
+        assert record(database, 1, 8, passed(timing(3.0))) == 10
+        assert database.load_search(1).trials[8].state == "passed"
+
+
+def test_each_downgrade_keeps_every_row_that_the_older_revision_has(url: str, rows: Rows) -> None:
+    make_old(url, NEWEST, rows)
+    for revision in OLDER:
+        with connected(url) as connection:
+            command.downgrade(migrate.configuration(connection), revision)
+            old = held(rows, connection)
+            assert everything(connection) == old
+            assert_sound(connection)
+    Database.open(url).close()
+    with connected(url) as connection:
+        assert everything(connection) == upgraded(old, rows)
+
+
+def test_an_entry_that_someone_marked_as_certified_is_not_after_the_upgrade(url: str, rows: Rows) -> None:
+    make_old(url, "0002", rows)
+    with connected(url) as connection:
+        connection.execute(text("UPDATE leaderboard SET certified = true"))
+    with Database.open(url) as database:
+        assert [entry.certified for entry in database.leaderboard(LeaderboardFilter())] == [False] * 3
+
+
+def test_a_database_without_rows_is_upgraded(url: str, rows: Rows) -> None:
+    make_old(url, "0001", {name: [] for name in rows})
+    with Database.open(url) as database:
+        record(database, database.start_search(SEARCH), 0, passed())
+        assert len(database.leaderboard(LeaderboardFilter())) == 1
+
+
+def test_an_upgraded_sqlite_file_is_guarded_for_clients_without_foreign_keys(tmp_path: Path, rows: Rows) -> None:
+    file = tmp_path / "old.db"
+    make_old(str(file), "0002", rows)
+    Database.open(str(file)).close()
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        for statement in ("DELETE FROM trial", "DELETE FROM timing", "UPDATE leaderboard SET certified = 1"):
+            with pytest.raises(sqlite3.IntegrityError):
+                connection.execute(statement)
+
+
+def test_diagnoses_outlast_a_downgrade_and_an_upgrade_but_for_what_the_older_tables_cannot_hold(url: str) -> None:
+    kept = diagnosis()
+    with Database.open(url) as database:
+        trial = record(database, database.start_search(SEARCH), 0, failed())
+        unseen = replace(diagnosis("output", wrong=0), passed=False, reason="it died")
+        database.record_diagnosis(trial, (replace(kept, distribution="peaky", seed=3), diagnosis("merge"), unseen))
+    with connected(url) as connection:
+        command.downgrade(migrate.configuration(connection), "0003")
+    with Database.open(url) as database:
+        assert database.trial(trial).diagnoses == (kept,)
+        database.record_diagnosis(trial, (diagnosis("merge"), unseen))

@@ -1,0 +1,86 @@
+"""Ctrl-C ends a search gracefully, and it goes on as if it had never been stopped: real compiler, Ray and SQLite."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from evotune.search.study import Study
+from evotune.space import configuration_key, load_space
+from evotune_workers.kernel.device import cpu_device
+from tests.storm.processes import GONE_WITHIN_SECONDS, has_ended
+from tests.support.command import environment, evotune
+from tests.support.paths import SAXPY
+from tests.support.record import ENDED, ask, ended, wait_for_trials
+from tests.support.saxpy import SIXTEEN_BUILDS
+
+# All that there are, and stopped after the first: a fast machine builds them in a second or two.
+BUDGET = 16
+
+
+def test_an_interrupted_search_ends_gracefully_and_resumes_to_its_exact_budget_and_proposals(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(SIXTEEN_BUILDS)
+    command = [sys.executable, "-m", "evotune", "search", str(SAXPY), "--space", "space.yaml", "--target", "cpu"]
+    process = subprocess.Popen(
+        [*command, "--build-only", "--budget", str(BUDGET)],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    database = tmp_path / "evotune.db"
+    wait_for_trials(database, 1, process)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "--resume 1" in output
+    assert 1 <= ended(database) < BUDGET
+    resumed = evotune("search", "--resume", "1", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr + resumed.stdout
+    assert ask(database, ENDED) == [(BUDGET,)]
+    assert ask(database, "SELECT configuration_key FROM trial ORDER BY number") == proposals(tmp_path / "space.yaml")
+
+
+def test_a_signal_to_its_process_group_is_an_interrupt_too(tmp_path: Path) -> None:
+    """As `timeout` sends it: Ray's daemons are told by the search, and end with it."""
+    (tmp_path / "space.yaml").write_text(SIXTEEN_BUILDS)
+    command = [sys.executable, "-m", "evotune", "search", str(SAXPY), "--space", "space.yaml", "--target", "cpu"]
+    with (tmp_path / "output").open("w") as output:
+        process = subprocess.Popen(
+            [*command, "--build-only", "--budget", str(BUDGET)],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=output,
+            stderr=output,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            wait_for_trials(tmp_path / "evotune.db", 1, process)
+            started = {each: each.name() for each in psutil.Process(process.pid).children(recursive=True)}
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
+        finally:
+            process.kill()
+    told = (tmp_path / "output").read_text()
+    assert "raylet" in started.values()
+    deadline = time.monotonic() + GONE_WITHIN_SECONDS
+    while left := [name for each, name in started.items() if not has_ended(each)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+    assert process.returncode == 130, told
+    assert "search 1 interrupted after" in told and "--resume 1" in told and "must stay up" not in told
+
+
+def proposals(space: Path) -> list[tuple[object, ...]]:
+    """What the sampler of a search that only builds, which is told no timing, proposes when nobody stops it."""
+    valid = load_space(space).enumerate(cpu_device().limits, lambda configuration: {"step_bytes": 4})
+    study = Study(valid, "random", 0)
+    return [(configuration_key(study.ask().configuration),) for _ in range(BUDGET)]

@@ -1,0 +1,133 @@
+"""The timer on a CPU: known times, known traffic, and a machine that somebody else uses meanwhile."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from evotune_workers.child.messages import OpenStopwatch, RunBlocks
+from evotune_workers.compilers.builder import BuildJob, build_candidate
+from evotune_workers.compilers.candidate import Candidate
+from evotune_workers.kernel import Configuration
+from evotune_workers.kernel.device import cpu_device
+from evotune_workers.measuring.child_session import Session
+from evotune_workers.measuring.jobs import CompareJob, MeasureJob
+from evotune_workers.measuring.measurer import Measurer
+from evotune_workers.measuring.timing_session import NoResult, Timekeeper
+from evotune_workers.timing.protocol import NO_SAMPLES
+from evotune_workers.timing.stopwatch import Block
+from tests.support.paths import KERNELS
+
+pytestmark = [pytest.mark.quiet, pytest.mark.timeout(120)]
+
+SPIN, SAXPY = KERNELS / "spin", KERNELS / "saxpy"
+SEEDS = (1, 2, 3)
+WITHIN = 0.02
+ROUNDS = 3
+LIMIT_SECONDS = 60.0
+REPEATS = 6
+# A core kept busy for some milliseconds, now and then.
+BURSTS = """
+import random, time
+print("ready", flush=True)
+while True:
+    end = time.perf_counter() + random.uniform(0.0, 0.02)
+    while time.perf_counter() < end: pass
+    time.sleep(random.uniform(0.0, 0.1))
+"""
+
+Builds = Callable[[int, str], Candidate]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builds]:
+    """The copy that takes so many nanoseconds, at a workload."""
+
+    def made(spin_ns: int, workload: str) -> Candidate:
+        return build_candidate(SPIN, BuildJob(0, {"spin_ns": spin_ns}, "cpu", "cpu", (workload,)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVOTUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    made = Session(SPIN, cpu_device())
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "workload", "blocks"),
+    [
+        (5, "50 calls", 100),
+        (20, "50 calls", 100),
+        (200, "50 calls", 50),
+        (2_000, "50 calls", 10),
+        (50_000, "1 call", 10),
+    ],
+)
+def test_a_known_time_is_measured_within_2_percent(
+    session: Session, build: Builds, microseconds: int, workload: str, blocks: int
+) -> None:
+    """In one of three rounds: what else the machine does, its hypervisor above all, makes a sample longer."""
+    candidate = build(1000 * microseconds, workload)
+    rounds = [measured_us(session, blocks, candidate) for _ in range(ROUNDS)]
+    assert min(rounds) == pytest.approx(microseconds, rel=WITHIN)
+
+
+def measured_us(session: Session, blocks: int, candidate: Candidate) -> float:
+    """Of a call, warm."""
+    with session.loaded({"spin": (candidate, candidate.builds[0])}, "cpu", SEEDS):
+        session.ask("timing", OpenStopwatch("warm", session.device.cache_bytes), LIMIT_SECONDS)
+        measured: tuple[Block, ...] = session.ask("timing", RunBlocks(blocks, ("spin",)), LIMIT_SECONDS)
+    return NO_SAMPLES.joined(measured).median_us("spin")
+
+
+def test_cold_buffers_come_from_memory_and_warm_ones_from_the_cache(session: Session, build: Builds) -> None:
+    candidate = build(0, "cached")
+    [built] = candidate.builds
+    with session.loaded({"candidate": (candidate, built)}, "cpu", SEEDS):
+        cold, warm = Timekeeper(session, {"candidate": built}).cold_and_warm(None)["candidate"]
+    assert warm.median_us < 0.8 * cold.median_us
+
+
+@pytest.mark.parametrize("unroll", [8, 32])
+def test_a_kernel_that_is_faster_than_a_call_from_python_is_no_cheat(build: Builds, unroll: int) -> None:
+    """Of a microsecond caches save most; of the baseline's time, which has Python's in it, little."""
+    configuration: Configuration = {"unroll": unroll, "threads": 1, "fault": "none"}
+    candidate = build_candidate(SAXPY, BuildJob(0, configuration, "cpu", "cpu", ("small",)))
+    measurer = Measurer(SAXPY, cpu_device())
+    measurement = measurer.run(MeasureJob(candidate, "cpu", SEEDS, {}))
+    measurer.close()
+    assert measurement.failed_gate is None or measurement.busy, measurement.reason
+
+
+@pytest.fixture
+def busy_core() -> Iterator[None]:
+    with subprocess.Popen([sys.executable, "-c", BURSTS], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        yield
+        process.kill()
+
+
+@pytest.mark.usefixtures("busy_core")
+def test_a_machine_that_others_use_makes_no_winner(build: Builds) -> None:
+    """A build against itself: no difference, or no result; one in twenty is what a 95 % interval allows."""
+    measurer, candidate = Measurer(SPIN, cpu_device()), build(50_000, "50 calls")
+    winners = [ratio for _ in range(REPEATS) if (ratio := against_itself(measurer, candidate)) is not None]
+    measurer.close()
+    assert len(winners) <= 1, winners
+
+
+def against_itself(measurer: Measurer, candidate: Candidate) -> float | None:
+    """The ratio when the interval leaves 1 out."""
+    try:
+        ratio = measurer.run(CompareJob(candidate, candidate, "cpu", SEEDS)).ratio
+    except NoResult:
+        return None
+    return None if ratio.low <= 1 <= ratio.high else ratio.median

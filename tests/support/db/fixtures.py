@@ -1,0 +1,44 @@
+"""Fixtures of tests that run on SQLite and on PostgreSQL alike; a module takes them by `pytest_plugins`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evotune_db import Database
+from tests.support.db.client import POSTGRESQL, SQLITE, Client
+from tests.support.db.server import Server, programs_or_skip, running_server
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server."""
+    with running_server(programs_or_skip()) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database that does not exist yet."""
+    if request.param == "sqlite":
+        return str(tmp_path / "evotune.db")
+    running: Server = request.getfixturevalue("server")
+    return running.new_database()
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    """One without rows."""
+    with Database.open(url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module", params=[*SQLITE, POSTGRESQL])
+def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    """Of a database that does not exist yet, and which a module's tests share."""
+    if request.param != POSTGRESQL:
+        return Client(str(tmp_path_factory.mktemp("client") / "evotune.db"), request.param)
+    running: Server = request.getfixturevalue("server")
+    return Client(running.new_database(), request.param)

@@ -1,0 +1,99 @@
+"""Workers of a search that are given up for others: a dispatcher on simulated workers, in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+from unittest import mock
+
+import pytest
+
+from benchmarks.virtual.clock import Clock
+from benchmarks.virtual.cluster import VirtualCluster
+from benchmarks.virtual.results import Durations, candidate
+from evotune.planning.locate import kernel_folder
+from evotune.search import dispatcher as dispatcher_module
+from evotune.search.dispatcher import Dispatcher
+from evotune.search.events import Event, Gone, Measured, Told
+from evotune_workers.cluster.cluster import Cluster, Worker
+from evotune_workers.cluster.slots import Change
+from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.compilers.builder import BuildJob
+from evotune_workers.kernel.folder import load_kernel
+from evotune_workers.kernel.targets import known_device
+
+TRIALS = 12
+
+
+class Crowded(VirtualCluster):
+    """One whose workers others want."""
+
+    wanted_by_others: tuple[Worker, ...] = ()
+    dismissed: tuple[Worker, ...] = ()
+
+    @property
+    def surplus(self) -> tuple[Worker, ...]:
+        """What has to be given up, until it is."""
+        return tuple(worker for worker in self.wanted_by_others if worker not in self.dismissed)
+
+    def dismiss(self, worker: Worker) -> None:
+        """As a Roster."""
+        self.dismissed = (*self.dismissed, worker)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Crowded]:
+    made = Crowded(Clock(), 2, 1, known_device("sm_89"), Durations.load("h200"))
+    with mock.patch.object(dispatcher_module, "ray", made):
+        yield made
+
+
+def test_a_worker_that_others_want_does_what_it_has_in_hand_and_gets_nothing_more(cluster: Crowded) -> None:
+    variant = load_kernel(kernel_folder("attention_fwd")).variant("sm80")
+    dispatcher = Dispatcher(cast("Cluster", cluster), cast("Roster", cluster), variant, (1, 2, 3))
+    durations = Durations.load("h200")
+    for number in range(TRIALS):
+        dispatcher.enqueue(candidate(BuildJob(number, {}, "sm80", "sm_89", ("mission",)), durations.of(number)))
+    given = dispatcher.dispatch({})
+    assert len(given) == 4, "each has a job ahead"
+    leaving, staying = cluster.workers
+    cluster.wanted_by_others = (leaving,)
+    seen: list[Event] = []
+    while sum(isinstance(event, Measured) for event in seen) < TRIALS:
+        seen += dispatcher.wait(10.0)
+        given += dispatcher.dispatch({})
+    assert cluster.dismissed == (leaving,)
+    [gone] = [event for event in seen if isinstance(event, Gone)]
+    assert gone.worker is leaving and gone.text.endswith("is given up for other searches")
+    assert sum(worker is leaving for worker, _ in given) == 2
+    assert sum(worker is staying for worker, _ in given) == TRIALS - 2
+
+
+class Shrinking(VirtualCluster):
+    """One that asks for two workers, and gives up the second when the first turns out to be unfit."""
+
+    awaited: tuple[object, ...] = ("first", "second")
+
+    @property
+    def futures(self) -> tuple[Any, ...]:
+        """As a Roster."""
+        return self.awaited
+
+    def take(self, future: object) -> Change:
+        """As a Roster, which forgets a future that it has taken, and those of seats that it drops meanwhile."""
+        assert future in self.awaited
+        self.awaited = ()
+        return Change("refused", "a host does not measure: it has another torch")
+
+    def wait(self, futures: Sequence[Any], *, num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
+        """Both have answered."""
+        return list(futures[:num_returns]), list(futures[num_returns:])
+
+
+def test_a_worker_that_is_given_up_while_its_answer_waits_to_be_taken_is_passed_over() -> None:
+    variant = load_kernel(kernel_folder("attention_fwd")).variant("sm80")
+    cluster = Shrinking(Clock(), 0, 1, known_device("sm_89"), Durations.load("h200"))
+    with mock.patch.object(dispatcher_module, "ray", cluster):
+        dispatcher = Dispatcher(cast("Cluster", cluster), cast("Roster", cluster), variant, (1, 2, 3))
+        [told] = dispatcher.wait(1.0)
+    assert isinstance(told, Told) and "another torch" in told.text
