@@ -43,7 +43,7 @@ from evotune.search.workers.wait_for_workers import wait_for_workers
 from evotune.space import ValidSet
 from evotune_db import Database
 from evotune_workers.cluster.cluster import Cluster, Worker
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.kernel.device import Device
 from evotune_workers.measuring.jobs import MeasureJob, Measurement, WarmUpJob
 
@@ -102,8 +102,8 @@ class PacedActor:
         return dataclasses.replace(measurement(job.candidate, one), waited=waited)
 
 
-class PacedRoster:
-    """As a search uses a Roster: so many paced workers, who stay."""
+class PacedWorkerPool:
+    """As a search uses a WorkerPool: so many paced workers, who stay."""
 
     def __init__(self, count: int, device: Device, recording: Recording) -> None:
         """Each on a device like this one. Waits until all are there."""
@@ -170,10 +170,10 @@ def table_line(run: Run, gpu: Run) -> str:
 def on_the_gpu(plan: Plan, valid: ValidSet, request: SearchRequest) -> tuple[Run, Recording]:
     """A search on this machine's first GPU, and what its trials took."""
 
-    def roster(cluster: Cluster, interrupt: Interrupt) -> Roster:
+    def pool(cluster: Cluster, interrupt: Interrupt) -> WorkerPool:
         return wait_for_workers(cluster, plan, 1, None, PlainReporter(console(sys.stderr)), interrupt)
 
-    run, found = _run(plan, valid, request, None, roster)
+    run, found = _run(plan, valid, request, None, pool)
     assert plan.device is not None, "who measures here is known from the start"
     durations = Durations("recorded", plan.device.name, tuple(found[number] for number in sorted(found)))
     first = next(iter(found.values())).measure_seconds
@@ -185,10 +185,10 @@ def on_paced_workers(plan: Plan, valid: ValidSet, request: SearchRequest, count:
     device = plan.device
     assert device is not None, "who measures here is known from the start"
 
-    def roster(cluster: Cluster, interrupt: Interrupt) -> Roster:
-        return cast("Roster", PacedRoster(count, device, recording))
+    def pool(cluster: Cluster, interrupt: Interrupt) -> WorkerPool:
+        return cast("WorkerPool", PacedWorkerPool(count, device, recording))
 
-    return _run(plan, valid, request, count, roster)[0]
+    return _run(plan, valid, request, count, pool)[0]
 
 
 def _run(
@@ -196,7 +196,7 @@ def _run(
     valid: ValidSet,
     request: SearchRequest,
     workers: int | None,
-    roster: Callable[[Cluster, Interrupt], Roster],
+    pool: Callable[[Cluster, Interrupt], WorkerPool],
 ) -> tuple[Run, dict[int, Recorded]]:
     """A search with an empty cache and a database of its own, as evotune.search.run runs one; nothing is confirmed.
 
@@ -214,7 +214,7 @@ def _run(
         stack.callback(cluster.close)
         interrupt = stack.enter_context(Interrupt(None))
         search_id = lease.start(search_record(plan, valid, request))
-        of_workers = roster(cluster, interrupt)
+        of_workers = pool(cluster, interrupt)
         rounds = Rounds(plan, cluster, of_workers, valid, [], database, search_id, reporter, interrupt)
         began = time.monotonic()
         state = rounds.run(())

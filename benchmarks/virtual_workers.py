@@ -47,7 +47,7 @@ from evotune.search.study import Proposal, Study
 from evotune.space import ValidSet
 from evotune_db import Database
 from evotune_workers.cluster.cluster import Cluster
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.kernel.device import cpu_device
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,7 +131,7 @@ def search(plan: Plan, valid: ValidSet, home: Home, workers: int, durations: Dur
         device = plan.device
         recorder = Recorder(database, search_id, study, reporter, plan.space.limits, Reuse(plan, lambda: [device]))
         cluster = VirtualCluster(clock, workers, cores, plan.device, durations)
-        dispatcher = Dispatcher(cast("Cluster", cluster), cast("Roster", cluster), plan.variant, (1, 2, 3))
+        dispatcher = Dispatcher(cast("Cluster", cluster), cast("WorkerPool", cluster), plan.variant, (1, 2, 3))
         work = ClusterWork(plan, dispatcher, recorder, reporter)
         clock.start()
         with mock.patch.object(dispatcher_module, "ray", cluster):

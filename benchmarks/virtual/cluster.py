@@ -72,7 +72,7 @@ class VirtualCluster:
 
     @property
     def futures(self) -> tuple[Future, ...]:
-        """No other worker comes: as of a Roster, which this is, too."""
+        """No other worker comes: as of a WorkerPool, which this is, too."""
         return ()
 
     @property

@@ -17,7 +17,7 @@ from evotune.search.dispatcher import Dispatcher
 from evotune.search.events import Event, Gone, Measured, Told
 from evotune_workers.cluster.cluster import Cluster, Worker
 from evotune_workers.cluster.slots import Change
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.kernel.targets import known_device
@@ -37,7 +37,7 @@ class Crowded(VirtualCluster):
         return tuple(worker for worker in self.wanted_by_others if worker not in self.dismissed)
 
     def dismiss(self, worker: Worker) -> None:
-        """As a Roster."""
+        """As a WorkerPool."""
         self.dismissed = (*self.dismissed, worker)
 
 
@@ -50,7 +50,7 @@ def cluster() -> Iterator[Crowded]:
 
 def test_a_worker_that_others_want_does_what_it_has_in_hand_and_gets_nothing_more(cluster: Crowded) -> None:
     variant = load_kernel(kernel_folder("attention_fwd")).variant("sm80")
-    dispatcher = Dispatcher(cast("Cluster", cluster), cast("Roster", cluster), variant, (1, 2, 3))
+    dispatcher = Dispatcher(cast("Cluster", cluster), cast("WorkerPool", cluster), variant, (1, 2, 3))
     durations = Durations.load("h200")
     for number in range(TRIALS):
         dispatcher.enqueue(candidate(BuildJob(number, {}, "sm80", "sm_89", ("mission",)), durations.of(number)))
@@ -76,11 +76,11 @@ class Shrinking(VirtualCluster):
 
     @property
     def futures(self) -> tuple[Any, ...]:
-        """As a Roster."""
+        """As a WorkerPool."""
         return self.awaited
 
     def take(self, future: object) -> Change:
-        """As a Roster, which forgets a future that it has taken, and those of seats that it drops meanwhile."""
+        """As a WorkerPool, which forgets a future that it has taken, and those of seats that it drops meanwhile."""
         assert future in self.awaited
         self.awaited = ()
         return Change("refused", "a host does not measure: it has another torch")
@@ -94,6 +94,6 @@ def test_a_worker_that_is_given_up_while_its_answer_waits_to_be_taken_is_passed_
     variant = load_kernel(kernel_folder("attention_fwd")).variant("sm80")
     cluster = Shrinking(Clock(), 0, 1, known_device("sm_89"), Durations.load("h200"))
     with mock.patch.object(dispatcher_module, "ray", cluster):
-        dispatcher = Dispatcher(cast("Cluster", cluster), cast("Roster", cluster), variant, (1, 2, 3))
+        dispatcher = Dispatcher(cast("Cluster", cluster), cast("WorkerPool", cluster), variant, (1, 2, 3))
         [told] = dispatcher.wait(1.0)
     assert isinstance(told, Told) and "another torch" in told.text

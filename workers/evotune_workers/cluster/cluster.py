@@ -19,7 +19,7 @@ from evotune_workers.cluster.head import Head
 from evotune_workers.cluster.nodes import Nodes
 from evotune_workers.cluster.slots import Worker
 from evotune_workers.cluster.unusable_node import Unfit
-from evotune_workers.cluster.worker_pool import Model, Roster
+from evotune_workers.cluster.worker_pool import Model, WorkerPool
 from evotune_workers.compilers.build import ToolchainError
 from evotune_workers.compilers.builder import BuildJob, StageBuildJob, recipe_of, stage_recipe_of
 from evotune_workers.kernel.folder import KernelPackage, load_kernel, unpack_kernel
@@ -52,7 +52,7 @@ class Cluster:
         """How many builds can run at once."""
         return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
-    def roster(self, target: str, gpus: int | None, model: Model | None = None) -> Roster:
+    def worker_pool(self, target: str, gpus: int | None, model: Model | None = None) -> WorkerPool:
         """Who measures for that target: each live node's CPU, or GPUs, so many or all that the cluster has.
 
         All of that model, where earlier trials were measured on one.
@@ -62,10 +62,10 @@ class Cluster:
         there = self._nodes.gpus(target)
         if not self._joined and gpus is not None and gpus > there:
             raise ClusterError(f"the GPUs asked for must be on this machine, which has {there}, got {gpus}")
-        roster = Roster(self._package, target, self._nodes, gpus, share, model)
+        pool = WorkerPool(self._package, target, self._nodes, gpus, share, model)
         if self._joined:
-            self._connection.callback(roster.close)
-        return roster
+            self._connection.callback(pool.close)
+        return pool
 
     def build(self, job: BuildJob | StageBuildJob) -> Any:
         """Build on any node, and return a future of a Candidate, or of a tuple of StageBuild for a StageBuildJob.

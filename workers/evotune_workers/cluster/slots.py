@@ -1,4 +1,4 @@
-"""What a roster deals with: seats, the workers in them, and what workers are called."""
+"""What a worker pool deals with: seats, the workers in them, and what workers are called."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ GROWTH_SECONDS = 900.0
 Model = tuple[str, Mapping[str, int]]
 
 
-class Roster:
+class WorkerPool:
     """Keeps as many workers as are wanted, nodes have room for, and other searches leave."""
 
     def __init__(
