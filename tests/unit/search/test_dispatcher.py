@@ -80,7 +80,7 @@ class Shrinking(VirtualCluster):
         return self.awaited
 
     def take(self, future: object) -> Change:
-        """As a WorkerPool, which forgets a future that it has taken, and those of seats that it drops meanwhile."""
+        """As a WorkerPool, which forgets a future that it has taken, and those of slots that it drops meanwhile."""
         assert future in self.awaited
         self.awaited = ()
         return Change("refused", "a host does not measure: it has another torch")

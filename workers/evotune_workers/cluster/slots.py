@@ -1,4 +1,4 @@
-"""What a worker pool deals with: seats, the workers in them, and what workers are called."""
+"""What a worker pool deals with: slots, the workers in them, and what workers are called."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Change:
 
 
 @dataclass(eq=False)
-class Seat:
+class Slot:
     """An actor that was asked for. `node`: the one that it must be on; `worker`: what has come.
 
     `blocked`: it holds a GPU that must not measure, which Ray would else give to the next. `former`: the worker that

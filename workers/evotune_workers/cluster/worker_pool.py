@@ -20,7 +20,7 @@ from evotune_workers.cluster.gpu_sharing import Share
 from evotune_workers.cluster.node_versions import difference, node_versions
 from evotune_workers.cluster.node_worker import Outpost, Post
 from evotune_workers.cluster.nodes import Nodes
-from evotune_workers.cluster.slots import Change, Names, Seat, Worker
+from evotune_workers.cluster.slots import Change, Names, Slot, Worker
 from evotune_workers.cluster.unusable_node import Unfit
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.targets import CPU
@@ -59,8 +59,8 @@ class WorkerPool:
         self._package, self._target, self._nodes = package, target, nodes
         self._wanted, self._share = wanted, share
         self._here = node_versions()
-        self._seats: list[Seat] = []
-        self._awaited: dict[Any, Seat] = {}
+        self._slots: list[Slot] = []
+        self._awaited: dict[Any, Slot] = {}
         self._names = Names(target)
         self._model, self._met = model, False
         self._quarantined: set[str] = set()
@@ -72,13 +72,13 @@ class WorkerPool:
         self._had_one = time.monotonic()
         self._closed = False
         self._fill()
-        if not self._seats and not self._crowded:
+        if not self._slots and not self._crowded:
             raise ClusterError(nodes.nothing_for(target))
 
     @property
     def workers(self) -> tuple[Worker, ...]:
-        """Those that can be given work, in the order of their seats."""
-        return tuple(seat.worker for seat in self._seats if seat.worker is not None)
+        """Those that can be given work, in the order of their slots."""
+        return tuple(slot.worker for slot in self._slots if slot.worker is not None)
 
     @property
     def wanted(self) -> int:
@@ -86,9 +86,9 @@ class WorkerPool:
         return len(self._usable) if self._wanted is None else self._wanted
 
     @property
-    def _usable(self) -> list[Seat]:
-        """Seats that have a worker, or may get one."""
-        return [seat for seat in self._seats if not seat.blocked]
+    def _usable(self) -> list[Slot]:
+        """Slots that have a worker, or may get one."""
+        return [slot for slot in self._slots if not slot.blocked]
 
     @property
     def futures(self) -> tuple[Any, ...]:
@@ -141,84 +141,84 @@ class WorkerPool:
 
     def take(self, future: Any) -> Change | None:
         """What a future of `futures` came to, if anything. Raises ClusterError where no worker can start."""
-        seat = self._awaited.pop(future)
+        slot = self._awaited.pop(future)
         try:
             post: Post | Unfit = ray.get(future)
         except ActorUnavailableError:
             time.sleep(RETURN_SECONDS)  # until Ray has restarted it, every call fails at once
-            self._await(seat)
+            self._await(slot)
             return None
         except RayError as error:
-            self._failed(seat, error)
+            self._failed(slot, error)
             return None
         self._failures = 0
         if isinstance(post, Unfit):
-            return self._refuse(seat, post)
-        if post.instance == seat.stale:
+            return self._refuse(slot, post)
+        if post.instance == slot.stale:
             time.sleep(RETURN_SECONDS)
-            self._await(seat)
+            self._await(slot)
             return None
         if self._is_quarantined(post):
-            self._hold_or_drop(seat, post)
+            self._hold_or_drop(slot, post)
             return None
         if (reason := difference(self._here, post.versions)) is not None:
-            return self._refuse(seat, Unfit(post.node, post.host, reason))
+            return self._refuse(slot, Unfit(post.node, post.host, reason))
         if (reason := self._other_device(post.device)) is not None:
-            self._hold_or_drop(seat, post)
+            self._hold_or_drop(slot, post)
             self._fill()
             return self._tell(f"{post.host} does not measure: {reason}")
         self._model, self._met = _model(post.device), True
         self._nodes.settle(self._target)
-        seat.worker = Worker(self._names.of(post), post.device, seat.actor)
-        former, seat.former, seat.instance = seat.former, None, post.instance
-        return Change("came", f"{seat.worker.name} has come", seat.worker, former)
+        slot.worker = Worker(self._names.of(post), post.device, slot.actor)
+        former, slot.former, slot.instance = slot.former, None, post.instance
+        return Change("came", f"{slot.worker.name} has come", slot.worker, former)
 
     def lost(self, worker: Worker) -> None:
         """Its process has died; it comes back when Ray has begun it again."""
-        for seat in self._seats:
-            if seat.worker is worker:
-                seat.worker, seat.former = None, worker
-                self._await(seat)
+        for slot in self._slots:
+            if slot.worker is worker:
+                slot.worker, slot.former = None, worker
+                self._await(slot)
 
     def restart(self, worker: Worker) -> None:
         """Gives it a fresh process; what it had in hand is lost, and it comes back as another."""
-        for seat in self._seats:
-            if seat.worker is worker:
-                seat.stale = seat.instance
+        for slot in self._slots:
+            if slot.worker is worker:
+                slot.stale = slot.instance
         ray.kill(worker.actor, no_restart=False)
         self.lost(worker)
 
     def dismiss(self, worker: Worker) -> None:
         """Ends it: its device is free for others."""
-        self._drop(next(seat for seat in self._seats if seat.worker is worker))
+        self._drop(next(slot for slot in self._slots if slot.worker is worker))
 
     def quarantine(self, worker: Worker) -> None:
         """Its device measures no more: a GPU is held, so that Ray gives it to no other; a node is passed over."""
-        seats = [seat for seat in self._seats if worker in (seat.worker, seat.former)]
+        slots = [slot for slot in self._slots if worker in (slot.worker, slot.former)]
         if self._target == CPU:
             self._nodes.rule_out(self._names.node(worker.name))
-            for seat in seats:
-                seat.former = None
-                self._drop(seat)
+            for slot in slots:
+                slot.former = None
+                self._drop(slot)
         else:
             self._quarantined.add(worker.device.uuid)
-            for seat in seats:
-                seat.former = None
-                if seat.worker is worker:
-                    seat.worker, seat.blocked = None, True
+            for slot in slots:
+                slot.former = None
+                if slot.worker is worker:
+                    slot.worker, slot.blocked = None, True
         self._fill()
 
     def keep_only(self, worker: Worker) -> None:
         """Ends all others, and asks for no more."""
         self._wanted, self._closed = 1, True
-        for seat in [seat for seat in self._seats if seat.worker is not worker]:
-            self._drop(seat)
+        for slot in [slot for slot in self._slots if slot.worker is not worker]:
+            self._drop(slot)
         self._fill()
 
     def close(self) -> None:
         """Ends all; other searches have their GPUs at once."""
-        for seat in list(self._seats):
-            self._drop(seat)
+        for slot in list(self._slots):
+            self._drop(slot)
         if self._share is not None:
             self._share.leave()
 
@@ -231,44 +231,44 @@ class WorkerPool:
             self._fill_gpus()
 
     def _fill_nodes(self) -> None:
-        taken = {seat.node for seat in self._seats}
+        taken = {slot.node for slot in self._slots}
         for node in self._nodes.measuring_on_cpu():
-            if node not in taken and not (self._closed and self._seats):
+            if node not in taken and not (self._closed and self._slots):
                 where = NodeAffinitySchedulingStrategy(node, soft=False)
-                self._sit(Seat(_Outpost.options(scheduling_strategy=where).remote(False, self._package), node))
+                self._add(Slot(_Outpost.options(scheduling_strategy=where).remote(False, self._package), node))
 
     def _fill_gpus(self) -> None:
-        held = sum(seat.blocked for seat in self._seats)
+        held = sum(slot.blocked for slot in self._slots)
         there = max(0, self._nodes.gpus(self._target) - held)
         wanted = there if self._wanted is None else self._wanted
         share = self._share
         self._allowed = wanted if share is None else share.allowed(len(self.workers), wanted, there)
         self._crowded = self._allowed < min(wanted, there)
-        for seat in self._usable[self._allowed :]:
-            if seat.worker is None:
-                self._drop(seat)
+        for slot in self._usable[self._allowed :]:
+            if slot.worker is None:
+                self._drop(slot)
         for _ in range(self._allowed - len(self._usable)):
             options = self._nodes.gpu_options(self._target)
-            self._sit(Seat(_Outpost.options(num_gpus=1, **options).remote(True, self._package), None))
+            self._add(Slot(_Outpost.options(num_gpus=1, **options).remote(True, self._package), None))
 
-    def _sit(self, seat: Seat) -> None:
-        self._seats.append(seat)
-        self._await(seat)
+    def _add(self, slot: Slot) -> None:
+        self._slots.append(slot)
+        self._await(slot)
 
-    def _await(self, seat: Seat) -> None:
-        self._awaited[seat.actor.describe.remote()] = seat
+    def _await(self, slot: Slot) -> None:
+        self._awaited[slot.actor.describe.remote()] = slot
 
-    def _drop(self, seat: Seat) -> None:
-        self._seats.remove(seat)
-        if seat.former is not None:
-            self._departed.append(seat.former)
-        self._awaited = {future: each for future, each in self._awaited.items() if each is not seat}
-        ray.kill(seat.actor)
+    def _drop(self, slot: Slot) -> None:
+        self._slots.remove(slot)
+        if slot.former is not None:
+            self._departed.append(slot.former)
+        self._awaited = {future: each for future, each in self._awaited.items() if each is not slot}
+        ray.kill(slot.actor)
 
-    def _failed(self, seat: Seat, error: RayError) -> None:
+    def _failed(self, slot: Slot, error: RayError) -> None:
         """An actor that will not be again: its node has gone, or no process of it can start."""
-        self._drop(seat)
-        if seat.node is not None and not self._nodes.alive(seat.node):
+        self._drop(slot)
+        if slot.node is not None and not self._nodes.alive(slot.node):
             return
         self._failures += 1
         if not self.workers and (self._failures >= FAILURES_MOST or not self._nodes.grows):
@@ -286,19 +286,19 @@ class WorkerPool:
     def _is_quarantined(self, post: Post) -> bool:
         return post.device.uuid in self._quarantined
 
-    def _hold_or_drop(self, seat: Seat, post: Post) -> None:
+    def _hold_or_drop(self, slot: Slot, post: Post) -> None:
         """A GPU here, or one that is quarantined, is held; other nodes have GPUs of one kind, and are passed over."""
         if self._target != CPU and (not self._nodes.grows or self._is_quarantined(post)):
-            seat.blocked = True
-            if seat.former is not None:
-                self._departed.append(seat.former)
-                seat.former = None
+            slot.blocked = True
+            if slot.former is not None:
+                self._departed.append(slot.former)
+                slot.former = None
             return
-        self._drop(seat)
+        self._drop(slot)
         self._nodes.rule_out(post.node)
 
-    def _refuse(self, seat: Seat, unfit: Unfit) -> Change:
-        self._drop(seat)
+    def _refuse(self, slot: Slot, unfit: Unfit) -> Change:
+        self._drop(slot)
         self._nodes.rule_out(unfit.node)
         self._fill()
         return self._tell(f"{unfit.host} does not measure: {unfit.reason}")
