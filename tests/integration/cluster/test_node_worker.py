@@ -24,12 +24,12 @@ ACT = """
 import sys, unittest.mock
 from pathlib import Path
 from evotune_workers.child import sandbox
-from evotune_workers.cluster.node_worker import Outpost
+from evotune_workers.cluster.node_worker import NodeWorker
 def started(folder, device):
     print("torch imported" if "torch" in sys.modules else "not yet", flush=True)
     sys.exit()
 with unittest.mock.patch.object(sandbox, "sandbox_for", started):
-    Outpost(False, Path(sys.argv[1]).read_bytes())
+    NodeWorker(False, Path(sys.argv[1]).read_bytes())
 """
 TORCH_IS_THERE = "print('torch' in sys.modules)"
 

@@ -18,7 +18,7 @@ from evotune_workers.cluster import worker_pool as worker_pool_module
 from evotune_workers.cluster.connection import ClusterError, connected
 from evotune_workers.cluster.gpu_sharing import Share, Shares
 from evotune_workers.cluster.node_versions import node_versions
-from evotune_workers.cluster.node_worker import Post
+from evotune_workers.cluster.node_worker import WorkerDescription
 from evotune_workers.cluster.nodes import Nodes
 from evotune_workers.cluster.slots import Worker
 from evotune_workers.cluster.unusable_node import Unfit
@@ -34,14 +34,14 @@ SHORT_TURN_SECONDS = 1.5
 MakeWorkerPool = Callable[..., WorkerPool]
 
 
-def posing_outpost() -> Any:
-    """In the place of Outpost: says that its GPU is of the kind that its node was started with."""
+def posing_worker() -> Any:
+    """In the place of NodeWorker: says that its GPU is of the kind that its node was started with."""
 
     class Posing:
         def __init__(self, cuda: bool, package: bytes) -> None:
             pass
 
-        def describe(self) -> Post | Unfit:
+        def describe(self) -> WorkerDescription | Unfit:
             import os
 
             here = ray.get_runtime_context()
@@ -51,7 +51,9 @@ def posing_outpost() -> Any:
             device = known_device(kind or TARGET)
             uuid = f"{here.get_node_id()} {place}"
             instance = str(os.getpid())
-            return Post(here.get_node_id(), "a host", place, instance, replace(device, uuid=uuid), node_versions())
+            return WorkerDescription(
+                here.get_node_id(), "a host", place, instance, replace(device, uuid=uuid), node_versions()
+            )
 
         def node(self) -> str:
             return str(ray.get_runtime_context().get_node_id())
@@ -69,7 +71,7 @@ def joined() -> Iterator[NodesHere]:
 @pytest.fixture
 def cluster(joined: NodesHere, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodesHere]:
     """A head alone, and GPUs' actors that pose."""
-    monkeypatch.setattr(worker_pool_module, "_Outpost", posing_outpost())
+    monkeypatch.setattr(worker_pool_module, "_NodeWorker", posing_worker())
     yield joined
     joined.leave_the_head_alone()
 

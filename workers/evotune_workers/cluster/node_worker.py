@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Post:
+class WorkerDescription:
     """A worker's node and device, with the versions that results depend on.
 
     `place` tells a node's GPUs apart, `instance` one process of the actor from the next.
@@ -38,7 +38,7 @@ class Post:
     versions: Mapping[str, str]
 
 
-class Outpost:
+class NodeWorker:
     """Runs jobs on one device, one at a time. A GPU is touched by the measurer's child only, never by this process."""
 
     def __init__(self, cuda: bool, package: bytes) -> None:
@@ -50,13 +50,13 @@ class Outpost:
         except (ImportError, RuntimeError, OSError, ValueError, subprocess.SubprocessError) as error:
             self._unfit = unfit(error)
 
-    def describe(self) -> Post | Unfit:
+    def describe(self) -> WorkerDescription | Unfit:
         """Return the node, the device and the versions."""
         if self._unfit is not None:
             return self._unfit
         node, host = node_and_host()
         place = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        return Post(node, host, place, self._instance, self._measurer.device, node_versions())
+        return WorkerDescription(node, host, place, self._instance, self._measurer.device, node_versions())
 
     def run(self, job: Job[Result]) -> Result:
         """Run a job; see Measurer.run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from evotune_workers.cluster.node_worker import Post
+from evotune_workers.cluster.node_worker import WorkerDescription
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.targets import CPU
 
@@ -57,11 +57,15 @@ class Names:
         self._target = target
         self._names: dict[tuple[str, str], str] = {}
 
-    def of(self, post: Post) -> str:
-        """What the worker of that post is called."""
-        device = (post.node, post.device.uuid)
+    def of(self, description: WorkerDescription) -> str:
+        """What the worker of that description is called."""
+        device = (description.node, description.device.uuid)
         if device not in self._names:
-            name = f"cpu of {post.host}" if self._target == CPU else f"gpu {post.place} of {post.host}"
+            name = (
+                f"cpu of {description.host}"
+                if self._target == CPU
+                else f"gpu {description.place} of {description.host}"
+            )
             count = sum(each == name or each.startswith(f"{name} (") for each in self._names.values())
             self._names[device] = f"{name} ({count + 1})" if count else name
         return self._names[device]

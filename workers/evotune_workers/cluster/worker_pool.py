@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from evotune_workers.cluster.connection import ClusterError, in_one_line
 from evotune_workers.cluster.gpu_sharing import Share
 from evotune_workers.cluster.node_versions import difference, node_versions
-from evotune_workers.cluster.node_worker import Outpost, Post
+from evotune_workers.cluster.node_worker import NodeWorker, WorkerDescription
 from evotune_workers.cluster.nodes import Nodes
 from evotune_workers.cluster.slots import Change, Names, Slot, Worker
 from evotune_workers.cluster.unusable_node import Unfit
@@ -143,7 +143,7 @@ class WorkerPool:
         """What a future of `futures` came to, if anything. Raises ClusterError where no worker can start."""
         slot = self._awaited.pop(future)
         try:
-            post: Post | Unfit = ray.get(future)
+            description: WorkerDescription | Unfit = ray.get(future)
         except ActorUnavailableError:
             time.sleep(RETURN_SECONDS)  # until Ray has restarted it, every call fails at once
             self._await(slot)
@@ -152,25 +152,25 @@ class WorkerPool:
             self._failed(slot, error)
             return None
         self._failures = 0
-        if isinstance(post, Unfit):
-            return self._refuse(slot, post)
-        if post.instance == slot.stale:
+        if isinstance(description, Unfit):
+            return self._refuse(slot, description)
+        if description.instance == slot.stale:
             time.sleep(RETURN_SECONDS)
             self._await(slot)
             return None
-        if self._is_quarantined(post):
-            self._hold_or_drop(slot, post)
+        if self._is_quarantined(description):
+            self._hold_or_drop(slot, description)
             return None
-        if (reason := difference(self._here, post.versions)) is not None:
-            return self._refuse(slot, Unfit(post.node, post.host, reason))
-        if (reason := self._other_device(post.device)) is not None:
-            self._hold_or_drop(slot, post)
+        if (reason := difference(self._here, description.versions)) is not None:
+            return self._refuse(slot, Unfit(description.node, description.host, reason))
+        if (reason := self._other_device(description.device)) is not None:
+            self._hold_or_drop(slot, description)
             self._fill()
-            return self._tell(f"{post.host} does not measure: {reason}")
-        self._model, self._met = _model(post.device), True
+            return self._tell(f"{description.host} does not measure: {reason}")
+        self._model, self._met = _model(description.device), True
         self._nodes.settle(self._target)
-        slot.worker = Worker(self._names.of(post), post.device, slot.actor)
-        former, slot.former, slot.instance = slot.former, None, post.instance
+        slot.worker = Worker(self._names.of(description), description.device, slot.actor)
+        former, slot.former, slot.instance = slot.former, None, description.instance
         return Change("came", f"{slot.worker.name} has come", slot.worker, former)
 
     def lost(self, worker: Worker) -> None:
@@ -235,7 +235,7 @@ class WorkerPool:
         for node in self._nodes.measuring_on_cpu():
             if node not in taken and not (self._closed and self._slots):
                 where = NodeAffinitySchedulingStrategy(node, soft=False)
-                self._add(Slot(_Outpost.options(scheduling_strategy=where).remote(False, self._package), node))
+                self._add(Slot(_NodeWorker.options(scheduling_strategy=where).remote(False, self._package), node))
 
     def _fill_gpus(self) -> None:
         held = sum(slot.blocked for slot in self._slots)
@@ -249,7 +249,7 @@ class WorkerPool:
                 self._drop(slot)
         for _ in range(self._allowed - len(self._usable)):
             options = self._nodes.gpu_options(self._target)
-            self._add(Slot(_Outpost.options(num_gpus=1, **options).remote(True, self._package), None))
+            self._add(Slot(_NodeWorker.options(num_gpus=1, **options).remote(True, self._package), None))
 
     def _add(self, slot: Slot) -> None:
         self._slots.append(slot)
@@ -283,19 +283,19 @@ class WorkerPool:
             return f"its device must be {what}, got {device.name}"
         return None
 
-    def _is_quarantined(self, post: Post) -> bool:
-        return post.device.uuid in self._quarantined
+    def _is_quarantined(self, description: WorkerDescription) -> bool:
+        return description.device.uuid in self._quarantined
 
-    def _hold_or_drop(self, slot: Slot, post: Post) -> None:
+    def _hold_or_drop(self, slot: Slot, description: WorkerDescription) -> None:
         """A GPU here, or one that is quarantined, is held; other nodes have GPUs of one kind, and are passed over."""
-        if self._target != CPU and (not self._nodes.grows or self._is_quarantined(post)):
+        if self._target != CPU and (not self._nodes.grows or self._is_quarantined(description)):
             slot.blocked = True
             if slot.former is not None:
                 self._departed.append(slot.former)
                 slot.former = None
             return
         self._drop(slot)
-        self._nodes.rule_out(post.node)
+        self._nodes.rule_out(description.node)
 
     def _refuse(self, slot: Slot, unfit: Unfit) -> Change:
         self._drop(slot)
@@ -317,4 +317,4 @@ def _model(device: Device) -> Model:
     return device.name, device.limits
 
 
-_Outpost = ray.remote(num_cpus=0, max_restarts=-1)(Outpost)
+_NodeWorker = ray.remote(num_cpus=0, max_restarts=-1)(NodeWorker)
