@@ -19,7 +19,7 @@ from evotune.search.events import Built, Event, Gone, HealthChecked, Measured, T
 from evotune.search.workers.diagnosis_queue import Diagnoses
 from evotune.search.workers.worker_health import WorkerHealth
 from evotune_workers.cluster.cluster import Cluster, Worker
-from evotune_workers.cluster.unusable_node import Unfit
+from evotune_workers.cluster.unusable_node import UnusableNode
 from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.compilers.candidate import Candidate
@@ -264,7 +264,7 @@ class Dispatcher:
     def _take_build(self, job: BuildJob, future: Any) -> list[Event]:
         """What a task raises is raised here; what Ray lost, or a node could not do, is given out again."""
         try:
-            built: Candidate | Unfit = ray.get(future)
+            built: Candidate | UnusableNode = ray.get(future)
         except RayTaskError:
             raise
         except RayError:
@@ -273,7 +273,7 @@ class Dispatcher:
                 raise
             self.build(job)
             return []
-        if not isinstance(built, Unfit):
+        if not isinstance(built, UnusableNode):
             return [Built(built)]
         news = self._cluster.asked_elsewhere(built)
         self.build(job)

@@ -19,7 +19,7 @@ from evotune_db.errors import NotPassed
 from evotune_db.records import LeaderboardFilter, StoredTrial
 from evotune_workers.cluster.cluster import Cluster, Worker
 from evotune_workers.cluster.local import Alone
-from evotune_workers.cluster.unusable_node import Unfit
+from evotune_workers.cluster.unusable_node import UnusableNode
 from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.measuring.jobs import ConfirmJob, Measurement
@@ -99,11 +99,11 @@ class Confirmation:
     def _built(self, jobs: list[BuildJob]) -> list[Candidate] | None:
         """None when the search is interrupted. Raises ToolchainError where no node can build."""
         while True:
-            found: list[Candidate | Unfit] | None = self._result([self.lab.build(job) for job in jobs])
-            unfit = [each for each in found or () if isinstance(each, Unfit)]
-            if not unfit:
+            found: list[Candidate | UnusableNode] | None = self._result([self.lab.build(job) for job in jobs])
+            unusable = [each for each in found or () if isinstance(each, UnusableNode)]
+            if not unusable:
                 return None if found is None else [each for each in found if isinstance(each, Candidate)]
-            for each in unfit:
+            for each in unusable:
                 assert isinstance(self.lab, Cluster), "only a cluster has nodes"
                 self.lab.asked_elsewhere(each)
 

@@ -15,7 +15,7 @@ from ray.exceptions import RayError
 
 from evotune.errors import last_line
 from evotune_workers.cluster.cluster import Cluster, Worker
-from evotune_workers.cluster.unusable_node import Unfit
+from evotune_workers.cluster.unusable_node import UnusableNode
 from evotune_workers.compilers.builder import StageBuildJob
 from evotune_workers.compilers.candidate import Candidate, StageBuild
 from evotune_workers.diagnosis.finding import Diagnosis
@@ -110,12 +110,12 @@ class Diagnoses:
 
     def _take_build(self, suspect: Suspect, future: Any) -> NotDiagnosed | None:
         try:
-            stages: tuple[StageBuild, ...] | Unfit = ray.get(future)
+            stages: tuple[StageBuild, ...] | UnusableNode = ray.get(future)
         except RayError as error:
             return NotDiagnosed(None, suspect.candidate, last_line(error))
         finally:
             self._build_next()
-        if isinstance(stages, Unfit):
+        if isinstance(stages, UnusableNode):
             self._cluster.asked_elsewhere(stages)
             self._suspects.append(suspect)
             self._build_next()

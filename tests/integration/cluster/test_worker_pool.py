@@ -21,7 +21,7 @@ from evotune_workers.cluster.node_versions import node_versions
 from evotune_workers.cluster.node_worker import WorkerDescription
 from evotune_workers.cluster.nodes import Nodes
 from evotune_workers.cluster.slots import Worker
-from evotune_workers.cluster.unusable_node import Unfit
+from evotune_workers.cluster.unusable_node import UnusableNode
 from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.kernel.targets import known_device
 from tests.support.ray_nodes import NodesHere, nodes_here
@@ -41,13 +41,13 @@ def posing_worker() -> Any:
         def __init__(self, cuda: bool, package: bytes) -> None:
             pass
 
-        def describe(self) -> WorkerDescription | Unfit:
+        def describe(self) -> WorkerDescription | UnusableNode:
             import os
 
             here = ray.get_runtime_context()
             place = os.environ["CUDA_VISIBLE_DEVICES"]
             if (kind := os.environ.get("POSING")) == "broken":
-                return Unfit(here.get_node_id(), "a host", "its GPU must be usable, it is not")
+                return UnusableNode(here.get_node_id(), "a host", "its GPU must be usable, it is not")
             device = known_device(kind or TARGET)
             uuid = f"{here.get_node_id()} {place}"
             instance = str(os.getpid())

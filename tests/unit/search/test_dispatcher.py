@@ -70,7 +70,7 @@ def test_a_worker_that_others_want_does_what_it_has_in_hand_and_gets_nothing_mor
 
 
 class Shrinking(VirtualCluster):
-    """One that asks for two workers, and gives up the second when the first turns out to be unfit."""
+    """One that asks for two workers, and gives up the second when the first turns out to be unusable."""
 
     awaited: tuple[object, ...] = ("first", "second")
 

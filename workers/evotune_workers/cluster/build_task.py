@@ -1,7 +1,7 @@
 """The body of a build task, which runs on any node of a cluster.
 
 A node may lack a package or a compiler. So this module imports only what every node with Ray has, jobs come pickled,
-and a node that lacks something answers Unfit and raises nothing: the cluster then asks another.
+and a node that lacks something answers UnusableNode and raises nothing: the cluster then asks another.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib
 import pickle
 from typing import TYPE_CHECKING
 
-from evotune_workers.cluster.unusable_node import Unfit, unfit
+from evotune_workers.cluster.unusable_node import UnusableNode, this_node_lacks
 
 if TYPE_CHECKING:
     from evotune_workers.compilers.candidate import Candidate, StageBuild
@@ -26,15 +26,15 @@ def prepare(package: bytes) -> None:
         unpack_kernel(pickle.loads(package))
 
 
-def build(package: bytes, recipe: bytes) -> Candidate | tuple[StageBuild, ...] | Unfit:
+def build(package: bytes, recipe: bytes) -> Candidate | tuple[StageBuild, ...] | UnusableNode:
     """Compile a pickled Recipe, or StageRecipe, of a pickled KernelPackage."""
     try:
         return _build(package, recipe)
     except ImportError as error:
-        return unfit(error)
+        return this_node_lacks(error)
 
 
-def _build(package: bytes, recipe: bytes) -> Candidate | tuple[StageBuild, ...] | Unfit:
+def _build(package: bytes, recipe: bytes) -> Candidate | tuple[StageBuild, ...] | UnusableNode:
     """Compile while no CPU on this machine is measured; a GPU's measurement is not disturbed by a compiler."""
     from evotune_workers.compilers.build import ToolchainError
     from evotune_workers.compilers.builder import Recipe, StageRecipe, make, make_stages
@@ -48,4 +48,4 @@ def _build(package: bytes, recipe: bytes) -> Candidate | tuple[StageBuild, ...] 
             folder = unpack_kernel(pickle.loads(package))
             return make_stages(folder, wanted) if isinstance(wanted, StageRecipe) else make(folder, wanted)
         except ToolchainError as error:
-            return unfit(error)
+            return this_node_lacks(error)

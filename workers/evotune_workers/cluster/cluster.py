@@ -18,7 +18,7 @@ from evotune_workers.cluster.gpu_sharing import Share
 from evotune_workers.cluster.head import Head
 from evotune_workers.cluster.nodes import Nodes
 from evotune_workers.cluster.slots import Worker
-from evotune_workers.cluster.unusable_node import Unfit
+from evotune_workers.cluster.unusable_node import UnusableNode
 from evotune_workers.cluster.worker_pool import Model, WorkerPool
 from evotune_workers.compilers.build import ToolchainError
 from evotune_workers.compilers.builder import BuildJob, StageBuildJob, recipe_of, stage_recipe_of
@@ -70,7 +70,7 @@ class Cluster:
     def build(self, job: BuildJob | StageBuildJob) -> Any:
         """Build on any node, and return a future of a Candidate, or of a tuple of StageBuild for a StageBuildJob.
 
-        A future of Unfit instead means that another node has to be asked, by `asked_elsewhere`.
+        A future of UnusableNode instead means that another node has to be asked, by `asked_elsewhere`.
         """
         kernel = self._kernel
         recipe = stage_recipe_of(kernel, job) if isinstance(job, StageBuildJob) else recipe_of(kernel, job)
@@ -78,15 +78,15 @@ class Cluster:
         task = _build.options(**where) if where else _build
         return task.remote(self._shipped, pickle.dumps(recipe))
 
-    def asked_elsewhere(self, unfit: Unfit) -> bool:
+    def asked_elsewhere(self, unusable: UnusableNode) -> bool:
         """Whether this is news of the node, which builds nothing from now on.
 
         Raises ToolchainError when no node is left that can build.
         """
-        news = unfit.node not in self._cannot_build
-        self._cannot_build.add(unfit.node)
+        news = unusable.node not in self._cannot_build
+        self._cannot_build.add(unusable.node)
         if not self._nodes.others_than(self._cannot_build):
-            raise ToolchainError(unfit.reason)
+            raise ToolchainError(unusable.reason)
         return news
 
     def submit(self, worker: Worker, job: Job[Any]) -> Any:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evotune_workers.cluster.node_versions import node_versions
-from evotune_workers.cluster.unusable_node import Unfit, node_and_host, unfit
+from evotune_workers.cluster.unusable_node import UnusableNode, node_and_host, this_node_lacks
 from evotune_workers.kernel.device import Device, cpu_device, local_devices
 
 if TYPE_CHECKING:
@@ -43,17 +43,17 @@ class NodeWorker:
 
     def __init__(self, cuda: bool, package: bytes) -> None:
         """Serve a pickled KernelPackage. `describe` tells when the node cannot."""
-        self._unfit: Unfit | None = None
+        self._unusable: UnusableNode | None = None
         self._instance = str(uuid.uuid4())
         try:
             self._measurer = _measurer(cuda, package)
         except (ImportError, RuntimeError, OSError, ValueError, subprocess.SubprocessError) as error:
-            self._unfit = unfit(error)
+            self._unusable = this_node_lacks(error)
 
-    def describe(self) -> WorkerDescription | Unfit:
+    def describe(self) -> WorkerDescription | UnusableNode:
         """Return the node, the device and the versions."""
-        if self._unfit is not None:
-            return self._unfit
+        if self._unusable is not None:
+            return self._unusable
         node, host = node_and_host()
         place = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         return WorkerDescription(node, host, place, self._instance, self._measurer.device, node_versions())

@@ -9,7 +9,7 @@ import ray
 
 
 @dataclass(frozen=True)
-class Unfit:
+class UnusableNode:
     """A node that cannot do what it was asked for, whatever the configuration."""
 
     node: str
@@ -17,10 +17,10 @@ class Unfit:
     reason: str
 
 
-def unfit(error: Exception) -> Unfit:
-    """Return this node as one that cannot do it, with the last line of the error as the reason."""
+def this_node_lacks(error: Exception) -> UnusableNode:
+    """Return this node as unusable, with the last line of the error as the reason."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return Unfit(*node_and_host(), lines[-1])
+    return UnusableNode(*node_and_host(), lines[-1])
 
 
 def node_and_host() -> tuple[str, str]:

@@ -21,7 +21,7 @@ from evotune_workers.cluster.node_versions import difference, node_versions
 from evotune_workers.cluster.node_worker import NodeWorker, WorkerDescription
 from evotune_workers.cluster.nodes import Nodes
 from evotune_workers.cluster.slots import Change, Names, Slot, Worker
-from evotune_workers.cluster.unusable_node import Unfit
+from evotune_workers.cluster.unusable_node import UnusableNode
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.targets import CPU
 
@@ -143,7 +143,7 @@ class WorkerPool:
         """What a future of `futures` came to, if anything. Raises ClusterError where no worker can start."""
         slot = self._awaited.pop(future)
         try:
-            description: WorkerDescription | Unfit = ray.get(future)
+            description: WorkerDescription | UnusableNode = ray.get(future)
         except ActorUnavailableError:
             time.sleep(RETURN_SECONDS)  # until Ray has restarted it, every call fails at once
             self._await(slot)
@@ -152,7 +152,7 @@ class WorkerPool:
             self._failed(slot, error)
             return None
         self._failures = 0
-        if isinstance(description, Unfit):
+        if isinstance(description, UnusableNode):
             return self._refuse(slot, description)
         if description.instance == slot.stale:
             time.sleep(RETURN_SECONDS)
@@ -162,7 +162,7 @@ class WorkerPool:
             self._hold_or_drop(slot, description)
             return None
         if (reason := difference(self._here, description.versions)) is not None:
-            return self._refuse(slot, Unfit(description.node, description.host, reason))
+            return self._refuse(slot, UnusableNode(description.node, description.host, reason))
         if (reason := self._other_device(description.device)) is not None:
             self._hold_or_drop(slot, description)
             self._fill()
@@ -297,11 +297,11 @@ class WorkerPool:
         self._drop(slot)
         self._nodes.rule_out(description.node)
 
-    def _refuse(self, slot: Slot, unfit: Unfit) -> Change:
+    def _refuse(self, slot: Slot, unusable: UnusableNode) -> Change:
         self._drop(slot)
-        self._nodes.rule_out(unfit.node)
+        self._nodes.rule_out(unusable.node)
         self._fill()
-        return self._tell(f"{unfit.host} does not measure: {unfit.reason}")
+        return self._tell(f"{unusable.host} does not measure: {unusable.reason}")
 
     def _tell(self, reason: str) -> Change:
         self._refused.append(reason)
