@@ -77,7 +77,7 @@ def _search(
                 state = run_to_end(rounds, stored, database, search_id)
                 if pool is not None and not interrupt.pressed:
                     finals = Finals(plan, cluster, pool, database, reporter, interrupt)
-                    finals.run(search_id, alone=request.ray_address is None)
+                    finals.run(search_id, local=request.ray_address is None)
             return search_id, state, rounds.idle_share
     finally:
         reporter.stopped()

@@ -18,7 +18,7 @@ from evotune_db import Database
 from evotune_db.errors import NotPassed
 from evotune_db.records import LeaderboardFilter, StoredTrial
 from evotune_workers.cluster.cluster import Cluster, Worker
-from evotune_workers.cluster.local import Alone
+from evotune_workers.cluster.local import LocalMachine
 from evotune_workers.cluster.unusable_node import UnusableNode
 from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.compilers.candidate import Candidate
@@ -35,7 +35,7 @@ class Confirmation:
     """What confirming needs; `worker` is the one that measures, in `lab`. `look` is called now and then meanwhile."""
 
     plan: Plan
-    lab: Cluster | Alone
+    lab: Cluster | LocalMachine
     worker: Worker
     database: Database
     reporter: Reporter

@@ -15,7 +15,7 @@ from evotune.search.interrupt import Interrupt
 from evotune.search.reporter import Reporter
 from evotune_db import Database
 from evotune_workers.cluster.cluster import Cluster, ClusterError, Worker
-from evotune_workers.cluster.local import Alone
+from evotune_workers.cluster.local import LocalMachine
 from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.compilers.build import ToolchainError
 
@@ -35,8 +35,8 @@ class Finals:
     reporter: Reporter
     interrupt: Interrupt
 
-    def run(self, search_id: int, *, alone: bool) -> None:
-        """Confirms; `alone`: a CPU does so when Ray has gone.
+    def run(self, search_id: int, *, local: bool) -> None:
+        """Confirms; `local`: a CPU does so when Ray has gone.
 
         The search has its result already: what goes wrong here costs the confirmation, not the summary.
         """
@@ -46,7 +46,7 @@ class Finals:
                 worker = self._worker()
                 if worker is None:
                     return
-                with self._lab(worker, alone) as lab:
+                with self._lab(worker, local) as lab:
                     # A search that does not ask for its share for long counts as ended.
                     look = self.pool.look if isinstance(lab, Cluster) else None
                     self._confirmation(lab, worker, look).run(search_id)
@@ -57,7 +57,9 @@ class Finals:
                     return
                 self.pool.lost(worker)
 
-    def _confirmation(self, lab: Cluster | Alone, worker: Worker, look: Callable[[], None] | None) -> Confirmation:
+    def _confirmation(
+        self, lab: Cluster | LocalMachine, worker: Worker, look: Callable[[], None] | None
+    ) -> Confirmation:
         return Confirmation(self.plan, lab, worker, self.database, self.reporter, self.interrupt, look)
 
     def _worker(self) -> Worker | None:
@@ -71,12 +73,12 @@ class Finals:
         return worker
 
     @contextlib.contextmanager
-    def _lab(self, worker: Worker, alone: bool) -> Iterator[Cluster | Alone]:
-        if not alone or worker.device.kind != "cpu":
+    def _lab(self, worker: Worker, local: bool) -> Iterator[Cluster | LocalMachine]:
+        if not local or worker.device.kind != "cpu":
             yield self.cluster
             return
         self.cluster.close()
-        own = Alone(self.plan.package, worker.device)
+        own = LocalMachine(self.plan.package, worker.device)
         try:
             yield own
         finally:

@@ -20,7 +20,7 @@ from evotune_workers.measuring.jobs import Job, Result
 from evotune_workers.measuring.measurer import Measurer
 
 
-class Alone:
+class LocalMachine:
     """Builds and confirms in this process and its child, one after the other; futures as a Cluster gives them."""
 
     def __init__(self, package: KernelPackage, device: Device) -> None:
