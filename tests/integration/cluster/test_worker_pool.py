@@ -13,10 +13,10 @@ import pytest
 import ray
 from ray.exceptions import ActorUnavailableError
 
-from evotune_workers.cluster import gpu_sharing as shares_module
+from evotune_workers.cluster import gpu_sharing as gpu_sharing_module
 from evotune_workers.cluster import worker_pool as worker_pool_module
 from evotune_workers.cluster.connection import ClusterError, connected
-from evotune_workers.cluster.gpu_sharing import Share, Shares
+from evotune_workers.cluster.gpu_sharing import GpuShare, GpuShares
 from evotune_workers.cluster.node_versions import node_versions
 from evotune_workers.cluster.node_worker import WorkerDescription
 from evotune_workers.cluster.nodes import Nodes
@@ -85,7 +85,7 @@ def pool() -> Iterator[MakeWorkerPool]:
     """Makes pools, and ends them."""
     made: list[WorkerPool] = []
 
-    def make(wanted: int | None = None, share: Share | None = None) -> WorkerPool:
+    def make(wanted: int | None = None, share: GpuShare | None = None) -> WorkerPool:
         made.append(WorkerPool(PACKAGE, TARGET, Nodes(grows=True), wanted, share))
         return made[-1]
 
@@ -97,17 +97,17 @@ def pool() -> Iterator[MakeWorkerPool]:
 @pytest.fixture
 def short_turns(monkeypatch: pytest.MonkeyPatch) -> float:
     """The seconds of a turn, by an actor of its own; looks are as much shorter, which hand a GPU over."""
-    monkeypatch.setattr(shares_module, "NAME", "shares_of_short_turns")
-    monkeypatch.setattr(shares_module, "Shares", shares_of_short_turns())
+    monkeypatch.setattr(gpu_sharing_module, "NAME", "gpu_shares_of_short_turns")
+    monkeypatch.setattr(gpu_sharing_module, "GpuShares", gpu_shares_of_short_turns())
     monkeypatch.setattr(worker_pool_module, "LOOK_SECONDS", 0.2)
     return SHORT_TURN_SECONDS
 
 
-def shares_of_short_turns() -> type[Shares]:
-    """In the place of Shares, whose constants are those of another process."""
+def gpu_shares_of_short_turns() -> type[GpuShares]:
+    """In the place of GpuShares, whose constants are those of another process."""
     seconds = SHORT_TURN_SECONDS
 
-    class ShortTurns(Shares):
+    class ShortTurns(GpuShares):
         def __init__(self) -> None:
             from evotune_workers.cluster import gpu_sharing
 
@@ -250,9 +250,9 @@ def test_a_cluster_without_such_a_gpu_is_told_what_it_has_and_what_to_do(
 
 def test_searches_share_gpus_and_take_what_others_leave(cluster: NodesHere, pool: MakeWorkerPool) -> None:
     cluster.add(**l4(2))
-    first = pool(share=Share(TARGET, "first"))
+    first = pool(share=GpuShare(TARGET, "first"))
     until(lambda: len(first.workers) == 2, first)
-    second = pool(share=Share(TARGET, "second"))
+    second = pool(share=GpuShare(TARGET, "second"))
     until(lambda: len(first.workers) == len(second.workers) == 1, first, second)
     assert {worker.name for worker in (*first.workers, *second.workers)} == {"gpu 0 of a host", "gpu 1 of a host"}
     first.close()
@@ -263,7 +263,7 @@ def test_ten_searches_hold_two_gpus_in_turn_and_for_the_same_time(
     cluster: NodesHere, pool: MakeWorkerPool, short_turns: float
 ) -> None:
     cluster.add(**l4(2))
-    pools = [pool(share=Share(TARGET, f"search {place}")) for place in range(10)]
+    pools = [pool(share=GpuShare(TARGET, f"search {place}")) for place in range(10)]
     had = hold_in_turn(pools, short_turns)
     # Whoever is given a GPU has had least, and holds it for a turn and the two looks that handing it over takes: two
     # differ by that at most. Another turn less the looks is for a busy machine: a factor of 3 beside a turn in all.

@@ -14,7 +14,7 @@ import ray
 
 from evotune_workers.cluster import build_task
 from evotune_workers.cluster.connection import ClusterError, connected
-from evotune_workers.cluster.gpu_sharing import Share
+from evotune_workers.cluster.gpu_sharing import GpuShare
 from evotune_workers.cluster.head import Head
 from evotune_workers.cluster.nodes import Nodes
 from evotune_workers.cluster.slots import Worker
@@ -58,7 +58,9 @@ class Cluster:
         All of that model, where earlier trials were measured on one.
         Raises ClusterError when there is nothing to measure on.
         """
-        share = Share(target, f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}") if self._shared(target) else None
+        share = (
+            GpuShare(target, f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}") if self._shared(target) else None
+        )
         there = self._nodes.gpus(target)
         if not self._joined and gpus is not None and gpus > there:
             raise ClusterError(f"the GPUs asked for must be on this machine, which has {there}, got {gpus}")

@@ -27,7 +27,7 @@ LEAVE_SECONDS = 2.0
 
 
 @dataclass
-class Asker:
+class SearchDemand:
     """A search: the GPUs that it holds and wants, when it asked last, and how many GPU seconds it has had."""
 
     holds: int
@@ -37,12 +37,12 @@ class Asker:
     had: float
 
 
-class Deal:
+class GpuAllocation:
     """The shares of searches that want the same kind of GPU. Times are seconds of one clock."""
 
     def __init__(self) -> None:
         """Nobody has asked."""
-        self._askers: dict[str, Asker] = {}
+        self._demands: dict[str, SearchDemand] = {}
         self._dealt: dict[str, int] = {}
         self._basis: object = None
         self._since = 0.0
@@ -50,66 +50,68 @@ class Deal:
     def ask(self, name: str, holds: int, wants: int, gpus: int, now: float) -> int:
         """How many GPUs this search may hold, of `gpus` that the cluster has as far as it knows."""
         self._hear(name, holds, wants, gpus, now)
-        there = max(asker.gpus for asker in self._askers.values())
-        basis = (tuple((each, asker.wants) for each, asker in sorted(self._askers.items())), there)
+        there = max(demand.gpus for demand in self._demands.values())
+        basis = (tuple((each, demand.wants) for each, demand in sorted(self._demands.items())), there)
         if basis != self._basis or now - self._since >= TURN_SECONDS:
             self._basis, self._since = basis, now
-            self._dealt = self._deal(there, dict.fromkeys(self._askers, 0))
+            self._dealt = self._deal(there, dict.fromkeys(self._demands, 0))
         return self._with_growth(there)[name]
 
     def leave(self, name: str) -> None:
         """The search has ended."""
-        self._askers.pop(name, None)
+        self._demands.pop(name, None)
 
     def _hear(self, name: str, holds: int, wants: int, gpus: int, now: float) -> None:
-        self._askers = {
-            each: asker for each, asker in self._askers.items() if now - asker.asked < SILENCE_SECONDS or each == name
+        self._demands = {
+            each: demand
+            for each, demand in self._demands.items()
+            if now - demand.asked < SILENCE_SECONDS or each == name
         }
-        before = self._askers.get(name)
+        before = self._demands.get(name)
         if before is None:
             # As if it had been here all along: else it would be given everything until it has caught up.
-            had = min((asker.had for asker in self._askers.values()), default=0.0)
+            had = min((demand.had for demand in self._demands.values()), default=0.0)
         else:
             had = before.had + before.holds * (now - before.asked)
-        self._askers[name] = Asker(holds, wants, gpus, now, had)
+        self._demands[name] = SearchDemand(holds, wants, gpus, now, had)
 
     def _with_growth(self, there: int) -> dict[str, int]:
         """A search that wants more than there are says that the cluster can grow to as many. These are asked for when
         everybody has what is dealt of those that exist, so that none is waited for that another could give up.
         """
-        most = max(asker.wants for asker in self._askers.values())
-        waiting = any(asker.holds < self._dealt[name] for name, asker in self._askers.items())
-        if most <= there or (waiting and len(self._askers) > 1):
+        most = max(demand.wants for demand in self._demands.values())
+        waiting = any(demand.holds < self._dealt[name] for name, demand in self._demands.items())
+        if most <= there or (waiting and len(self._demands) > 1):
             return self._dealt
         return self._deal(most - there, self._dealt)
 
     def _deal(self, left: int, before: Mapping[str, int]) -> dict[str, int]:
         dealt = dict(before)
-        in_turn = sorted(self._askers, key=lambda name: (self._askers[name].had, name))
-        while left > 0 and (wanting := [name for name in in_turn if dealt[name] < self._askers[name].wants]):
+        in_turn = sorted(self._demands, key=lambda name: (self._demands[name].had, name))
+        while left > 0 and (wanting := [name for name in in_turn if dealt[name] < self._demands[name].wants]):
             for name in wanting[:left]:
                 dealt[name] += 1
             left -= min(left, len(wanting))
         return dealt
 
 
-class Shares:
+class GpuShares:
     """The actor that all searches on a cluster ask; `kind` tells kinds of GPUs apart."""
 
     def __init__(self) -> None:
         """Nobody has asked."""
-        self._deals: dict[str, Deal] = {}
+        self._allocations: dict[str, GpuAllocation] = {}
 
     def ask(self, kind: str, name: str, holds: int, wants: int, gpus: int) -> int:
-        """See Deal."""
-        return self._deals.setdefault(kind, Deal()).ask(name, holds, wants, gpus, time.monotonic())
+        """See GpuAllocation."""
+        return self._allocations.setdefault(kind, GpuAllocation()).ask(name, holds, wants, gpus, time.monotonic())
 
     def leave(self, kind: str, name: str) -> None:
-        """See Deal."""
-        self._deals.setdefault(kind, Deal()).leave(name)
+        """See GpuAllocation."""
+        self._allocations.setdefault(kind, GpuAllocation()).leave(name)
 
 
-class Share:
+class GpuShare:
     """One search's: asks without waiting for the answer."""
 
     def __init__(self, kind: str, name: str) -> None:
@@ -137,7 +139,7 @@ class Share:
     def _ask(self, holds: int, wants: int, gpus: int) -> Any:
         if self._actor is None:
             options = {"name": NAME, "namespace": NAMESPACE, "get_if_exists": True, "num_cpus": 0, "max_restarts": -1}
-            self._actor = ray.remote(Shares).options(**options).remote()
+            self._actor = ray.remote(GpuShares).options(**options).remote()
         return self._actor.ask.remote(self._kind, self._name, holds, wants, gpus)
 
     def _take(self) -> None:

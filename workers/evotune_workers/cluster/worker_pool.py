@@ -16,7 +16,7 @@ from ray.exceptions import ActorUnavailableError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from evotune_workers.cluster.connection import ClusterError, in_one_line
-from evotune_workers.cluster.gpu_sharing import Share
+from evotune_workers.cluster.gpu_sharing import GpuShare
 from evotune_workers.cluster.node_versions import difference, node_versions
 from evotune_workers.cluster.node_worker import NodeWorker, WorkerDescription
 from evotune_workers.cluster.nodes import Nodes
@@ -48,7 +48,7 @@ class WorkerPool:
         target: str,
         nodes: Nodes,
         wanted: int | None = None,
-        share: Share | None = None,
+        share: GpuShare | None = None,
         model: Model | None = None,
     ) -> None:
         """For a pickled KernelPackage. `wanted` GPUs, None for all that there are; `share` None: no search beside it.
