@@ -13,13 +13,14 @@ from typing import Any
 import ray
 
 from evotune_workers.cluster import build_task
+from evotune_workers.cluster.admission import Model
 from evotune_workers.cluster.connection import ClusterError, connected
 from evotune_workers.cluster.gpu_sharing import GpuShare
 from evotune_workers.cluster.head import Head
 from evotune_workers.cluster.nodes import Nodes
 from evotune_workers.cluster.slots import Worker
 from evotune_workers.cluster.unusable_node import UnusableNode
-from evotune_workers.cluster.worker_pool import Model, WorkerPool
+from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.compilers.build import ToolchainError
 from evotune_workers.compilers.builder import BuildJob, StageBuildJob, recipe_of, stage_recipe_of
 from evotune_workers.kernel.folder import KernelPackage, load_kernel, unpack_kernel
