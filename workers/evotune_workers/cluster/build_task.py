@@ -21,7 +21,7 @@ def prepare(package: bytes) -> None:
     """Import and unpack ahead of time for the first build of this process; `build` tells what a node lacks."""
     with contextlib.suppress(ImportError):
         importlib.import_module("evotune_workers.compilers.builder")
-        from evotune_workers.kernel.folder import unpack_kernel
+        from evotune_workers.cluster.unpack import unpack_kernel
 
         unpack_kernel(pickle.loads(package))
 
@@ -36,9 +36,9 @@ def build(package: bytes, recipe: bytes) -> Candidate | tuple[StageBuild, ...] |
 
 def _build(package: bytes, recipe: bytes) -> Candidate | tuple[StageBuild, ...] | UnusableNode:
     """Compile while no CPU on this machine is measured; a GPU's measurement is not disturbed by a compiler."""
+    from evotune_workers.cluster.unpack import unpack_kernel
     from evotune_workers.compilers.build import ToolchainError
     from evotune_workers.compilers.builder import Recipe, StageRecipe, make, make_stages
-    from evotune_workers.kernel.folder import unpack_kernel
     from evotune_workers.kernel.targets import CPU
     from evotune_workers.system.machine_lock import building
 

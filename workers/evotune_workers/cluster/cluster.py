@@ -19,11 +19,12 @@ from evotune_workers.cluster.gpu_sharing import GpuShare
 from evotune_workers.cluster.head import Head
 from evotune_workers.cluster.nodes import Nodes
 from evotune_workers.cluster.slots import Worker
+from evotune_workers.cluster.unpack import unpack_kernel
 from evotune_workers.cluster.unusable_node import UnusableNode
 from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.compilers.build import ToolchainError
 from evotune_workers.compilers.builder import BuildJob, StageBuildJob, recipe_of, stage_recipe_of
-from evotune_workers.kernel.folder import KernelPackage, load_kernel, unpack_kernel
+from evotune_workers.kernel.folder import KernelPackage, load_kernel
 from evotune_workers.kernel.targets import CPU
 from evotune_workers.measuring.jobs import Job
 

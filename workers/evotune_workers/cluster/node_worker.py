@@ -66,7 +66,7 @@ class NodeWorker:
 def _measurer(cuda: bool, package: bytes) -> Measurer:
     """Start a GPU's child before this process imports torch, which takes both of them seconds."""
     from evotune_workers.child.sandbox import sandbox_for
-    from evotune_workers.kernel.folder import unpack_kernel
+    from evotune_workers.cluster.unpack import unpack_kernel
 
     device = _gpu() if cuda else _cpu()
     folder = unpack_kernel(pickle.loads(package))

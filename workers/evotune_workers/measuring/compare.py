@@ -6,9 +6,10 @@ import numpy as np
 
 from evotune_workers.measuring.child_session import CANDIDATE, Session, Sides
 from evotune_workers.measuring.jobs import CompareJob, CompareWithBaselinesJob, Duel
-from evotune_workers.measuring.timing_session import Timekeeper
-from evotune_workers.timing.protocol import MOST_BLOCKS, Samples, Timing
+from evotune_workers.measuring.timing_session import TimingSession
+from evotune_workers.timing.protocol import MOST_BLOCKS, Samples
 from evotune_workers.timing.statistics import mean_interval
+from evotune_workers.timing.summary import Timing
 
 # On a CPU one of two copies of the same code is up to 1.5 % faster for as long as they are loaded, by where its pages
 # lie: a comparison loads both this often and takes each time as one observation.
@@ -33,13 +34,13 @@ def compare_with_baselines(session: Session, job: CompareWithBaselinesJob) -> Ti
     """Time a candidate beside every baseline; raises as `compare`."""
     built = job.candidate.builds[0]
     with session.loaded({CANDIDATE: (job.candidate, built)}, job.variant, job.seeds):
-        keeper = Timekeeper(session, {CANDIDATE: built}, finalists=True)
+        keeper = TimingSession(session, {CANDIDATE: built}, finalists=True)
         return keeper.cold_and_warm(None)[CANDIDATE][0]
 
 
 def _samples(session: Session, sides: Sides, job: CompareJob, most_blocks: int) -> Samples:
     """Load both sides anew and time the first against the second."""
     with session.loaded(sides, job.variant, job.seeds):
-        keeper = Timekeeper(session, {side: built for side, (_, built) in sides.items()}, finalists=True)
+        keeper = TimingSession(session, {side: built for side, (_, built) in sides.items()}, finalists=True)
         first, second = sides
         return keeper.against(first, second, most_blocks)

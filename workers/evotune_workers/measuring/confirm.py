@@ -9,8 +9,8 @@ from evotune_workers.gates.gate import GateResult
 from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.measuring.child_session import CANDIDATE, GateFailed, Session
 from evotune_workers.measuring.jobs import ConfirmJob, Measurement
-from evotune_workers.measuring.timing_session import NoResult, Timekeeper
-from evotune_workers.timing.protocol import Timing, most_cautious
+from evotune_workers.measuring.timing_session import NoResult, TimingSession
+from evotune_workers.timing.summary import Timing, most_cautious
 
 # The gates that a finalist passes again, on new seeds.
 CONFIRM_GATES = tuple(gate for gate in RUNNING_GATES if gate.name in ("identity", "launch", "numerics"))
@@ -70,7 +70,7 @@ def _time_together(
         sides = {name: (candidate, candidate.builds[place]) for name, candidate in names.items()}
         with session.loaded(sides, job.variant, job.seeds):
             builds = {name: built for name, (_, built) in sides.items()}
-            keeper = Timekeeper(session, builds, finalists=True)
+            keeper = TimingSession(session, builds, finalists=True)
             for name, timed in most_cautious([keeper.cold_and_warm(None) for _ in range(CONFIRM_RUNS)]).items():
                 timings[names[name].number] += timed
     return {number: replace(checked[number], timings=timed) for number, timed in timings.items()}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from evotune_workers.compilers.candidate import Candidate, StageBuild
 from evotune_workers.diagnosis.wrong_result import WrongResult
 from evotune_workers.gates.gate import GateResult
-from evotune_workers.timing.protocol import Timing
 from evotune_workers.timing.statistics import Interval
+from evotune_workers.timing.summary import Timing
 
 if TYPE_CHECKING:
     from evotune_workers.diagnosis.finding import Diagnosis  # noqa: F401  # named in the base of DiagnoseJob

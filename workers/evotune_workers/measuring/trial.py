@@ -19,8 +19,8 @@ from evotune_workers.measuring.child_session import (
     Session,
 )
 from evotune_workers.measuring.jobs import MeasureJob, Measurement, WarmUpJob
-from evotune_workers.measuring.timing_session import NoResult, Timekeeper
-from evotune_workers.timing.protocol import Timing
+from evotune_workers.measuring.timing_session import NoResult, TimingSession
+from evotune_workers.timing.summary import Timing
 
 
 def warm_up(session: Session, job: WarmUpJob) -> None:
@@ -80,7 +80,7 @@ def _time(
 ) -> tuple[Timing, ...]:
     """Time the loaded build and add the verdict of the timing gate to `results`."""
     started = time.perf_counter()
-    timings = Timekeeper(session, {CANDIDATE: built}).cold_and_warm(incumbent)[CANDIDATE]
+    timings = TimingSession(session, {CANDIDATE: built}).cold_and_warm(incumbent)[CANDIDATE]
     figures = {"blocks": sum(timing.blocks for timing in timings), "censored": timings[0].censored}
     seconds = time.perf_counter() - started
     results.append(GateResult("timing", True, workload=built.workload, seconds=seconds, figures=figures))
