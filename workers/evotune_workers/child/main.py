@@ -38,7 +38,7 @@ from evotune_workers.diagnosis.stage_check import check_stage
 from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.kernel.contract import Workload
 from evotune_workers.kernel.folder import load_kernel, named_workload
-from evotune_workers.runtimes.loaded_build import Bench
+from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.references import Examples
 from evotune_workers.runtimes.runtime import LaunchError, LoadError
 from evotune_workers.runtimes.select import make_runtime, stopwatch_maker
@@ -56,7 +56,7 @@ class Child:
         self._kernel = load_kernel(start.kernel_folder)
         self._target = start.target
         self._examples = Examples(self._kernel, start.target, self.runtime)
-        self._benches: dict[str, Bench] = {}
+        self._builds: dict[str, LoadedBuild] = {}
         self._make_stopwatch = stopwatch_maker(start.target)
         self._stopwatch: Stopwatch | None = None
 
@@ -66,21 +66,21 @@ class Child:
             case Load(specs):
                 self._unload()
                 for side, spec in specs.items():
-                    self._benches[side] = Bench(self._kernel, self.runtime, self._examples, spec)
+                    self._builds[side] = LoadedBuild(self._kernel, self.runtime, self._examples, spec)
                 return None
             case WarmUp(workloads, seeds):
                 self._warm_up([named_workload(self._kernel, name) for name in workloads], seeds)
                 return None
             case Prepare(side):
-                return self._benches[side].prepare()
+                return self._builds[side].prepare()
             case RunGate(gate, side):
-                return tuple(_gate(gate).measure(self._benches[side]))
+                return tuple(_gate(gate).measure(self._builds[side]))
             case LookAt(side, stage, wrong, criteria):
-                return check_stage(self._benches[side], stage, wrong, criteria)
+                return check_stage(self._builds[side], stage, wrong, criteria)
             case OpenStopwatch(mode, cache_bytes):
-                workload = next(iter(self._benches.values())).workload
+                workload = next(iter(self._builds.values())).workload
                 baselines = self._kernel.baselines(workload, self._target)
-                self._stopwatch = self._make_stopwatch(self._benches, baselines, mode, cache_bytes)
+                self._stopwatch = self._make_stopwatch(self._builds, baselines, mode, cache_bytes)
                 return self._stopwatch.setup()
             case RunBlocks(count, sides):
                 assert self._stopwatch is not None
@@ -101,9 +101,9 @@ class Child:
 
     def _unload(self) -> None:
         self._stopwatch = None
-        for bench in self._benches.values():
-            bench.close()
-        self._benches = {}
+        for build in self._builds.values():
+            build.close()
+        self._builds = {}
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from evotune_workers.diagnosis.wrong_result import WrongResult
 from evotune_workers.gates.gate import GateCriteria
-from evotune_workers.runtimes.build_spec import BenchSpec
+from evotune_workers.runtimes.build_spec import BuildSpec
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Start:
 class Load:
     """Close what is loaded and load these builds, by side name."""
 
-    specs: dict[str, BenchSpec]
+    specs: dict[str, BuildSpec]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from evotune_workers.gates.allowed_imports import forbidden_import
 from evotune_workers.gates.gate import DIED, Gate, GateCriteria, GateResult
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import load_kernel, named_workload
-from evotune_workers.runtimes.build_spec import BenchSpec
+from evotune_workers.runtimes.build_spec import BuildSpec
 from evotune_workers.system.temporary import temporary_folder
 
 LOAD_LIMIT_SECONDS = 60.0
@@ -79,7 +79,7 @@ class Session:
                 self._refuse_forbidden_imports(built, built.build.binary)
                 library = folder / f"{place}.so"
                 library.write_bytes(built.build.binary)
-                specs[side] = BenchSpec(candidate.configuration, built.workload, variant, library, seeds)
+                specs[side] = BuildSpec(candidate.configuration, built.workload, variant, library, seeds)
             self.ask("launch", Load(specs), LOAD_LIMIT_SECONDS)
             self._baseline_us = {side: self.ask("launch", Prepare(side), LOAD_LIMIT_SECONDS) for side in specs}
             yield

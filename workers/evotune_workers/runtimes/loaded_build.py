@@ -8,7 +8,7 @@ from evotune_workers.kernel.contract import Geometry, Inputs, Kernel, StructureC
 from evotune_workers.kernel.folder import named_workload
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.runtimes.buffer_sets import BufferSets
-from evotune_workers.runtimes.build_spec import BenchSpec
+from evotune_workers.runtimes.build_spec import BuildSpec
 from evotune_workers.runtimes.references import Example, Examples
 from evotune_workers.runtimes.runtime import LaunchError, Runtime
 
@@ -18,10 +18,10 @@ WORKSPACE_FILL = 0xFF
 MARGIN_BYTES = 4096
 
 
-class Bench:
+class LoadedBuild:
     """A build with everything needed to launch it on the kernel's own inputs; tensors lie on the runtime's device."""
 
-    def __init__(self, kernel: Kernel, runtime: Runtime, examples: Examples, spec: BenchSpec) -> None:
+    def __init__(self, kernel: Kernel, runtime: Runtime, examples: Examples, spec: BuildSpec) -> None:
         """Load the build; raise LoadError when that fails."""
         self.runtime = runtime
         self.kernel = kernel
