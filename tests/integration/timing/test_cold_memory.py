@@ -24,7 +24,7 @@ from evotune_workers.runtimes.build_spec import BuildSpec
 from evotune_workers.runtimes.cpu import CpuRuntime
 from evotune_workers.runtimes.eviction_cpu import evict
 from evotune_workers.runtimes.loaded_build import LoadedBuild
-from evotune_workers.runtimes.references import Examples
+from evotune_workers.runtimes.references import References
 from evotune_workers.runtimes.stopwatch_cpu import CpuStopwatch
 from evotune_workers.timing.stopwatch import Block, StopwatchSetup
 from evotune_workers.timing.summary import as_conditions
@@ -88,7 +88,7 @@ def stopwatches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CpuStopwa
     library = tmp_path_factory.mktemp("spin") / "spin.so"
     library.write_bytes(built.build.binary)
     spec = BuildSpec({"spin_ns": 0}, "50 calls", "cpu", library, SEEDS)
-    build = LoadedBuild(kernel, runtime, Examples(kernel, "cpu", runtime), spec)
+    build = LoadedBuild(kernel, runtime, References(kernel, "cpu", runtime), spec)
     baselines = kernel.baselines(build.workload, "cpu")
     return {mode: CpuStopwatch({"copy": build}, baselines, mode, cache_bytes) for mode in ("cold", "warm")}
 

@@ -39,7 +39,7 @@ from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.kernel.contract import Workload
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.runtimes.loaded_build import LoadedBuild
-from evotune_workers.runtimes.references import Examples
+from evotune_workers.runtimes.references import References
 from evotune_workers.runtimes.runtime import LaunchError, LoadError
 from evotune_workers.runtimes.select import make_runtime, stopwatch_maker
 from evotune_workers.timing.stopwatch import Stopwatch
@@ -55,7 +55,7 @@ class Child:
         self.runtime = make_runtime(start.target)
         self._kernel = load_kernel(start.kernel_folder)
         self._target = start.target
-        self._examples = Examples(self._kernel, start.target, self.runtime)
+        self._references = References(self._kernel, start.target, self.runtime)
         self._builds: dict[str, LoadedBuild] = {}
         self._make_stopwatch = stopwatch_maker(start.target)
         self._stopwatch: Stopwatch | None = None
@@ -66,7 +66,7 @@ class Child:
             case Load(specs):
                 self._unload()
                 for side, spec in specs.items():
-                    self._builds[side] = LoadedBuild(self._kernel, self.runtime, self._examples, spec)
+                    self._builds[side] = LoadedBuild(self._kernel, self.runtime, self._references, spec)
                 return None
             case WarmUp(workloads, seeds):
                 self._warm_up([named_workload(self._kernel, name) for name in workloads], seeds)
@@ -93,11 +93,11 @@ class Child:
 
     def _warm_up(self, workloads: Sequence[Workload], seeds: Sequence[int]) -> None:
         for workload in workloads:
-            self._examples.structure(workload)
+            self._references.structure(workload)
             for distribution, seed in product(self._kernel.distributions, seeds):
-                example = self._examples.example(workload, distribution, seed)
+                reference = self._references.reference(workload, distribution, seed)
             for baseline in self._kernel.baselines(workload, self._target):
-                baseline.run(example.inputs)
+                baseline.run(reference.inputs)
 
     def _unload(self) -> None:
         self._stopwatch = None

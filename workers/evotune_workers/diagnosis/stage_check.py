@@ -12,7 +12,7 @@ from evotune_workers.gates.gate import GateCriteria, Observation
 from evotune_workers.kernel.contract import Inputs, Stage, StageValues, StructureCase, Workload
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.runtimes.loaded_build import LoadedBuild
-from evotune_workers.runtimes.references import Example
+from evotune_workers.runtimes.references import Reference
 
 STRUCTURE = "structure"
 
@@ -34,7 +34,7 @@ def _check_output(build: LoadedBuild, workload: Workload, wrong: WrongResult, cr
     if wrong.gate == STRUCTURE:
         return _beside_expected(build, workload, build.structure_case(workload, str(wrong.distribution)))
     assert wrong.distribution is not None and wrong.seed is not None
-    return _beside_reference(build, workload, build.example(workload, wrong.distribution, wrong.seed), criteria)
+    return _beside_reference(build, workload, build.reference(workload, wrong.distribution, wrong.seed), criteria)
 
 
 def _beside_expected(build: LoadedBuild, workload: Workload, case: StructureCase) -> StageFinding:
@@ -44,14 +44,16 @@ def _beside_expected(build: LoadedBuild, workload: Workload, case: StructureCase
     return StageFinding(OUTPUT, workload.name, compared.wrong == 0, compared)
 
 
-def _beside_reference(build: LoadedBuild, workload: Workload, example: Example, criteria: GateCriteria) -> StageFinding:
+def _beside_reference(
+    build: LoadedBuild, workload: Workload, reference: Reference, criteria: GateCriteria
+) -> StageFinding:
     """Compare the output with the reference, within the limits of each group of errors."""
-    output = build.launch(workload, example.inputs)
-    groups = _groups(example.errors_of(output))
+    output = build.launch(workload, reference.inputs)
+    groups = _groups(reference.errors_of(output))
     verdicts = [judge_errors(OUTPUT, Observation({}, errors=errors), criteria) for errors in groups]
-    limits = example.reference.new_tensor([verdict.max_limit for verdict in verdicts])
+    limits = reference.output.new_tensor([verdict.max_limit for verdict in verdicts])
     of_each = limits.repeat_interleave(output.numel() // len(groups)).view(output.shape)
-    values = StageValues(output.double(), example.reference, of_each)
+    values = StageValues(output.double(), reference.output, of_each)
     compared = compare(values, build.variant.output_tile(build.configuration))
     return StageFinding(OUTPUT, workload.name, all(verdict.passed for verdict in verdicts), compared)
 

@@ -36,14 +36,14 @@ class LaunchGate(Gate):
 
         A launch that seems too slow repeats the baseline, since the machine may be slower than when it was timed.
         """
-        example = build.example(build.workload, build.distributions[0], build.seeds[0])
-        status, times_us, baseline_us = "success", list[float](), example.baseline_us
+        reference = build.reference(build.workload, build.distributions[0], build.seeds[0])
+        status, times_us, baseline_us = "success", list[float](), reference.baseline_us
         while status == "success" and _is_worth_another(times_us, baseline_us):
             started = time.perf_counter_ns()
-            status = build.try_launch(example.inputs)
+            status = build.try_launch(reference.inputs)
             times_us.append((time.perf_counter_ns() - started) / 1e3)
             if times_us[-1] > _slowest_us(baseline_us):
-                baseline_us = max(baseline_us, build.time_baseline(example.inputs))
+                baseline_us = max(baseline_us, build.time_baseline(reference.inputs))
         yield Observation(
             {"status": status, "kernel_us": min(times_us), "baseline_us": baseline_us}, build.workload.name
         )

@@ -31,7 +31,7 @@ class MemoryGate(Gate):
                 yield self._guarded_launch(build, workload, at_end)
 
     def _guarded_launch(self, build: LoadedBuild, workload: Workload, at_end: bool) -> Observation:
-        inputs = build.example(workload, build.distributions[0], build.seeds[0]).inputs
+        inputs = build.reference(workload, build.distributions[0], build.seeds[0]).inputs
         tensors = (*inputs, build.new_output(workload), build.new_workspace(workload))
         guarded = [build.runtime.guard(tensor, at_end=at_end) for tensor in tensors]
         build.launch_into(workload, tuple(g.tensor for g in guarded[:-2]), guarded[-2].tensor, guarded[-1].tensor)

@@ -26,12 +26,12 @@ class PlausibilityGate(Gate):
 
     def measure(self, build: LoadedBuild) -> Iterator[Observation]:
         """Yield a launch's time by two clocks, and the output bytes that changed after the call returned."""
-        example = build.example(build.workload, build.distributions[0], build.seeds[0])
+        reference = build.reference(build.workload, build.distributions[0], build.seeds[0])
         output = build.new_output(build.workload)
         workspace = build.new_workspace(build.workload)
 
         def call() -> torch.Tensor:
-            build.launch_into(build.workload, example.inputs, output, workspace)
+            build.launch_into(build.workload, reference.inputs, output, workspace)
             return output
 
         call()

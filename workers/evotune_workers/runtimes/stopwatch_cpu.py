@@ -42,9 +42,9 @@ class CpuStopwatch(Stopwatch):
         """Prepare and warm up all sides; `builds` are the candidates by side name, all at one workload."""
         first = next(iter(builds.values()))
         seeds = first.seeds if mode == "cold" else first.seeds[:1]
-        examples = [first.example(first.workload, first.distributions[0], seed) for seed in seeds]
+        references = [first.reference(first.workload, first.distributions[0], seed) for seed in seeds]
         self._mode: Mode = mode
-        self._builds, self._contents = builds, [example.inputs for example in examples]
+        self._builds, self._contents = builds, [reference.inputs for reference in references]
         self._sets = sets = first.buffer_sets(seeds, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
         self._inputs = UnseenInputs(sets)
         memory = Memory.of(builds.values(), len(seeds))
@@ -55,7 +55,7 @@ class CpuStopwatch(Stopwatch):
             name: [_output(side, number) for number in range(len(seeds))] for name, side in self._sides.items()
         }
         self._errors = {
-            name: tuple(example.errors_of(out) for example, out in zip(examples, self._expected[name], strict=True))
+            name: tuple(each.errors_of(out) for each, out in zip(references, self._expected[name], strict=True))
             for name in builds
         }
         self._next = 0

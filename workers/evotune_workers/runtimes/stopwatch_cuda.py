@@ -96,17 +96,17 @@ class CudaStopwatch(Stopwatch):
         """Capture the candidates, `builds` by side name; all are at the workload of the baselines."""
         first = next(iter(builds.values()))
         seeds = first.seeds if mode == "cold" else first.seeds[:1]
-        examples = [first.example(first.workload, first.distributions[0], seed) for seed in seeds]
+        references = [first.reference(first.workload, first.distributions[0], seed) for seed in seeds]
         self._mode: Mode = mode
         self._baselines = baselines
-        self._builds, self._contents = builds, [example.inputs for example in examples]
+        self._builds, self._contents = builds, [reference.inputs for reference in references]
         self._inputs = UnseenInputs(baselines.sets)
         self._expected = {
-            name: [build.launch(build.workload, example.inputs) for example in examples]
+            name: [build.launch(build.workload, reference.inputs) for reference in references]
             for name, build in builds.items()
         }
         self._errors = {
-            name: tuple(example.errors_of(out) for example, out in zip(examples, self._expected[name], strict=True))
+            name: tuple(each.errors_of(out) for each, out in zip(references, self._expected[name], strict=True))
             for name in builds
         }
         self._candidates = {

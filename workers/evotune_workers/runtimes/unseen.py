@@ -52,7 +52,7 @@ class UnseenOutput:
     def errors(self, build: LoadedBuild, contents: Sequence[Inputs]) -> Errors:
         """Return its errors beside the baseline's; `contents` are the original inputs, which the sets hold in turn."""
         inputs = self.swap.swapped(contents[self.number % len(contents)], self.number)
-        return build.example_of(inputs).errors_of(self.output)
+        return build.reference_of(inputs).errors_of(self.output)
 
 
 class UnseenInputs:
