@@ -21,8 +21,8 @@ import torch
 from evotune_workers.child.messages import (
     Answer,
     Broke,
+    CheckStage,
     Load,
-    LookAt,
     OpenStopwatch,
     Prepare,
     Refused,
@@ -48,10 +48,10 @@ STICKY_ERROR_EXIT = 70
 
 
 class Child:
-    """The state between requests: one kernel, the loaded builds, the stopwatch."""
+    """The state between requests: one kernel, the loaded builds and the stopwatch."""
 
     def __init__(self, start: Start) -> None:
-        """Loads the kernel's Python and makes the device ready."""
+        """Load the kernel's Python and prepare the device."""
         self.runtime = make_runtime(start.target)
         self._kernel = load_kernel(start.kernel_folder)
         self._target = start.target
@@ -61,7 +61,7 @@ class Child:
         self._stopwatch: Stopwatch | None = None
 
     def serve(self, request: Request) -> Any:
-        """The value that answers a request."""
+        """Return the answer to a request."""
         match request:
             case Load(specs):
                 self._unload()
@@ -75,7 +75,7 @@ class Child:
                 return self._builds[side].prepare()
             case RunGate(gate, side):
                 return tuple(_gate(gate).measure(self._builds[side]))
-            case LookAt(side, stage, wrong, criteria):
+            case CheckStage(side, stage, wrong, criteria):
                 return check_stage(self._builds[side], stage, wrong, criteria)
             case OpenStopwatch(mode, cache_bytes):
                 workload = next(iter(self._builds.values())).workload
@@ -107,7 +107,7 @@ class Child:
 
 
 def main() -> None:
-    """Serves requests until the parent goes away."""
+    """Serve requests until the parent ends."""
     connection, parent = Connection(int(sys.argv[1])), int(sys.argv[2])
     threading.Thread(target=_die_with_parent, args=(parent,), daemon=True).start()
     start = connection.recv()
@@ -136,7 +136,7 @@ def _reply(child: Child, request: Request) -> Reply:
 
 
 def _end_if_broken(child: Child) -> None:
-    """After a sticky error of the device nothing can be trusted any more: the parent starts a fresh child."""
+    """End this process after a sticky error of the device, which falsifies all that follows."""
     reason = child.runtime.broken()
     if reason is not None:
         print(reason, file=sys.stderr, flush=True)
@@ -148,9 +148,9 @@ def _gate(name: str) -> Any:
 
 
 def _die_with_parent(lifeline: int) -> None:
-    """The pipe's other end lives in the parent: end of file means that it is gone, however it went."""
+    """End this process with its parent, which has the pipe's other end: end of file means that it has ended."""
     os.read(lifeline, 1)
-    os.killpg(0, signal.SIGKILL)  # with whatever was started from here
+    os.killpg(0, signal.SIGKILL)  # and every process that was started from here
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ray as a search uses it: build tasks on any node, one measuring actor per device."""
+"""The Ray cluster of a search: build tasks on any node, and one NodeWorker for each device."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ __all__ = ["Cluster", "ClusterError", "Worker"]
 
 
 class Cluster:
-    """A Ray cluster as a search uses it: futures in, results out."""
+    """A Ray cluster that a search has joined or started; every request returns a future."""
 
     def __init__(self, package: KernelPackage, address: str | None) -> None:
-        """Joins the cluster at `address`, or starts a local one. Raises ClusterError."""
+        """Join the cluster at `address`, or start a local one; raises ClusterError."""
         self._connection = contextlib.ExitStack()
         self._connection.enter_context(connected(address))
         self._joined = address is not None
@@ -51,22 +51,19 @@ class Cluster:
 
     @property
     def cores(self) -> int:
-        """How many builds can run at once."""
+        """Number of builds that can run at once."""
         return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def worker_pool(self, target: str, gpus: int | None, model: Model | None = None) -> WorkerPool:
-        """Who measures for that target: each live node's CPU, or GPUs, so many or all that the cluster has.
+        """Return the workers for a target: each node's CPU, or `gpus` GPUs, None for all that the cluster has.
 
-        All of that model, where earlier trials were measured on one.
-        Raises ClusterError when there is nothing to measure on.
+        `model`: the device of earlier trials, which every worker must have. Raises ClusterError when there is nothing
+        to measure on.
         """
-        share = (
-            GpuShare(target, f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}") if self._shared(target) else None
-        )
         there = self._nodes.gpus(target)
         if not self._joined and gpus is not None and gpus > there:
             raise ClusterError(f"the GPUs asked for must be on this machine, which has {there}, got {gpus}")
-        pool = WorkerPool(self._package, target, self._nodes, gpus, share, model)
+        pool = WorkerPool(self._package, target, self._nodes, gpus, self._share(target), model)
         if self._joined:
             self._connection.callback(pool.close)
         return pool
@@ -83,22 +80,22 @@ class Cluster:
         return task.remote(self._shipped, pickle.dumps(recipe))
 
     def asked_elsewhere(self, unusable: UnusableNode) -> bool:
-        """Whether this is news of the node, which builds nothing from now on.
+        """Build on this node no more; return True when the node was not known to be unusable.
 
         Raises ToolchainError when no node is left that can build.
         """
-        news = unusable.node not in self._cannot_build
+        first_time = unusable.node not in self._cannot_build
         self._cannot_build.add(unusable.node)
         if not self._nodes.others_than(self._cannot_build):
             raise ToolchainError(unusable.reason)
-        return news
+        return first_time
 
     def submit(self, worker: Worker, job: Job[Any]) -> Any:
         """Queue a job for a worker, which runs one after the other, and return a future of the job's result."""
         return worker.actor.run.remote(job)
 
     def results(self, futures: Sequence[Any], seconds: float) -> list[Any] | None:
-        """What all the futures hold, or None when that takes longer. Raises as `require_alive`."""
+        """Return the results of all futures, or None when that takes longer; raises as `require_alive`."""
         if not futures:
             return []
         done, _ = ray.wait(list(futures), num_returns=len(futures), timeout=seconds)
@@ -109,13 +106,13 @@ class Cluster:
         return found
 
     def in_touch(self) -> bool:
-        """Whether calls that need the cluster's head can be made now. Raises ClusterError when it is lost."""
+        """Return True when the cluster's head can be called now; raises ClusterError when it is lost."""
         return self._head is None or self._head.in_touch()
 
     def require_alive(self) -> None:
-        """Raises ClusterError when a process of a local Ray has ended, or a joined cluster's head is lost.
+        """Raise ClusterError when a process of a local Ray has ended, or a joined cluster's head is lost.
 
-        Ray itself would wait on for minutes.
+        Ray itself would go on waiting for minutes.
         """
         node = ray._private.worker._global_node
         dead = [kind for kind, _ in node.dead_processes()] if node is not None else ["everything"]
@@ -124,14 +121,16 @@ class Cluster:
         self.in_touch()
 
     def close(self) -> None:
-        """Leaves the cluster; a local one stops with everything on it and leaves no files."""
+        """Leave the cluster; a local one stops with everything on it and leaves no files."""
         self._connection.close()
 
-    def _shared(self, target: str) -> bool:
-        """A CPU's searches take turns by a lock on each node."""
-        return self._joined and target != CPU
+    def _share(self, target: str) -> GpuShare | None:
+        """Return a share of the GPUs that other searches use, too; a CPU's searches take turns by the machine lock."""
+        if not self._joined or target == CPU:
+            return None
+        return GpuShare(target, f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}")
 
 
-# A build holds one core; measuring actors hold none, since on a CPU target they share the node with builds by a lock.
+# A build holds one core. A NodeWorker holds none: on a CPU target it shares the node with builds by the machine lock.
 _prepare = ray.remote(num_cpus=1)(build_task.prepare)
 _build = ray.remote(num_cpus=1, max_retries=2)(build_task.build)
