@@ -275,7 +275,7 @@ class Dispatcher:
             return []
         if not isinstance(built, UnusableNode):
             return [Built(built)]
-        news = self._cluster.asked_elsewhere(built)
+        news = self._cluster.exclude_builder(built)
         self.build(job)
         return [Told(f"{built.host} builds nothing: {built.reason}")] if news else []
 

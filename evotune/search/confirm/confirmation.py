@@ -105,7 +105,7 @@ class Confirmation:
                 return None if found is None else [each for each in found if isinstance(each, Candidate)]
             for each in unusable:
                 assert isinstance(self.lab, Cluster), "only a cluster has nodes"
-                self.lab.asked_elsewhere(each)
+                self.lab.exclude_builder(each)
 
     def _record(self, trial: StoredTrial, candidate: Candidate, measurement: Measurement) -> None:
         if measurement.reason is not None:

@@ -67,7 +67,7 @@ class Finals:
         while not self.pool.workers:
             if self.interrupt.pressed:
                 return None
-            self.pool.assembled(WAIT_SECONDS)
+            self.pool.wait(WAIT_SECONDS)
         worker = self.pool.workers[0]
         self.pool.keep_only(worker)
         return worker

@@ -116,7 +116,7 @@ class Diagnoses:
         finally:
             self._build_next()
         if isinstance(stages, UnusableNode):
-            self._cluster.asked_elsewhere(stages)
+            self._cluster.exclude_builder(stages)
             self._suspects.append(suspect)
             self._build_next()
             return None

@@ -49,7 +49,7 @@ def _wait(pool: WorkerPool, target: str, reporter: Reporter, interrupt: Interrup
     while pool.futures or not pool.workers:
         if interrupt.pressed or interrupt.out_of_time:
             raise UserError("the search ended before a worker had come, and nothing was added to the record")
-        for change in pool.assembled(STEP_SECONDS):
+        for change in pool.wait(STEP_SECONDS):
             if change.kind == "refused":
                 reporter.note(change.text)
         now = time.monotonic()

@@ -124,7 +124,7 @@ def until(condition: Callable[[], bool], *pools: WorkerPool) -> list[str]:
     while not condition():
         assert time.monotonic() < deadline, told
         for each in pools:
-            told += [change.text for change in each.assembled(0.1)]
+            told += [change.text for change in each.wait(0.1)]
             for worker in each.surplus:
                 each.dismiss(worker)
     return told
@@ -198,7 +198,7 @@ def test_a_quarantined_gpu_is_given_to_nobody_and_its_neighbour_works_on(
     bad, good = made.workers
     made.quarantine(bad)
     for _ in range(30):
-        made.assembled(0.1)
+        made.wait(0.1)
         assert made.workers == (good,) and not made.surplus
     cluster.add(**l4())
     until(lambda: len(made.workers) == 2, made)

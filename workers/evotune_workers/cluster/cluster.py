@@ -71,7 +71,7 @@ class Cluster:
     def build(self, job: BuildJob | StageBuildJob) -> Any:
         """Build on any node, and return a future of a Candidate, or of a tuple of StageBuild for a StageBuildJob.
 
-        A future of UnusableNode instead means that another node has to be asked, by `asked_elsewhere`.
+        A future of UnusableNode instead means that another node has to be asked, by `exclude_builder`.
         """
         kernel = self._kernel
         recipe = stage_recipe_of(kernel, job) if isinstance(job, StageBuildJob) else recipe_of(kernel, job)
@@ -79,7 +79,7 @@ class Cluster:
         task = _build.options(**where) if where else _build
         return task.remote(self._shipped, pickle.dumps(recipe))
 
-    def asked_elsewhere(self, unusable: UnusableNode) -> bool:
+    def exclude_builder(self, unusable: UnusableNode) -> bool:
         """Build on this node no more; return True when the node was not known to be unusable.
 
         Raises ToolchainError when no node is left that can build.

@@ -88,7 +88,7 @@ class WorkerPool:
         """Return the workers that were lost and will not come back, each once."""
         return self._slots.departed()
 
-    def assembled(self, seconds: float) -> list[Change]:
+    def wait(self, seconds: float) -> list[Change]:
         """Wait until a worker answers or the time is over, and return what changed; raises ClusterError as `look`."""
         if not self.futures:
             time.sleep(seconds)
