@@ -44,7 +44,7 @@ class Actor:
 
 
 class SimulatedCluster:
-    """Take a search's jobs and, in the place of Ray's `wait` and `get`, return results; also stand for its Roster."""
+    """Take a search's jobs and, in place of Ray's `wait` and `get`, return results. Stands for its WorkerPool, too."""
 
     def __init__(self, workers: int, cores: int, device: Device) -> None:
         """Begin at time 0 with idle workers of one device model, and with cores that build."""
@@ -61,7 +61,7 @@ class SimulatedCluster:
         heapq.heappush(self._core_free_at, due)
         return self._future(due, lambda: candidate(job))
 
-    def measure(self, worker: Worker, job: MeasureJob) -> Future:
+    def submit(self, worker: Worker, job: MeasureJob) -> Future:
         """Queue a measurement behind the worker's earlier jobs."""
         return self._future(worker.actor.take(self.now, MEASURE_SECONDS), lambda: measurement(job.candidate))
 
