@@ -14,6 +14,16 @@ from evotune.doctor.checks import Check, cpu_target_works, examine, print_checks
 from evotune_workers.compilers import cuda_toolkit
 
 
+@pytest.fixture(autouse=True)
+def no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Leave nothing that leads to a compiler but PATH, where there is none."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for variable in cuda_toolkit.FOLDER_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(cuda_toolkit, "USUAL_FOLDER", tmp_path / "nowhere")
+    monkeypatch.setattr(cuda_toolkit, "PACKAGE", "evotune-test-nvcc")
+
+
 def test_every_lack_has_a_remedy_and_nothing_present_has_one() -> None:
     for check in examine("./evotune.db"):
         assert check.found
@@ -21,9 +31,8 @@ def test_every_lack_has_a_remedy_and_nothing_present_has_one() -> None:
 
 
 def test_a_machine_without_a_compiler_is_told_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
     assert run(["doctor", "--format", "json", "--db", str(tmp_path / "x.db")]) == 1
     checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
     assert checks["C++ compiler"]["found"] == "g++ is not on PATH"
@@ -31,29 +40,23 @@ def test_a_machine_without_a_compiler_is_told_what_to_install(
     assert not (tmp_path / "x.db").exists()
 
 
-def test_a_machine_without_nvcc_is_told_where_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    check = cuda_compiler(monkeypatch, tmp_path)
+def test_a_machine_without_nvcc_is_told_where_to_get_one() -> None:
+    check = cuda_compiler()
     assert not check.present and check.found.startswith("CUDA targets need nvcc, got none in PATH")
     assert check.remedy is not None and "pip install 'evotune[cuda]'" in check.remedy
     assert check.remedy not in check.found
 
 
-def test_an_nvcc_that_compiles_nothing_is_a_lack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_nvcc_that_compiles_nothing_is_a_lack(tmp_path: Path) -> None:
     (tmp_path / "nvcc").write_text("#!/bin/sh\necho gcc: No such file or directory\nexit 1\n")
     (tmp_path / "nvcc").chmod(0o755)
-    check = cuda_compiler(monkeypatch, tmp_path)
+    check = cuda_compiler()
     assert not check.present
     expected = f"{tmp_path}/nvcc must compile an empty kernel for sm_80, got 'gcc: No such file or directory'"
     assert check.found == expected
 
 
-def cuda_compiler(monkeypatch: pytest.MonkeyPatch, path: Path) -> Check:
-    """What is found where nothing but PATH could lead to nvcc."""
-    monkeypatch.setenv("PATH", str(path))
-    for variable in cuda_toolkit.FOLDER_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(cuda_toolkit, "USUAL_FOLDER", path / "nowhere")
-    monkeypatch.setattr(cuda_toolkit, "PACKAGE", "evotune-test-nvcc")
+def cuda_compiler() -> Check:
     (check,) = [check for check in examine("./evotune.db") if check.name == "CUDA compiler"]
     return check
 
