@@ -10,6 +10,7 @@ import pytest
 
 from evotune.cli import run
 from evotune.display.terminal import console
+from evotune.doctor import probes
 from evotune.doctor.checks import Check, cpu_target_works, examine, print_checks
 from evotune_workers.compilers import cuda_toolkit
 
@@ -24,10 +25,18 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cuda_toolkit, "PACKAGE", "evotune-test-nvcc")
 
 
-def test_every_lack_has_a_remedy_and_nothing_present_has_one() -> None:
-    for check in examine("./evotune.db"):
+def test_every_lack_has_a_remedy_and_everything_that_a_gpu_target_needs_is_looked_for() -> None:
+    checks = examine("./evotune.db")
+    for check in checks:
         assert check.found
         assert (check.remedy is None) == check.present
+    assert {check.name: check.needed_for for check in checks if check.needed_for.startswith("gpu")} == {
+        "CUDA compiler": "gpu build",
+        "GPU": "gpu",
+        "PyTorch with CUDA": "gpu",
+        "cuda-core": "gpu",
+        "nvidia-ml-py": "gpu",
+    }
 
 
 def test_a_machine_without_a_compiler_is_told_what_to_install(
@@ -81,19 +90,11 @@ def test_what_compiling_for_a_gpu_needs_is_told_from_what_measuring_on_one_needs
     assert "GPU targets: cannot work yet; compiling for them with --build-only cannot" in capsys.readouterr().out
 
 
-def test_everything_that_a_gpu_target_needs_is_looked_for() -> None:
-    looked = {check.name: check.needed_for for check in examine("./evotune.db") if check.needed_for.startswith("gpu")}
-    assert looked == {
-        "CUDA compiler": "gpu build",
-        "GPU": "gpu",
-        "PyTorch with CUDA": "gpu",
-        "cuda-core": "gpu",
-        "nvidia-ml-py": "gpu",
-    }
-
-
 def test_a_database_that_cannot_be_used_is_a_lack(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("not a database, but long enough to be looked at as one\n" * 40)
-    for url in (str(tmp_path / "notes.db"), str(tmp_path / "missing" / "x.db"), "nonsense://host/x"):
-        (database,) = [check for check in examine(url) if check.name == "database"]
-        assert not database.present and "\n" not in database.found
+    (database,) = [check for check in examine(str(tmp_path / "notes.db")) if check.name == "database"]
+    assert not database.present and "\n" not in database.found
+    for url in (str(tmp_path / "missing" / "x.db"), "nonsense://host/x"):
+        with pytest.raises(probes.Missing) as missing:
+            probes.database(url)
+        assert "\n" not in str(missing.value)
