@@ -15,7 +15,7 @@ import numpy as np
 from evotune.planning.locate import kernel_folder
 from evotune.planning.target import builtin_space
 from evotune_workers.compilers.builder import BuildJob, build_candidate
-from evotune_workers.kernel import Configuration, Kernel
+from evotune_workers.kernel.contract import Configuration, Kernel
 from evotune_workers.kernel.device import Device, cpu_device, local_devices
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.measuring.measurer import Measurer
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _beginning(kernel: Kernel, device: Device) -> tuple[str, Configuration]:
-    """The variant, and the configuration that a search of the built-in space begins with."""
+    """Return the variant, and the configuration with which a search of the built-in space begins."""
     space = builtin_space(kernel, device.target)
     variant, mission = kernel.variant(space.variant), named_workload(kernel, "mission")
     valid = space.enumerate(device.limits, lambda configuration: variant.derived(configuration, mission))

@@ -1,4 +1,4 @@
-"""How far a search's leaderboard holds on another day or another machine of the same kind.
+"""The agreement of a search's leaderboard with another day or another machine of the same kind.
 
     python benchmarks/remeasured.py --db evotune.db [--search N] [--top 20] [--out FILE]
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from scipy.stats import kendalltau
 
-from benchmarks.results_file import write_results
+from benchmarks.shared.results_file import write_results
 from evotune.planning.seeds import confirmation_seeds
 from evotune.trials.device import device_that_measured
 from evotune.trials.rebuild import rebuilt
@@ -59,7 +59,7 @@ class Agreement:
 
 
 def main() -> None:
-    """Measures, prints a row a trial and the agreement, writes both."""
+    """Measure, print a row a trial and the agreement, write both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--db", required=True, type=Path)
     parser.add_argument("--search", type=int, help="its number; without it, the last one")
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def measure(database: Database, entries: Sequence[LeaderboardEntry]) -> tuple[Device, dict[int, tuple[float, float]]]:
-    """Median (us) and speed-up of each trial that passes again, all interleaved."""
+    """Return median (us) and speed-up of each trial that passes again, all interleaved."""
     device = device_that_measured(entries[0], "measured again")
     details = database.trial(entries[0].trial)
     folder, record = folder_of(details), details.record
@@ -105,7 +105,7 @@ def measure(database: Database, entries: Sequence[LeaderboardEntry]) -> tuple[De
 
 
 def agreement(pairs: Sequence[Pair]) -> Agreement:
-    """Of the ranking then, in the order given, with the speed-ups now."""
+    """Compare the ranking then, in the given order, with the speed-ups now."""
     now = [pair.now_speedup for pair in pairs]
     both = list(itertools.combinations(now, 2))
     tau = kendalltau([-pair.rank for pair in pairs], now).statistic
@@ -114,7 +114,7 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
 
 
 def print_table(device: Device, pairs: Sequence[Pair], found: Agreement) -> None:
-    """A row a trial, then the agreement in a sentence."""
+    """Print a row a trial, then the agreement in a sentence."""
     print(f"| rank | trial | then | now ({device.name}) |")
     print("|---|---|---|---|")
     for pair in pairs:

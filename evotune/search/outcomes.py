@@ -16,13 +16,13 @@ from evotune_workers.gates.gate import GateResult
 from evotune_workers.gates.resources import judge_resources
 from evotune_workers.kernel.device import Device
 from evotune_workers.measuring.jobs import Measurement
-from evotune_workers.timing.protocol import Timing
+from evotune_workers.timing.summary import Timing
 
 
 def device_record(device: Device) -> DeviceRecord:
     """A device as the record keeps it: its limits beside its other facts."""
     kind: Literal["cpu", "cuda"] = "cpu" if device.kind == "cpu" else "cuda"
-    return DeviceRecord(device.uuid, device.name, kind, {**device.facts, "limits": dict(device.limits)})
+    return DeviceRecord(device.uuid, device.name, kind, {**device.properties, "limits": dict(device.limits)})
 
 
 def build_records(candidate: Candidate) -> tuple[BuildRecord, ...]:

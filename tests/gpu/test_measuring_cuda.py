@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
+import torch
 
 from evotune.space import Space
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.gates.running import RUNNING_GATES
+from evotune_workers.kernel.device import Device
+from evotune_workers.runtimes.buffer_sets import MOST_SETS
+from tests.support.paths import SAXPY
 
 from .conftest import GpuBench
 
@@ -31,6 +36,22 @@ def test_an_honest_configuration_passes_every_gate_and_is_timed_cold_and_warm(sa
     assert cold.speedup_low <= cold.speedup <= cold.speedup_high
     assert cold.conditions["buffer_sets"] > warm.conditions["buffer_sets"] == 1
     assert min(cold.conditions["clock_mhz"]) > 0 and min(cold.conditions["power_w"]) > 0
+
+
+def test_small_inputs_and_a_large_cache_take_little_memory_and_stay_cold(gpu: Device) -> None:
+    """The rotation would take 40,962 sets of buffers; those that are left are evicted before each replay."""
+    before, _ = torch.cuda.mem_get_info()
+    bench = GpuBench(SAXPY, replace(gpu, cache_bytes=256 << 20))
+    measurement = bench.measure(bench.build({"unroll": 4, "threads": 128, "fault": "none"}, "small"))
+    taken = before - torch.cuda.mem_get_info()[0]
+    bench.measurer.close()
+    assert measurement.failed_gate is None, measurement.reason
+    assert 0 < taken <= 4 << 30
+    cold, warm = measurement.timings
+    assert cold.conditions["buffer_sets"] == cold.conditions["calls_per_sample"] == MOST_SETS["cuda"] // 3 * 3
+    assert "(at most this number): inputs are evicted" in cold.conditions["buffers_limited"]
+    assert warm.conditions["buffers_limited"] is None
+    assert warm.median_us < cold.median_us
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_known_time_is_measured_within_2_percent(spin: CudaProgram, microsecon
 def test_cold_buffers_come_from_memory_and_warm_ones_from_the_cache(gpu: Device) -> None:
     """A copy that fits the cache is faster warm, and cold no faster than memory; one that does not fit is the same."""
     # Two transfers a clock (CUDA C++ best practices guide, "Theoretical Bandwidth Calculation").
-    peak = 2 * float(gpu.facts["memory_clock_hz"]) * float(gpu.facts["memory_bus_bits"]) / 8
+    peak = 2 * float(gpu.properties["memory_clock_hz"]) * float(gpu.properties["memory_bus_bits"]) / 8
     cache = gpu.cache_bytes
     small, large = cache // 8, 2 * cache
     warm, cold = copying_us(small, 1), copying_us(small, 5 * cache // small)

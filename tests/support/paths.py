@@ -7,3 +7,4 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 KERNELS = ROOT / "tests" / "kernels"
 SAXPY = KERNELS / "saxpy"
+SPIN = KERNELS / "spin"

@@ -34,8 +34,8 @@ class TimingRecord:
     Times in microseconds. `speedup` = baseline / candidate, the median of per-block ratios, with its 95 % interval.
     `phase` "search" is the trial's own measurement, "confirm" the finalists' in a fresh process. A censored timing
     stopped early because the trial was already slower than the incumbent: it informs the sampler and never ranks.
-    `samples`: raw times per side, a list per block. `conditions`: clocks, dropped blocks, OpenMP runtime, driver and
-    the like. `build_key` names the build that was timed.
+    `samples`: raw times per side, a list per block. `conditions`: clocks, dropped blocks, OpenMP runtime, driver,
+    limits of cold buffers and the like. `build_key` names the build that was timed.
     """
 
     workload: str

@@ -20,7 +20,7 @@ from evotune.space.reading import load_space
 from evotune_workers.compilers.build import BuildRequest, macro_flags, macro_text
 from evotune_workers.compilers.cpp import FLAGS, compile_cpp, compiler_name
 from evotune_workers.gates.error_limits import judge_errors
-from evotune_workers.gates.gate import BenchFacts, Finding
+from evotune_workers.gates.gate import GateCriteria, Observation
 from evotune_workers.kernel import Configuration, Inputs, Value, Workload
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.kernel.folder import load_kernel, named_workload
@@ -101,8 +101,8 @@ class Program:
         """Why the numerics gate would refuse one launch, if it would."""
         example = EXAMPLES.example(workload, distribution, 1)
         errors = example.errors_of(self.run(workload, example.inputs, at_end=at_end))
-        facts = BenchFacts({}, KERNEL.numerics.max_factor, KERNEL.numerics.rms_factor, 0.0, 0.0)
-        return judge_errors("numerics", Finding({}, workload.name, distribution, 1, errors), facts).reason
+        criteria = GateCriteria({}, KERNEL.numerics.max_factor, KERNEL.numerics.rms_factor, 0.0, 0.0)
+        return judge_errors("numerics", Observation({}, workload.name, distribution, 1, errors), criteria).reason
 
 
 def request(configuration: Configuration, workload: Workload = MISSION) -> BuildRequest:

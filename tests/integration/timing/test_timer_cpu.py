@@ -16,7 +16,7 @@ from evotune_workers.kernel.device import cpu_device
 from evotune_workers.measuring.child_session import Session
 from evotune_workers.measuring.jobs import MeasureJob
 from evotune_workers.measuring.measurer import Measurer
-from evotune_workers.measuring.timing_session import NoResult, Timekeeper
+from evotune_workers.measuring.timing_session import NoResult, TimingSession
 from evotune_workers.timing.protocol import NO_SAMPLES
 from evotune_workers.timing.stopwatch import Block
 from tests.support.paths import KERNELS
@@ -92,7 +92,7 @@ def test_cold_buffers_come_from_memory_and_warm_ones_from_the_cache(session: Ses
     candidate = build(0, "cached")
     [built] = candidate.builds
     with session.loaded({"candidate": (candidate, built)}, "cpu", SEEDS):
-        cold, warm = Timekeeper(session, {"candidate": built}).cold_and_warm(None)["candidate"]
+        cold, warm = TimingSession(session, {"candidate": built}).cold_and_warm(None)["candidate"]
     assert warm.median_us < 0.8 * cold.median_us
 
 

@@ -16,7 +16,7 @@ from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.kernel.targets import known_device
 from evotune_workers.measuring.jobs import Measurement
-from evotune_workers.timing.protocol import Timing
+from evotune_workers.timing.summary import Timing
 
 GPU = known_device("sm_89")
 A, B, C, D = (Worker(name, GPU, None) for name in "abcd")

@@ -34,7 +34,7 @@ from evotune_workers.child.messages import (
     Start,
     WarmUp,
 )
-from evotune_workers.diagnosis.looking import look_at
+from evotune_workers.diagnosis.stage_check import check_stage
 from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.kernel.contract import Workload
 from evotune_workers.kernel.folder import load_kernel, named_workload
@@ -75,13 +75,13 @@ class Child:
                 return self._benches[side].prepare()
             case RunGate(gate, side):
                 return tuple(_gate(gate).measure(self._benches[side]))
-            case LookAt(side, stage, wrong, facts):
-                return look_at(self._benches[side], stage, wrong, facts)
+            case LookAt(side, stage, wrong, criteria):
+                return check_stage(self._benches[side], stage, wrong, criteria)
             case OpenStopwatch(mode, cache_bytes):
                 workload = next(iter(self._benches.values())).workload
                 baselines = self._kernel.baselines(workload, self._target)
                 self._stopwatch = self._make_stopwatch(self._benches, baselines, mode, cache_bytes)
-                return self._stopwatch.facts()
+                return self._stopwatch.setup()
             case RunBlocks(count, sides):
                 assert self._stopwatch is not None
                 return self._stopwatch.blocks(count, sides)

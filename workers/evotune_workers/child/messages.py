@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evotune_workers.diagnosis.wrong_result import WrongResult
-from evotune_workers.gates.gate import BenchFacts
+from evotune_workers.gates.gate import GateCriteria
 from evotune_workers.runtimes.build_spec import BenchSpec
 
 
@@ -56,12 +56,12 @@ class LookAt:
     side: str
     stage: str
     wrong: WrongResult
-    facts: BenchFacts
+    criteria: GateCriteria
 
 
 @dataclass(frozen=True)
 class OpenStopwatch:
-    """Prepare to time all loaded builds beside the kernel's baselines; answered with StopwatchFacts."""
+    """Prepare to time all loaded builds beside the kernel's baselines; answered with StopwatchSetup."""
 
     mode: Literal["cold", "warm"]
     cache_bytes: int

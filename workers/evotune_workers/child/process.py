@@ -15,8 +15,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from evotune_workers.child.messages import Answer, Broke, Refused, Reply, Request, Start
-from evotune_workers.kernel.device import import_path
 from evotune_workers.system import time_limits
+from evotune_workers.system.import_path import import_path
 
 # Importing torch on a loaded machine takes seconds; beyond this the environment is at fault.
 START_LIMIT_SECONDS = 120.0

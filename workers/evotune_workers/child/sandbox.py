@@ -13,7 +13,7 @@ from typing import Any
 from evotune_workers.child.messages import Request, Start
 from evotune_workers.child.process import BuildRefused, ChildBroke, ChildDied, ChildProcess, ChildTimeout
 from evotune_workers.kernel.device import Device
-from evotune_workers.timing.protocol import cpu_environment
+from evotune_workers.runtimes.openmp import cpu_environment
 
 __all__ = ["BuildRefused", "ChildBroke", "ChildDied", "ChildTimeout", "Sandbox", "sandbox_for"]
 

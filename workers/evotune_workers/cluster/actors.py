@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evotune_workers.child.sandbox import sandbox_for
+from evotune_workers.cluster.unpack import unpack_kernel
 from evotune_workers.compilers.cpp import compiler_version
 from evotune_workers.kernel.device import Device, cpu_device, local_devices
-from evotune_workers.kernel.folder import KernelPackage, unpack_kernel
+from evotune_workers.kernel.folder import KernelPackage
 from evotune_workers.measuring.jobs import ConfirmJob, DiagnoseJob, MeasureJob, Measurement, WarmUpJob
 from evotune_workers.system.machine_lock import building, measuring
 

@@ -19,10 +19,11 @@ from evotune_workers.cluster.head import Head
 from evotune_workers.cluster.node_worker import Unfit
 from evotune_workers.cluster.nodes import Nodes
 from evotune_workers.cluster.slots import Worker
+from evotune_workers.cluster.unpack import unpack_kernel
 from evotune_workers.cluster.worker_pool import Model, Roster
 from evotune_workers.compilers.build import ToolchainError
 from evotune_workers.compilers.builder import BuildJob, Recipe, StageBuildJob, StageRecipe, recipe_of, stage_recipe_of
-from evotune_workers.kernel.folder import KernelPackage, load_kernel, unpack_kernel
+from evotune_workers.kernel.folder import KernelPackage, load_kernel
 from evotune_workers.kernel.targets import CPU
 from evotune_workers.measuring.jobs import ConfirmJob, DiagnoseJob, MeasureJob, WarmUpJob
 

@@ -12,10 +12,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from evotune_workers.cluster.cluster import Worker
+from evotune_workers.cluster.unpack import unpack_kernel
 from evotune_workers.compilers.builder import BuildJob, build_candidate
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.device import Device
-from evotune_workers.kernel.folder import KernelPackage, unpack_kernel
+from evotune_workers.kernel.folder import KernelPackage
 from evotune_workers.measuring.jobs import ConfirmJob, Measurement
 from evotune_workers.measuring.measurer import Measurer
 from evotune_workers.system.machine_lock import measuring

@@ -60,7 +60,7 @@ def get_ready(package: bytes) -> None:
     """What the first build of this process would have to do before it compiles; a node that cannot says so there."""
     with contextlib.suppress(ImportError):
         importlib.import_module("evotune_workers.compilers.builder")
-        from evotune_workers.kernel.folder import unpack_kernel
+        from evotune_workers.cluster.unpack import unpack_kernel
 
         unpack_kernel(pickle.loads(package))
 
@@ -124,8 +124,8 @@ class Outpost:
 
 def _compile(made_of: Callable[[Path, Any], Made], package: bytes, recipe: bytes) -> Made | Unfit:
     """On a CPU target builds and measurements take turns; a GPU is not disturbed by a compiler."""
+    from evotune_workers.cluster.unpack import unpack_kernel
     from evotune_workers.compilers.build import ToolchainError
-    from evotune_workers.kernel.folder import unpack_kernel
     from evotune_workers.kernel.targets import CPU
     from evotune_workers.system.machine_lock import building
 

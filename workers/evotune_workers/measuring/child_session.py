@@ -13,12 +13,12 @@ from evotune_workers.child.messages import Load, Prepare, Request, RunGate
 from evotune_workers.child.sandbox import BuildRefused, ChildDied, ChildTimeout, Sandbox, sandbox_for
 from evotune_workers.compilers.build import macro_text
 from evotune_workers.compilers.candidate import Candidate, WorkloadBuild
-from evotune_workers.gates.foreign import foreign_import
-from evotune_workers.gates.gate import DIED, BenchFacts, Gate, GateResult
+from evotune_workers.gates.allowed_imports import forbidden_import
+from evotune_workers.gates.gate import DIED, Gate, GateCriteria, GateResult
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.runtimes.build_spec import BenchSpec
-from evotune_workers.system.temporary import scratch_folder
+from evotune_workers.system.temporary import temporary_folder
 
 LOAD_LIMIT_SECONDS = 60.0
 IDENTITY = "identity"
@@ -70,11 +70,11 @@ class Session:
 
         Raises GateFailed for a build that takes more from the process than a kernel may, before it is loaded.
         """
-        with scratch_folder() as folder:
+        with temporary_folder() as folder:
             specs = {}
             for place, (side, (candidate, built)) in enumerate(sides.items()):
                 assert built.build.binary is not None
-                self._refuse_foreign(built, built.build.binary)
+                self._refuse_forbidden_imports(built, built.build.binary)
                 library = folder / f"{place}.so"
                 library.write_bytes(built.build.binary)
                 specs[side] = BenchSpec(candidate.configuration, built.workload, variant, library, seeds)
@@ -86,26 +86,26 @@ class Session:
         """The gate's results, all passed; raises GateFailed otherwise."""
         started = time.perf_counter()
         limit = gate.limit_seconds(self._baseline_us[side])
-        findings = self.ask(gate.name, RunGate(gate.name, side), limit, gate.if_it_dies)
-        if not findings:
+        observations = self.ask(gate.name, RunGate(gate.name, side), limit, gate.if_it_dies)
+        if not observations:
             raise refuse(gate.name, "the gate must return figures, got none", built.workload)
-        facts = self.facts(built)
-        seconds = (time.perf_counter() - started) / len(findings)
-        results = tuple(replace(gate.judge(finding, facts), seconds=seconds) for finding in findings)
+        criteria = self.criteria(built)
+        seconds = (time.perf_counter() - started) / len(observations)
+        results = tuple(replace(gate.judge(observation, criteria), seconds=seconds) for observation in observations)
         if not all(result.passed for result in results):
             raise Refuted(results)
         return results
 
-    def _refuse_foreign(self, built: WorkloadBuild, binary: bytes) -> None:
+    def _refuse_forbidden_imports(self, built: WorkloadBuild, binary: bytes) -> None:
         """A cubin need not be looked at: the driver links it to nothing but its own printf, malloc and assert."""
-        foreign = foreign_import(binary) if self.device.kind == "cpu" else None
-        if foreign is not None:
-            raise refuse(IDENTITY, foreign, built.workload)
+        forbidden = forbidden_import(binary) if self.device.kind == "cpu" else None
+        if forbidden is not None:
+            raise refuse(IDENTITY, forbidden, built.workload)
 
-    def facts(self, built: WorkloadBuild) -> BenchFacts:
+    def criteria(self, built: WorkloadBuild) -> GateCriteria:
         """What judging needs, from the kernel and the request; nothing of it comes from the child."""
         cost = self.kernel.cost(named_workload(self.kernel, built.workload))
-        return BenchFacts(
+        return GateCriteria(
             macros={name: macro_text(value) for name, value in built.macros.items()},
             max_factor=self.kernel.numerics.max_factor,
             rms_factor=self.kernel.numerics.rms_factor,

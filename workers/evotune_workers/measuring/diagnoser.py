@@ -54,7 +54,7 @@ def _look(session: Session, job: DiagnoseJob, wrong: WrongResult, stage: StageBu
 
 def _ask(session: Session, job: DiagnoseJob, wrong: WrongResult, stage: StageBuild) -> StageFinding:
     with session.loaded({DIAGNOSIS: (job.candidate, stage.built)}, job.variant, job.seeds):
-        request = LookAt(DIAGNOSIS, stage.stage, wrong, session.facts(stage.built))
+        request = LookAt(DIAGNOSIS, stage.stage, wrong, session.criteria(stage.built))
         finding = session.ask(DIAGNOSIS, request, LIMIT_SECONDS)
     assert isinstance(finding, StageFinding)
     return finding

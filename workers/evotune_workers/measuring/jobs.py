@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evotune_workers.compilers.candidate import Candidate, StageBuild
 from evotune_workers.diagnosis.wrong_result import WrongResult
 from evotune_workers.gates.gate import GateResult
-from evotune_workers.timing.protocol import Timing
+from evotune_workers.timing.summary import Timing
 
 
 @dataclass(frozen=True)

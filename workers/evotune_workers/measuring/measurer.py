@@ -18,9 +18,10 @@ from evotune_workers.kernel.device import Device
 from evotune_workers.measuring.child_session import LOAD_LIMIT_SECONDS, ChildLost, GateFailed, Refuted, Session, Sides
 from evotune_workers.measuring.diagnoser import diagnose
 from evotune_workers.measuring.jobs import ConfirmJob, DiagnoseJob, MeasureJob, Measurement, WarmUpJob
-from evotune_workers.measuring.timing_session import NoResult, Timekeeper
-from evotune_workers.timing.protocol import MOST_BLOCKS, Samples, Timing, most_cautious
+from evotune_workers.measuring.timing_session import NoResult, TimingSession
+from evotune_workers.timing.protocol import MOST_BLOCKS, Samples
 from evotune_workers.timing.statistics import Interval, mean_interval
+from evotune_workers.timing.summary import Timing, most_cautious
 
 # The gates that a finalist passes again, on new seeds.
 CONFIRM_GATES = tuple(gate for gate in RUNNING_GATES if gate.name in ("identity", "launch", "numerics"))
@@ -103,7 +104,7 @@ class Measurer:
     def _against(self, sides: Sides, variant: str, seeds: tuple[int, ...], most_blocks: int) -> Samples:
         """Of the first side against the second, loaded anew."""
         with self._session.loaded(sides, variant, seeds):
-            keeper = Timekeeper(self._session, {side: built for side, (_, built) in sides.items()}, finalists=True)
+            keeper = TimingSession(self._session, {side: built for side, (_, built) in sides.items()}, finalists=True)
             ours, theirs = sides
             return keeper.against(ours, theirs, most_blocks)
 
@@ -111,7 +112,7 @@ class Measurer:
         """A candidate beside every baseline, as finalists are timed, at its first workload, cold; raises the same."""
         sides = {CANDIDATE: (candidate, candidate.builds[0])}
         with self._session.loaded(sides, variant, seeds):
-            keeper = Timekeeper(self._session, {CANDIDATE: candidate.builds[0]}, finalists=True)
+            keeper = TimingSession(self._session, {CANDIDATE: candidate.builds[0]}, finalists=True)
             return keeper.cold_and_warm(None)[CANDIDATE][0]
 
     def close(self) -> None:
@@ -148,7 +149,7 @@ class Measurer:
     def _time(self, built: WorkloadBuild, incumbent: float | None, results: list[GateResult]) -> tuple[Timing, ...]:
         """The timing gate; its verdict joins the results."""
         started = time.perf_counter()
-        timings = Timekeeper(self._session, {CANDIDATE: built}).cold_and_warm(incumbent)[CANDIDATE]
+        timings = TimingSession(self._session, {CANDIDATE: built}).cold_and_warm(incumbent)[CANDIDATE]
         figures = {"blocks": sum(timing.blocks for timing in timings), "censored": timings[0].censored}
         seconds = time.perf_counter() - started
         results.append(GateResult("timing", True, workload=built.workload, seconds=seconds, figures=figures))
@@ -192,7 +193,7 @@ class Measurer:
             sides = {name: (candidate, candidate.builds[place]) for name, candidate in names.items()}
             with self._session.loaded(sides, job.variant, job.seeds):
                 builds = {name: built for name, (_, built) in sides.items()}
-                keeper = Timekeeper(self._session, builds, finalists=True)
+                keeper = TimingSession(self._session, builds, finalists=True)
                 for name, timed in most_cautious([keeper.cold_and_warm(None) for _ in range(CONFIRM_RUNS)]).items():
                     timings[names[name].number] += timed
         return {number: replace(checked[number], timings=timed) for number, timed in timings.items()}

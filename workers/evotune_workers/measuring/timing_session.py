@@ -9,7 +9,7 @@ from dataclasses import replace
 from evotune_workers.child.messages import OpenStopwatch, ReviewUnseen, RunBlocks
 from evotune_workers.compilers.candidate import WorkloadBuild
 from evotune_workers.gates.error_limits import judge_errors
-from evotune_workers.gates.gate import Finding
+from evotune_workers.gates.gate import Observation
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.measuring.child_session import GateFailed, Session, refuse
 from evotune_workers.timing.protocol import (
@@ -18,14 +18,12 @@ from evotune_workers.timing.protocol import (
     SEARCH_BLOCKS,
     WARM_BLOCKS,
     Samples,
-    Timing,
-    as_conditions,
+    measure_interleaved,
     plausible_opponents,
-    race,
-    summarise,
 )
 from evotune_workers.timing.repeating import repeating_fault
-from evotune_workers.timing.stopwatch import Block, Mode, StopwatchFacts
+from evotune_workers.timing.stopwatch import Block, Mode, StopwatchSetup
+from evotune_workers.timing.summary import Timing, as_conditions, summarise
 
 LIMIT_SECONDS = 120.0
 # Inputs with other content cost an honest kernel nothing; whoever keeps results has to compute them, at several times
@@ -43,7 +41,7 @@ class NoResult(GateFailed):
     """The machine was too busy to time anything: nothing that a configuration can be blamed for."""
 
 
-class Timekeeper:
+class TimingSession:
     """Times loaded builds at one workload beside the kernel's baselines. `sides` names the candidates' builds."""
 
     def __init__(self, session: Session, sides: dict[str, WorkloadBuild], *, finalists: bool = False) -> None:
@@ -57,7 +55,7 @@ class Timekeeper:
         Raises GateFailed when a timed output was wrong, NoResult when the machine was too busy.
         """
         watch = self._open("cold")
-        samples, censored = self._quiet_race(tuple(self._sides), self._opponents(watch), incumbent)
+        samples, censored = self._measure_undisturbed(tuple(self._sides), self._opponents(watch), incumbent)
         self._judge_outputs(watch, samples)
         self._review_unseen(samples)
         cold = self._summed_up(watch, samples, censored)
@@ -70,30 +68,30 @@ class Timekeeper:
         self._judge_outputs(watch, samples)
         warm = self._summed_up(watch, samples, censored=False)
         for side, timing in cold.items():
-            self._judge_repeating(timing, warm[side], self._session.facts(self._sides[side]).moved_bytes)
+            self._judge_repeating(timing, warm[side], self._session.criteria(self._sides[side]).moved_bytes)
         return {side: (timing, warm[side]) for side, timing in cold.items()}
 
     def against(self, first: str, second: str, most_blocks: int = MOST_BLOCKS) -> Samples:
         """Samples of one side against another, both candidates; raises NoResult."""
         self._open("cold")
-        samples, _ = self._quiet_race((first,), (second,), None, most_blocks)
-        self._judge_quiet(samples)
+        samples, _ = self._measure_undisturbed((first,), (second,), None, most_blocks)
+        self._require_undisturbed(samples)
         return samples
 
-    def _open(self, mode: Mode) -> StopwatchFacts:
+    def _open(self, mode: Mode) -> StopwatchSetup:
         request = OpenStopwatch(mode, self._session.device.cache_bytes)
-        facts: StopwatchFacts = self._session.ask("timing", request, LIMIT_SECONDS)
-        return facts
+        setup: StopwatchSetup = self._session.ask("timing", request, LIMIT_SECONDS)
+        return setup
 
-    def _baselines(self, watch: StopwatchFacts) -> tuple[str, ...]:
+    def _baselines(self, watch: StopwatchSetup) -> tuple[str, ...]:
         return tuple(side for side in watch.sides if side not in self._sides)
 
-    def _opponents(self, watch: StopwatchFacts) -> tuple[str, ...]:
+    def _opponents(self, watch: StopwatchSetup) -> tuple[str, ...]:
         """Finalists meet every baseline that runs here; in a search those that may be the fastest."""
         baselines = self._baselines(watch)
         return baselines if self._finalists else plausible_opponents(baselines, watch.estimates_us)
 
-    def _quiet_race(
+    def _measure_undisturbed(
         self,
         candidates: Sequence[str],
         baselines: Sequence[str],
@@ -103,7 +101,7 @@ class Timekeeper:
         """Again, after a pause, when other work on the machine spoilt it."""
         most = most_blocks if self._finalists else SEARCH_BLOCKS
         for pause in FINALIST_PAUSES_SECONDS if self._finalists else TRIAL_PAUSES_SECONDS:
-            samples, censored = race(candidates, baselines, self._run_blocks, incumbent, most)
+            samples, censored = measure_interleaved(candidates, baselines, self._run_blocks, incumbent, most)
             if not samples.too_disturbed:
                 break
             time.sleep(pause)
@@ -113,8 +111,8 @@ class Timekeeper:
         blocks: tuple[Block, ...] = self._session.ask("timing", RunBlocks(count, sides), LIMIT_SECONDS)
         return blocks
 
-    def _summed_up(self, watch: StopwatchFacts, samples: Samples, censored: bool) -> dict[str, Timing]:
-        self._judge_quiet(samples)
+    def _summed_up(self, watch: StopwatchSetup, samples: Samples, censored: bool) -> dict[str, Timing]:
+        self._require_undisturbed(samples)
         conditions = as_conditions(watch, **self._session.conditions)
         baselines, mode = self._opponents(watch), watch.mode
         timings = {
@@ -122,15 +120,15 @@ class Timekeeper:
             for side in self._sides
         }
         for side, timing in timings.items():
-            self._judge_floor(timing, self._session.facts(self._sides[side]).floor_us)
+            self._judge_floor(timing, self._session.criteria(self._sides[side]).floor_us)
         return timings
 
-    def _judge_outputs(self, watch: StopwatchFacts, samples: Samples) -> None:
+    def _judge_outputs(self, watch: StopwatchSetup, samples: Samples) -> None:
         """What was timed must be right: the outputs against float64, and every timed one bit-equal to those."""
         for side, built in self._sides.items():
-            facts = self._session.facts(built)
+            criteria = self._session.criteria(built)
             for errors in watch.errors[side]:
-                result = judge_errors("timing", Finding({}, self._workload, errors=errors), facts)
+                result = judge_errors("timing", Observation({}, self._workload, errors=errors), criteria)
                 if not result.passed:
                     raise GateFailed((result,))
             if side in samples.wrong:
@@ -140,11 +138,11 @@ class Timekeeper:
         """Inputs that a build had not met must give right outputs, and not take longer: nothing was kept."""
         unseen: Mapping[str, Errors] = self._session.ask("timing", ReviewUnseen(), LIMIT_SECONDS)
         for side, built in self._sides.items():
-            facts = self._session.facts(built)
+            criteria = self._session.criteria(built)
             wide = replace(
-                facts, max_factor=UNSEEN_FACTOR * facts.max_factor, rms_factor=UNSEEN_FACTOR * facts.rms_factor
+                criteria, max_factor=UNSEEN_FACTOR * criteria.max_factor, rms_factor=UNSEEN_FACTOR * criteria.rms_factor
             )
-            result = judge_errors("timing", Finding({}, self._workload, errors=unseen.get(side)), wide)
+            result = judge_errors("timing", Observation({}, self._workload, errors=unseen.get(side)), wide)
             if not result.passed:
                 raise GateFailed((replace(result, reason=f"on inputs not met before: {result.reason}"),))
             ratio = samples.unseen_ratio(side)
@@ -164,7 +162,7 @@ class Timekeeper:
         if fault is not None:
             raise refuse("timing", fault, self._workload)
 
-    def _judge_quiet(self, samples: Samples) -> None:
+    def _require_undisturbed(self, samples: Samples) -> None:
         if samples.too_disturbed or not samples.kept:
             reason = f"{samples.dropped} of {len(samples.blocks)} blocks {samples.why_dropped}: no result"
             raise NoResult(refuse("timing", reason, self._workload).results)

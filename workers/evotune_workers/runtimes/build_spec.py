@@ -10,7 +10,7 @@ from evotune_workers.kernel.contract import Configuration
 
 @dataclass(frozen=True)
 class BenchSpec:
-    """A build and what it is run on: `library` is its file, `seeds` those of the inputs."""
+    """A build to load, with the workload, variant and seeds of its inputs; `library` is its file."""
 
     configuration: Configuration
     workload: str

@@ -1,9 +1,8 @@
-"""Inputs with their exact result and the baseline's errors, made once in a child and used by many configurations."""
+"""Inputs with their exact result and the baseline's errors, made once in a child for many configurations."""
 
 from __future__ import annotations
 
 import functools
-import math
 import time
 from dataclasses import dataclass, replace
 
@@ -11,17 +10,19 @@ import torch
 
 from evotune_workers.kernel.contract import Inputs, Kernel, StructureCase, Workload
 from evotune_workers.kernel.output_errors import Errors, group_errors
+from evotune_workers.runtimes.buffer_sets import BufferSets, plan_buffers
 from evotune_workers.runtimes.runtime import Runtime
 
-# Enough for every seed and distribution of a few workloads, and for the tails of the last configurations.
+# Number of cached examples: enough for every seed and distribution of a few workloads, and for the latest tails.
 KEPT_EXAMPLES = 256
-# Of buffer sets: one cold and one warm on a CPU; on a GPU, where graphs hold them, those of four workloads.
+# Number of cached collections of buffer sets: a cold and a warm one on a CPU. On a GPU, whose graphs hold them anyway,
+# those of four workloads.
 KEPT_COLLECTIONS = {"cpu": 2, "cuda": 8}
 
 
 @dataclass(frozen=True)
 class Example:
-    """One set of inputs: `reference` is float64, `errors` holds the baseline's and rounding's (the kernel's empty)."""
+    """One set of inputs with its float64 `reference`; `errors` lacks those of the kernel."""
 
     inputs: Inputs
     reference: torch.Tensor
@@ -36,10 +37,10 @@ class Example:
 
 
 class Examples:
-    """The examples of one kernel on one target, least recently used ones forgotten."""
+    """A cache of the examples of one kernel on one target, which drops the least recently used ones."""
 
     def __init__(self, kernel: Kernel, target: str, runtime: Runtime) -> None:
-        """Nothing is computed before it is asked for."""
+        """Prepare empty caches; examples are computed on demand."""
         self._kernel, self._target, self._runtime = kernel, target, runtime
         self.example = functools.lru_cache(KEPT_EXAMPLES)(self._example)
         self.structure = functools.lru_cache(8)(self._structure)
@@ -50,12 +51,10 @@ class Examples:
 
     def _buffer_sets(
         self, workload: Workload, distribution: str, seeds: tuple[int, ...], least_bytes: int
-    ) -> list[Inputs]:
+    ) -> BufferSets:
         contents = [self.example(workload, distribution, seed).inputs for seed in seeds]
-        set_bytes = sum(tensor.numel() * tensor.element_size() for tensor in contents[0])
-        # A multiple of the contents, so that a set's number tells its content.
-        rounds = max(1, math.ceil(least_bytes / (set_bytes * len(contents))))
-        return [tuple(tensor.clone() for tensor in inputs) for _ in range(rounds) for inputs in contents]
+        free_bytes, kind = self._runtime.free_bytes(), self._runtime.device.type
+        return BufferSets(contents, plan_buffers(contents[0], len(contents), least_bytes, free_bytes, kind))
 
     def _structure(self, workload: Workload) -> tuple[StructureCase, ...]:
         return tuple(
@@ -70,7 +69,7 @@ class Examples:
         return self.example_of(workload, self._on_device(self._kernel.inputs(workload, distribution, seed)))
 
     def example_of(self, workload: Workload, inputs: Inputs) -> Example:
-        """The example that inputs on the device make; not kept."""
+        """Compute the example of these inputs, which are on the device, without caching it."""
         reference = self._kernel.reference(workload, inputs)
         output = self._kernel.pinned_baseline(workload, self._target).run(inputs)
         baseline_us = self.time_baseline(workload, inputs)
@@ -81,7 +80,7 @@ class Examples:
         return Example(inputs, reference, groups, errors, baseline_us)
 
     def time_baseline(self, workload: Workload, inputs: Inputs) -> float:
-        """Microseconds of one call of the pinned baseline, as this moment's machine makes it."""
+        """Return the microseconds of one call of the pinned baseline, timed now."""
         baseline = self._kernel.pinned_baseline(workload, self._target)
         self._runtime.synchronise()
         started = time.perf_counter_ns()

@@ -14,7 +14,10 @@ StopwatchMaker = Callable[[Mapping[str, Bench], Sequence[Baseline], Mode, int], 
 
 
 def make_runtime(target: str) -> Runtime:
-    """`cpu`, or the first visible GPU for an `sm_` target; ImportError without the packages that it needs."""
+    """Return the CPU's runtime for `cpu`, or that of the first visible GPU for an `sm_` target.
+
+    Raises ImportError without the packages that it needs.
+    """
     if target == "cpu":
         from evotune_workers.runtimes.cpu import CpuRuntime
 

@@ -12,6 +12,7 @@ import torch
 
 from evotune_workers.kernel.contract import Baseline, Inputs, Workload
 from evotune_workers.kernel.output_errors import Errors
+from evotune_workers.runtimes.buffer_sets import BufferSets, allocate, same_bits
 from evotune_workers.runtimes.graph import CallGraph
 from evotune_workers.runtimes.loaded_build import Bench
 from evotune_workers.runtimes.telemetry import Telemetry
@@ -23,8 +24,21 @@ from evotune_workers.timing.stopwatch import (
     Conditions,
     Mode,
     Stopwatch,
-    StopwatchFacts,
+    StopwatchSetup,
 )
+
+# Memory that is read to evict everything else, as a multiple of the cache. More than 1, since no GPU documents its
+# cache's replacement policy.
+EVICTION_MULTIPLE = 2
+
+
+@dataclass(frozen=True)
+class TimedCandidate:
+    """A candidate's graph; `outputs`, a view of `memory`, has those of all sets along its first dimension."""
+
+    graph: CallGraph
+    memory: torch.Tensor
+    outputs: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -36,25 +50,27 @@ class TimedBaseline:
 
 
 class Baselines:
-    """The baselines' graphs on one collection of buffers; captured once in a child, used by every configuration.
+    """The baselines' graphs on one collection of buffer sets, captured once in a child for all configurations.
 
-    Every one has the same number of calls: as many as the fastest makes in a millisecond, each buffer set in turn.
+    Every graph has the same number of calls, over the buffer sets in turn: as many as the fastest makes in a
+    millisecond. Where the rotation is too short for calls to stay cold, each set is used once.
     """
 
-    def __init__(self, baselines: Sequence[Baseline], sets: Sequence[Inputs]) -> None:
-        """Captures those that can run here; the others are in `unavailable` with the reason."""
+    def __init__(self, baselines: Sequence[Baseline], sets: BufferSets) -> None:
+        """Capture the baselines that can run here; the others are in `unavailable` with the reason."""
         self.sets = sets
         self.timed: dict[str, TimedBaseline] = {}
         self.unavailable: dict[str, str] = {}
         calls = {baseline.name: baseline.run for baseline in baselines}
         once = {name: time for name, run in calls.items() if (time := self._try(name, run)) is not None}
-        self.rounds = max(1, math.ceil(SAMPLE_US / min(once.values()) / len(sets)))
+        rounds = max(1, math.ceil(SAMPLE_US / min(once.values()) / len(sets)))
+        self.rounds = rounds if sets.limited is None else 1
         for name in once:
             graph = self._graph(calls[name], self.rounds)
             self.timed[name] = TimedBaseline(graph, graph.replay_us())
 
     def _try(self, name: str, run: Callable[[Inputs], torch.Tensor]) -> float | None:
-        """Microseconds of a call."""
+        """Return the microseconds of a call, or None for a baseline that cannot run here."""
         try:
             for number in range(WARM_UP_CALLS):
                 run(self.sets[number % len(self.sets)])
@@ -69,14 +85,15 @@ class Baselines:
 
 
 class CudaStopwatch(Stopwatch):
-    """All sides call the same number of times, on the same buffer sets in the same order.
+    """Times graphs with the same number of calls for all sides, on the same buffer sets in the same order.
 
-    Before a replay that counts the candidate's outputs are filled with NaN; after it every one is compared bit by bit
-    with what it gave on the same inputs when it was checked. `warm` replays once more before that.
+    Before a timed replay the candidate's outputs are filled with NaN. After it every output is compared bit by bit with
+    the one that was checked on the same inputs. A warm replay follows an untimed one. Before a cold replay whose
+    rotation is too short, the cache is filled with other memory.
     """
 
-    def __init__(self, benches: Mapping[str, Bench], baselines: Baselines, mode: Mode) -> None:
-        """`benches` are the candidates by side name; all at the workload of the baselines."""
+    def __init__(self, benches: Mapping[str, Bench], baselines: Baselines, mode: Mode, cache_bytes: int) -> None:
+        """Capture the candidates, `benches` by side name; all are at the workload of the baselines."""
         first = next(iter(benches.values()))
         seeds = first.seeds if mode == "cold" else first.seeds[:1]
         examples = [first.example(first.workload, first.distributions[0], seed) for seed in seeds]
@@ -95,11 +112,13 @@ class CudaStopwatch(Stopwatch):
         self._candidates = {
             name: _candidate_graph(bench, baselines.sets, baselines.rounds) for name, bench in benches.items()
         }
+        evicting = EVICTION_MULTIPLE * cache_bytes if baselines.sets.limited is not None else 0
+        self._other_memory = torch.zeros(evicting // 8, dtype=torch.int64, device=first.runtime.device)
         self._telemetry = Telemetry(first.runtime.device)
 
-    def facts(self) -> StopwatchFacts:
-        """How it measures."""
-        return StopwatchFacts(
+    def setup(self) -> StopwatchSetup:
+        """Return how it measures."""
+        return StopwatchSetup(
             (*self._candidates, *self._baselines.timed),
             self._mode,
             len(self._baselines.sets),
@@ -107,50 +126,54 @@ class CudaStopwatch(Stopwatch):
             self._errors,
             {name: timed.estimate_us for name, timed in self._baselines.timed.items()},
             self._baselines.unavailable,
+            self._baselines.sets.limited,
         )
 
     def sample(self, side: str) -> tuple[float, bool]:
-        """Device time per call; whether every output of the candidate was right (a baseline's are not looked at)."""
-        graph = self._candidates.get(side)
-        if graph is None:
-            return self._timed(self._baselines.timed[side].graph, ()), True
-        return self._timed(graph, graph.outputs), self._are_right(side, graph.outputs)
+        """Return the device time per call, and False if an output of a candidate is wrong.
+
+        Outputs of a baseline are not checked.
+        """
+        candidate = self._candidates.get(side)
+        if candidate is None:
+            return self._timed(self._baselines.timed[side].graph, None), True
+        return self._timed(candidate.graph, candidate.outputs), self._are_right(side, candidate)
 
     def unseen_inputs(self, samples: int) -> AbstractContextManager[None]:
-        """Of all sets: every sample meets them all."""
+        """Change all sets, since every sample takes them all."""
         return self._inputs.swapped(range(len(self._baselines.sets)))
 
     def unseen_errors(self) -> Mapping[str, Errors]:
-        """Beside the baseline's on the same inputs."""
+        """Return the candidates' errors on unseen inputs, beside the baseline's on the same inputs."""
         return self._inputs.errors(self._benches, self._contents)
 
     def begin_block(self) -> None:
-        """Clocks are read after every sample, when the device has been at work for a millisecond at least."""
+        """Forget earlier readings; clocks are read after every sample, at the end of a millisecond of work or more."""
         self._telemetry.begin()
 
     def end_block(self, begun: None) -> Conditions:
-        """Clock, power and throttling."""
+        """Return clock, power and throttling."""
         return self._telemetry.conditions()
 
-    def _timed(self, graph: CallGraph, spoilt: Sequence[torch.Tensor]) -> float:
-        """`spoilt` are filled with NaN before the replay that counts."""
+    def _timed(self, graph: CallGraph, spoilt: torch.Tensor | None) -> float:
+        """Time one replay, before which `spoilt` is filled with NaN; return microseconds per call."""
         if self._mode == "warm":
             graph.replay()
-        for output in spoilt:
-            output.fill_(float("nan"))
+        if spoilt is not None:
+            spoilt.fill_(float("nan"))
+        if self._baselines.sets.limited is not None:
+            self._other_memory.sum()
         time_us = graph.replay_us()
         self._telemetry.read_clock()
         return time_us
 
-    def _are_right(self, side: str, outputs: Sequence[torch.Tensor]) -> bool:
-        """One of the unseen outputs is kept, and looked at when all has been timed."""
+    def _are_right(self, side: str, candidate: TimedCandidate) -> bool:
+        """Compare all outputs with the checked ones; of unseen ones keep one, to be checked when all has been timed."""
         if self._inputs.swap is not None:
-            number = random.randrange(len(outputs))
-            self._inputs.keep(side, number, outputs[number].clone())
+            number = random.randrange(len(candidate.outputs))
+            self._inputs.keep(side, number, candidate.outputs[number].clone())
             return True
-        expected = self._expected[side]
-        right = [_same_bits(output, expected[number % len(expected)]) for number, output in enumerate(outputs)]
-        return bool(torch.stack(right).all())
+        return same_bits(candidate.memory, self._expected[side])
 
 
 class CudaStopwatches:
@@ -170,22 +193,18 @@ class CudaStopwatches:
         kept = self._baselines.get((first.workload, mode))
         if kept is None or kept.sets is not sets:
             kept = self._baselines[first.workload, mode] = Baselines(baselines, sets)
-        return CudaStopwatch(benches, kept, mode)
+        return CudaStopwatch(benches, kept, mode, cache_bytes)
 
 
-def _candidate_graph(bench: Bench, sets: Sequence[Inputs], rounds: int) -> CallGraph:
+def _candidate_graph(bench: Bench, sets: BufferSets, rounds: int) -> TimedCandidate:
     workload = bench.workload
     workspace = bench.new_workspace(workload)
-    outputs = [bench.new_output(workload) for _ in sets]
+    memory, [all_outputs] = allocate((bench.new_output(workload),), len(sets))
+    outputs = all_outputs.unbind()
 
     def call(number: int) -> torch.Tensor:
         bench.launch_into(workload, sets[number], outputs[number], workspace)
         return outputs[number]
 
-    call(0)  # whatever happens at a first launch must not be captured
-    return CallGraph(call, len(sets), rounds)
-
-
-def _same_bits(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """A boolean on the device: the comparison of many outputs waits for the device once."""
-    return (one.view(torch.uint8) == other.view(torch.uint8)).all()
+    call(0)  # the set-up work of a first launch must not be captured
+    return TimedCandidate(CallGraph(call, len(sets), rounds), memory, all_outputs)

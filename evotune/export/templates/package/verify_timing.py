@@ -20,6 +20,9 @@ import torch
 SAMPLE_US = 5000.0
 # Cold: a set of inputs is not met again before this many times the last-level cache has gone by.
 CACHE_MULTIPLE = 5
+# Small inputs and a large cache would ask for millions of sets, and for more memory than there is.
+MOST_SETS = 1 << 14
+MOST_BYTES = 2 << 30
 WARM_UP_CALLS = 3
 MOST_BLOCKS = 40
 FEWEST_BLOCKS = 10
@@ -94,7 +97,11 @@ def claim_holds(measured: Mapping[str, Speed], row: Mapping[str, Any], claimed_o
 def _input_sets(inputs: Callable[[int], Inputs], least_bytes: int, device: torch.device) -> list[Inputs]:
     first = tuple(tensor.to(device) for tensor in inputs(1))
     set_bytes = sum(tensor.numel() * tensor.element_size() for tensor in first)
-    return [tuple(tensor.clone() for tensor in first) for _ in range(max(1, math.ceil(least_bytes / set_bytes)))]
+    asked = max(1, math.ceil(least_bytes / set_bytes))
+    sets = min(asked, MOST_SETS, max(1, MOST_BYTES // set_bytes))
+    if sets < asked:
+        print(f"timing      {sets:,} of {asked:,} sets of inputs: caches may keep some of them, for every side alike")
+    return [tuple(tensor.clone() for tensor in first) for _ in range(sets)]
 
 
 def _samples(sides: Mapping[str, Call], sets: list[Inputs], device: torch.device) -> dict[str, Sample]:
