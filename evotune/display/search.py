@@ -12,7 +12,7 @@ from rich.table import Table
 from evotune.display.tables import proof, table
 from evotune.display.terminal import assignments, changes, microseconds, speedup
 from evotune.planning.request import RECORDED
-from evotune.planning.warm_start import in_words, recorded_precedents
+from evotune.planning.warm_start import in_words, recorded_starting_points
 
 if TYPE_CHECKING:
     from evotune.display.insight import PairInsight, ParameterInsight, SearchInsight, Standing, ValueInsight
@@ -61,8 +61,8 @@ def _facts(details: SearchDetails) -> Table:
     facts.add_row("target", record.target + (", nothing was measured here" if record.target == RECORDED else ""))
     facts.add_row("space", f"{record.space.name}, {record.space.valid_configurations} valid configurations")
     facts.add_row("sampler", f"{record.sampler}, seed {record.seed}")
-    if precedents := recorded_precedents(record):
-        facts.add_row("warm start", in_words(precedents))
+    if starting_points := recorded_starting_points(record):
+        facts.add_row("warm start", in_words(starting_points))
     facts.add_row("trials", f"{insight.trials} of {record.budget} told, {insight.failed} of them failed")
     for number, winner in enumerate(details.winners):
         facts.add_row("" if number else "best", _winner(winner))

@@ -67,10 +67,12 @@ def _facts(details: TrialDetails) -> Table:
     facts.add_row("target", record.target)
     facts.add_row("device", f"{details.device.name} ({details.device.uuid})" if details.device else "none")
     facts.add_row("search", f"{details.search}, number {details.trial.number} of sampler {record.sampler}")
-    if (precedent := origin(details)) is not None:
-        where = f"{precedent.workload} on {precedent.device}"
-        changed = f", {precedent.changed} of its parameters changed to fit here" if precedent.changed else ""
-        facts.add_row("warm start", f"from trial {precedent.trial} of search {precedent.search}, {where}{changed}")
+    if (starting_point := origin(details)) is not None:
+        where = f"{starting_point.workload} on {starting_point.device}"
+        changed = f", {starting_point.changed} of its parameters changed to fit here" if starting_point.changed else ""
+        facts.add_row(
+            "warm start", f"from trial {starting_point.trial} of search {starting_point.search}, {where}{changed}"
+        )
     facts.add_row("proposed", details.proposed.strftime(TIME))
     facts.add_row("finished", details.finished.strftime(TIME) if details.finished else "not yet")
     facts.add_row("configuration", assignments(details.trial.configuration))
@@ -79,7 +81,7 @@ def _facts(details: TrialDetails) -> Table:
             f"rank {entry.rank} in {entry.workload}, {speedup(entry.speedup, entry.speedup_low, entry.speedup_high)}"
         )
         facts.add_row("leaderboard", f"{place} over {entry.baseline}, {proof(entry)}")
-    for given_up in details.suspects:
+    for given_up in details.unreliable_outcomes:
         came_to = f"failed at {given_up.failed_gate}" if given_up.failed_gate else given_up.state
         facts.add_row("suspect", f"{came_to} on {given_up.worker}, given up: {given_up.reason}")
     reused_from = details.trial.reused_from

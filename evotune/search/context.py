@@ -10,7 +10,7 @@ from evotune.search.reporter import Reporter
 from evotune.space import ValidSet
 from evotune_db import Database
 from evotune_workers.cluster.cluster import Cluster, Worker
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.kernel.contract import Configuration
 
 
@@ -23,7 +23,7 @@ class SearchContext:
 
     plan: Plan
     cluster: Cluster
-    pool: Roster | None
+    pool: WorkerPool | None
     valid: ValidSet
     first: tuple[Configuration, ...]
     database: Database

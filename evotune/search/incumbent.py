@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from evotune.search.reporter import BestSoFar, Reporter
 from evotune_db import Database
-from evotune_db.records import StoredTrial, TimingRecord
+from evotune_db.records import StoredTrial, TimingLike
 from evotune_workers.kernel.contract import Configuration
 
 # Width of an interval relative to its median.
@@ -26,7 +26,7 @@ class Incumbent:
         self.speedups: Mapping[str, float] = {}
 
     def offer(
-        self, trial: int, configuration: Configuration, objective: float | None, timings: Sequence[TimingRecord]
+        self, trial: int, configuration: Configuration, objective: float | None, timings: Sequence[TimingLike]
     ) -> None:
         """Offer a trial with its timings; one without an objective cannot become the incumbent."""
         cold = [timing for timing in timings if timing.mode == "cold"]
@@ -49,7 +49,7 @@ class Incumbent:
                 return
 
     def _take(
-        self, trial: int, configuration: Configuration, objective: float, cold: Sequence[TimingRecord]
+        self, trial: int, configuration: Configuration, objective: float, cold: Sequence[TimingLike]
     ) -> BestSoFar:
         first, single, speedup = cold[0], len(cold) == 1, 1 / objective
         # With several workloads their mean counts: a trial that is slow at one of them may still win.
@@ -67,6 +67,6 @@ class Incumbent:
         return self._best
 
 
-def _is_narrow(timing: TimingRecord) -> bool:
+def _is_narrow(timing: TimingLike) -> bool:
     """Return True if the interval is narrow enough to stop others early."""
     return timing.speedup_high - timing.speedup_low <= NARROW * timing.speedup

@@ -11,7 +11,7 @@ from typing import Self
 from evotune_db import Database, DatabaseError
 from evotune_db.records import SearchRecord, StoredSearch
 
-# A process that is silent for several times as long has lost its search (evotune_db.write.lease).
+# A process that is silent for several times as long has lost its search (evotune_db.lease_status).
 RENEW_SECONDS = 15.0
 
 
@@ -45,7 +45,7 @@ class SearchLease:
 
     def take(self, search_id: int) -> None:
         """Take a search, once. Raises LeaseHeld when another process runs it, NotFoundError when there is none."""
-        self.database.hold(search_id, self._tell)
+        self.database.acquire_lease(search_id, self._tell)
         self._renewing.start()
 
     def __enter__(self) -> Self:
@@ -60,10 +60,10 @@ class SearchLease:
         if self._renewing.is_alive():
             self._renewing.join()
         with contextlib.suppress(DatabaseError):
-            self.database.release()
+            self.database.release_lease()
 
     def _renew(self) -> None:
         while not self._stop.wait(RENEW_SECONDS):
             # The search's next write meets the same error and reports it.
             with contextlib.suppress(DatabaseError):
-                self.database.renew()
+                self.database.renew_lease()

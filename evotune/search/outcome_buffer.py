@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from evotune.search.study import Proposal
 from evotune_db import Database, DatabaseError
-from evotune_db.errors import ConnectionLost
+from evotune_db.errors import ConnectionLost, LeaseLost
 from evotune_db.records import OutcomeRecord
-from evotune_db.write.lease import LeaseLost
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from evotune.search.reporter import Reporter, TrialLine
 from evotune.search.reuse import Reuse, is_enough, is_lasting
 from evotune.search.shared_binaries import RecordedTrial, SharedBinaries, shared_outcome, sharing_reason
 from evotune.search.study import Proposal, Study
-from evotune.search.workers.health_checks import Verdict, health_record
+from evotune.search.workers.health_checks import Verdict, health_check_record
 from evotune.space import configuration_key
 from evotune_db import Database
 from evotune_db.records import FINISHED, NewTrial, OutcomeRecord, StoredTrial
@@ -176,8 +176,8 @@ class Recorder:
 
     def health_checked(self, number: int, verdict: Verdict, measurement: Measurement | None) -> int:
         """Record a verdict on a worker, by its own measurement or by another's; return the row's id."""
-        record = health_record(self._trials[number], verdict, measurement)
-        return self._database.record_canary(self._search_id, record)
+        record = health_check_record(self._trials[number], verdict, measurement)
+        return self._database.record_health_check(self._search_id, record)
 
     def flush(self) -> None:
         """Write everything collected since the last flush, and the outcomes that follow from it.

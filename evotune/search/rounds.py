@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from evotune.planning.seeds import search_seeds
 from evotune.search.context import SearchContext
-from evotune.search.dispatcher import JOBS_AHEAD, Dispatcher
-from evotune.search.evaluator import ClusterEvaluator
+from evotune.search.dispatch.dispatcher import JOBS_AHEAD, Dispatcher
+from evotune.search.dispatch.evaluator import ClusterEvaluator
 from evotune.search.loop import LoopEnd, SearchLoop
 from evotune.search.recorder import Recorder
 from evotune.search.reporter import TrialLine
@@ -48,11 +48,12 @@ class Rounds:
                 health.begin_round(distrust.verdict)
 
     def _warm_up(self) -> None:
-        """Warm up available workers while the first configurations are built."""
+        """Warm up available GPUs while the first builds run, which a CPU's warm-up would take cores from."""
         plan = self.context.plan
         job = WarmUpJob(plan.workloads, search_seeds(plan.seed))
         for worker in self.context.workers:
-            self.context.cluster.warm_up(worker, job)
+            if worker.device.kind != "cpu":
+                self.context.cluster.submit(worker, job)
 
     def _recorder(self) -> Recorder:
         context = self.context
@@ -84,7 +85,7 @@ class Rounds:
         """Withdraw the unreliable trials, and return all trials as they are then."""
         context = self.context
         for distrust in distrusted:
-            context.database.doubt(context.search_id, distrust.row, distrust.verdict.numbers)
+            context.database.reopen_trials(context.search_id, distrust.row, distrust.verdict.numbers)
         trials = context.database.load_search(context.search_id).trials
         again = [trial.number for trial in trials if trial.state not in FINISHED]
         self.lines |= recorder.lines

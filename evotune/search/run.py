@@ -26,7 +26,7 @@ from evotune.space import ValidSet
 from evotune_db import Database
 from evotune_db.records import FINISHED, StoredSearch
 from evotune_workers.cluster.cluster import Cluster, ClusterError, Worker
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.kernel.device import Device
 
 
@@ -77,16 +77,16 @@ def _prepare(
         pool = wait_for_workers(cluster, plan, request.gpus, before, reporter, interrupt)
     device = _device(plan, pool)
     valid = _valid(plan, device, checked)
-    precedents = warm_start.precedents_of(request, stored, database, plan, device, valid)
+    starting_points = warm_start.starting_points_of(request, stored, database, plan, device, valid)
     if stored is None:
-        search_id = lease.start(search_record(plan, valid, request, precedents))
+        search_id = lease.start(search_record(plan, valid, request, starting_points))
     else:
         search_id = lease.resume(stored.id, plan.budget)
-    first = tuple(each.configuration for each in precedents)
+    first = tuple(each.configuration for each in starting_points)
     context = SearchContext(plan, cluster, pool, valid, first, database, search_id, reporter, interrupt)
     _announce(context, device, stored)
     if request.warm_start:
-        reporter.note(f"warm start: {warm_start.in_words(precedents)}")
+        reporter.note(f"warm start: {warm_start.in_words(starting_points)}")
     return context
 
 
@@ -101,7 +101,7 @@ def _run(context: SearchContext, request: SearchRequest, stored: StoredSearch | 
     return Run(search_id, state, rounds.idle_share, time.monotonic() - started)
 
 
-def _device(plan: Plan, pool: Roster | None) -> Device:
+def _device(plan: Plan, pool: WorkerPool | None) -> Device:
     """Return the device whose limits count: that of the workers, else the plan's."""
     workers: Sequence[Worker] = pool.workers if pool is not None else ()
     if workers:

@@ -17,8 +17,8 @@ from evotune.display.progress import PlainReporter
 from evotune.planning.plan import Plan, enumerate_valid, make_plan
 from evotune.planning.request import SearchRequest
 from evotune.planning.search_record import search_record
-from evotune.search import dispatcher as dispatcher_module
 from evotune.search.context import SearchContext
+from evotune.search.dispatch import dispatcher as dispatcher_module
 from evotune.search.interrupt import Interrupt
 from evotune.search.lease import SearchLease
 from evotune.search.rounds import Rounds
@@ -26,7 +26,7 @@ from evotune.space import ValidSet
 from evotune_db import Database
 from evotune_db.records import SearchState
 from evotune_workers.cluster.cluster import Cluster
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.kernel.device import Device
 from tests.support.paths import ROOT
 from tests.support.simulated_cluster import SimulatedCluster
@@ -72,7 +72,7 @@ def simulated_search(file: Path, budget: int, make_cluster: Callable[[Device], C
     ):
         search_id = lease.start(search_record(plan, valid, request))
         reporter = PlainReporter(Console(file=printed, width=200))
-        as_cluster, as_pool = cast("Cluster", cluster), cast("Roster", cluster)
+        as_cluster, as_pool = cast("Cluster", cluster), cast("WorkerPool", cluster)
         context = SearchContext(plan, as_cluster, as_pool, valid, (), database, search_id, reporter, interrupt)
         state = Rounds(context).run(())
         database.finish_search(search_id, state)

@@ -11,8 +11,8 @@ from evotune.errors import last_line
 from evotune.search.confirm.confirmation import Confirmation
 from evotune.search.context import SearchContext
 from evotune_workers.cluster.cluster import Cluster, ClusterError, Worker
-from evotune_workers.cluster.local import Alone
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.local import LocalMachine
+from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.compilers.build import ToolchainError
 
 # A worker that is lost meanwhile is replaced, this many times in all.
@@ -20,7 +20,7 @@ ATTEMPTS = 3
 WAIT_SECONDS = 0.5
 
 
-def confirm_best(context: SearchContext, pool: Roster, *, local: bool) -> None:
+def confirm_best(context: SearchContext, pool: WorkerPool, *, local: bool) -> None:
     """Confirm the best trials. In a `local` search a CPU does so when Ray has gone.
 
     The search has its result already: an error here costs the confirmation, not the summary.
@@ -43,25 +43,25 @@ def confirm_best(context: SearchContext, pool: Roster, *, local: bool) -> None:
             pool.lost(worker)
 
 
-def _choose_worker(context: SearchContext, pool: Roster) -> Worker | None:
+def _choose_worker(context: SearchContext, pool: WorkerPool) -> Worker | None:
     """Keep one worker and end the others; return None when the search is interrupted before there is one."""
     while not pool.workers:
         if context.interrupt.pressed:
             return None
-        pool.assembled(WAIT_SECONDS)
+        pool.wait(WAIT_SECONDS)
     worker = pool.workers[0]
     pool.keep_only(worker)
     return worker
 
 
 @contextlib.contextmanager
-def _lab(context: SearchContext, worker: Worker, local: bool) -> Iterator[Cluster | Alone]:
+def _lab(context: SearchContext, worker: Worker, local: bool) -> Iterator[Cluster | LocalMachine]:
     """Yield the cluster, or this machine without Ray."""
     if not local or worker.device.kind != "cpu":
         yield context.cluster
         return
     context.cluster.close()
-    machine = Alone(context.plan.package, worker.device)
+    machine = LocalMachine(context.plan.package, worker.device)
     try:
         yield machine
     finally:

@@ -12,7 +12,7 @@ from evotune.search.interrupt import Interrupt
 from evotune.search.reporter import Reporter
 from evotune_db.records import DeviceRecord
 from evotune_workers.cluster.cluster import Cluster, ClusterError
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.worker_pool import WorkerPool
 
 # Time to wait for others after the first worker; later ones join the running search.
 OTHERS_SECONDS = 15.0
@@ -28,7 +28,7 @@ def wait_for_workers(
     before: DeviceRecord | None,
     reporter: Reporter,
     interrupt: Interrupt,
-) -> Roster:
+) -> WorkerPool:
     """Return a worker pool with at least one worker, and all that come soon after.
 
     Figures of two devices do not compare: a resumed search needs the device model that it was measured on `before`.
@@ -36,7 +36,7 @@ def wait_for_workers(
     """
     model = None if before is None else (before.name, before.facts.get("limits", {}))
     try:
-        pool = cluster.roster(plan.target, gpus, model)
+        pool = cluster.worker_pool(plan.target, gpus, model)
         _wait(pool, plan.target, reporter, interrupt)
     except ClusterError as error:
         raise UserError(str(error)) from error
@@ -45,12 +45,12 @@ def wait_for_workers(
     return pool
 
 
-def _wait(pool: Roster, target: str, reporter: Reporter, interrupt: Interrupt) -> None:
+def _wait(pool: WorkerPool, target: str, reporter: Reporter, interrupt: Interrupt) -> None:
     begun, first, told = time.monotonic(), None, False
     while pool.futures or not pool.workers:
         if interrupt.pressed or interrupt.out_of_time:
             raise UserError("the search ended before a worker joined, and nothing was added to the record")
-        for change in pool.assembled(STEP_SECONDS):
+        for change in pool.wait(STEP_SECONDS):
             if change.kind == "refused":
                 reporter.note(change.text)
         now = time.monotonic()

@@ -8,13 +8,13 @@ from unittest import mock
 
 import pytest
 
-from evotune.search import dispatcher as dispatcher_module
-from evotune.search.actions import Measure
-from evotune.search.dispatcher import Dispatcher
-from evotune.search.events import Event, Gone, Measured, Note
+from evotune.search.dispatch import dispatcher as dispatcher_module
+from evotune.search.dispatch.actions import Measure
+from evotune.search.dispatch.dispatcher import Dispatcher
+from evotune.search.dispatch.events import Event, Gone, Measured, Note
 from evotune_workers.cluster.cluster import Cluster, Worker
 from evotune_workers.cluster.slots import Change
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.kernel.targets import known_device
 from evotune_workers.measuring.jobs import MeasureJob
@@ -35,7 +35,7 @@ class Crowded(SimulatedCluster):
         return tuple(worker for worker in self.wanted_by_others if worker not in self.dismissed)
 
     def dismiss(self, worker: Worker) -> None:
-        """As a Roster."""
+        """As a WorkerPool."""
         self.dismissed = (*self.dismissed, worker)
 
 
@@ -47,7 +47,7 @@ def cluster() -> Iterator[Crowded]:
 
 
 def test_a_worker_that_others_want_does_what_it_has_in_hand_and_gets_nothing_more(cluster: Crowded) -> None:
-    dispatcher = Dispatcher(cast("Cluster", cluster), cast("Roster", cluster))
+    dispatcher = Dispatcher(cast("Cluster", cluster), cast("WorkerPool", cluster))
     queue = [candidate(BuildJob(n, {}, "sm80", "sm_89", ("mission",))) for n in range(TRIALS)]
     begun: list[Worker] = []
 
@@ -71,17 +71,17 @@ def test_a_worker_that_others_want_does_what_it_has_in_hand_and_gets_nothing_mor
 
 
 class Shrinking(SimulatedCluster):
-    """One that asks for two workers, and gives up the second when the first turns out to be unfit."""
+    """One that asks for two workers, and gives up the second when the first turns out to be unusable."""
 
     awaited: tuple[object, ...] = ("first", "second")
 
     @property
     def futures(self) -> tuple[Any, ...]:
-        """As a Roster."""
+        """As a WorkerPool."""
         return self.awaited
 
     def take(self, future: object) -> Change:
-        """As a Roster, which forgets a future that it has taken, and those of seats that it drops meanwhile."""
+        """As a WorkerPool, which forgets a future that it has taken, and those of slots that it drops meanwhile."""
         assert future in self.awaited
         self.awaited = ()
         return Change("refused", "a host does not measure: it has another torch")
@@ -94,6 +94,6 @@ class Shrinking(SimulatedCluster):
 def test_a_worker_that_is_given_up_while_its_answer_waits_to_be_taken_is_passed_over() -> None:
     cluster = Shrinking(0, 1, known_device("sm_89"))
     with mock.patch.object(dispatcher_module, "ray", cluster):
-        dispatcher = Dispatcher(cast("Cluster", cluster), cast("Roster", cluster))
+        dispatcher = Dispatcher(cast("Cluster", cluster), cast("WorkerPool", cluster))
         [told] = dispatcher.wait(1.0)
     assert isinstance(told, Note) and "another torch" in told.text

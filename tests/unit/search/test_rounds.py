@@ -11,7 +11,7 @@ import pytest
 from evotune_workers.cluster.cluster import ClusterError, Worker
 from evotune_workers.cluster.slots import Change
 from evotune_workers.kernel.device import Device
-from evotune_workers.measuring.jobs import MeasureJob, Measurement
+from evotune_workers.measuring.jobs import MeasureJob, Measurement, WarmUpJob
 from evotune_workers.timing.summary import Timing
 from tests.support.simulated_cluster import BASELINE_US, MEASURE_SECONDS, Future, SimulatedCluster, measurement
 from tests.support.simulated_search import simulated_search
@@ -37,7 +37,9 @@ class FaultyCluster(SimulatedCluster):
     def futures(self) -> tuple[Any, ...]:
         return tuple(self._joining)
 
-    def measure(self, worker: Worker, job: MeasureJob) -> Future:
+    def submit(self, worker: Worker, job: MeasureJob | WarmUpJob) -> Future:
+        if isinstance(job, WarmUpJob):
+            return super().submit(worker, job)
         found = measurement(job.candidate)
         due = worker.actor.take(self.now, MEASURE_SECONDS)
         if self._is_slow(worker):
@@ -103,7 +105,9 @@ def test_a_search_ends_when_its_only_worker_cannot_be_trusted(tmp_path: Path) ->
 class DriftingCluster(FaultyCluster):
     """A cluster whose kernels become slow beside the baseline."""
 
-    def measure(self, worker: Worker, job: MeasureJob) -> Future:
+    def submit(self, worker: Worker, job: MeasureJob | WarmUpJob) -> Future:
+        if isinstance(job, WarmUpJob):
+            return super().submit(worker, job)
         found = measurement(job.candidate)
         due = worker.actor.take(self.now, MEASURE_SECONDS)
         if self._is_slow(worker):

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from evotune.search.actions import Action, Restart
-from evotune.search.evaluator import ClusterEvaluator
-from evotune.search.events import HealthChecked
+from evotune.search.dispatch.actions import Action, Restart
+from evotune.search.dispatch.evaluator import ClusterEvaluator
+from evotune.search.dispatch.events import HealthChecked
 from evotune.search.workers.health_checks import Distrust, Verdict
 from evotune.search.workers.worker_health import BUSY_MOST, FAILURES, INTERVAL, WorkerHealth
 from evotune_workers.cluster.cluster import Worker
@@ -34,7 +34,7 @@ def passed(own_us: float = 100.0, baseline_us: float = 200.0, seconds: float = 1
     ratio = baseline_us / own_us
     numbers = (own_us, own_us, own_us, own_us, baseline_us, ratio, 0.99 * ratio, 1.01 * ratio, 10, 0)
     return Measurement(
-        number, (), (Timing("small", "cold", "torch", *numbers, False, samples),), None, None, seconds=seconds
+        number, (), (Timing("small", "cold", "build", "torch", *numbers, False, samples),), None, None, seconds=seconds
     )
 
 

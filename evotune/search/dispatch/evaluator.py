@@ -6,10 +6,10 @@ import heapq
 from collections.abc import Sequence
 
 from evotune.planning.seeds import search_seeds
-from evotune.search.actions import Action, Build, BuildStages, CheckHealth, Diagnose, Measure, Restart
 from evotune.search.context import SearchContext
-from evotune.search.dispatcher import ATTEMPTS, Dispatcher
-from evotune.search.events import (
+from evotune.search.dispatch.actions import Action, Build, BuildStages, CheckHealth, Diagnose, Measure, Restart
+from evotune.search.dispatch.dispatcher import ATTEMPTS, Dispatcher
+from evotune.search.dispatch.events import (
     Built,
     Diagnosed,
     Event,

@@ -15,8 +15,8 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from evotune.errors import last_line
-from evotune.search.actions import Action, Build, BuildStages, CheckHealth, Diagnose, Measure, Restart
-from evotune.search.events import (
+from evotune.search.dispatch.actions import Action, Build, BuildStages, CheckHealth, Diagnose, Measure, Restart
+from evotune.search.dispatch.events import (
     Built,
     Diagnosed,
     Event,
@@ -29,8 +29,8 @@ from evotune.search.events import (
     StagesBuilt,
 )
 from evotune_workers.cluster.cluster import Cluster, Worker
-from evotune_workers.cluster.node_worker import Unfit
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.unusable_node import UnusableNode
+from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.measuring.jobs import Measurement
 
 # Times in all that a job is done which Ray lost, or which a busy machine left without a result.
@@ -41,7 +41,7 @@ JOBS_AHEAD = 2
 class Dispatcher:
     """Keeps the jobs that are under way, and the workers that have a slot free for the next one."""
 
-    def __init__(self, cluster: Cluster, pool: Roster | None) -> None:
+    def __init__(self, cluster: Cluster, pool: WorkerPool | None) -> None:
         """Begin with the pool's workers, all idle. Without a pool it only builds."""
         self._cluster, self._pool = cluster, pool
         self._building: dict[Any, Build | BuildStages] = {}
@@ -74,16 +74,11 @@ class Dispatcher:
         """Give out jobs to the cluster and to idle workers, and restart workers."""
         for action in actions:
             match action:
-                case Build(job):
-                    self._building[self._cluster.build(job)] = action
-                case BuildStages(_, job):
-                    self._building[self._cluster.build_stages(job)] = action
-                case Measure(worker, job) | CheckHealth(worker, job):
-                    self._idle.remove(worker)
-                    self._working[self._cluster.measure(worker, job)] = action
-                case Diagnose(worker, job):
-                    self._idle.remove(worker)
-                    self._working[self._cluster.diagnose(worker, job)] = action
+                case Build() | BuildStages():
+                    self._building[self._cluster.build(action.job)] = action
+                case Measure() | CheckHealth() | Diagnose():
+                    self._idle.remove(action.worker)
+                    self._working[self._cluster.submit(action.worker, action.job)] = action
                 case Restart(worker):
                     self._restart(worker)
 
@@ -141,8 +136,8 @@ class Dispatcher:
             built = ray.get(future)
         except RayError as error:
             return self._take_failed_build(action, error)
-        if isinstance(built, Unfit):
-            news = self._cluster.asked_elsewhere(built)
+        if isinstance(built, UnusableNode):
+            news = self._cluster.exclude_builder(built)
             self.carry_out([action])
             return [Note(f"{built.host} builds nothing: {built.reason}")] if news else []
         return [Built(built) if isinstance(action, Build) else StagesBuilt(action.trial, built)]

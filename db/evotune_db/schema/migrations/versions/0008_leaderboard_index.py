@@ -1,4 +1,4 @@
-"""An index by which SQLite finds the entries that a trial's new state would leave without what they stand for."""
+"""Index the entries of a trial for SQLite's check of foreign keys when the trial changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME = "ix_leaderboard_search_id"
 
 
 def upgrade() -> None:
-    """Beside the index of a search's entries SQLite took no other, and read all of them at each change of a trial."""
+    """Add the trial to the index of a search's entries, all of which SQLite read at each change of a trial."""
     replace_index("search_id", "trial_id")
 
 

@@ -1,4 +1,4 @@
-"""Writes of what is found out about a trial beside its outcome: certification, profile, diagnosis."""
+"""Record the findings about a trial beside its outcome: certification, profile, diagnosis."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, select, update
 
 from evotune_db.errors import DatabaseError
+from evotune_db.lookups import one_row
 from evotune_db.records import CHECK_TOOLS, BuildRecord, CertificationRecord, DiagnosisRecord, ProfileRecord
 from evotune_db.rows import CERTIFICATION_FIELDS, CHECK_FIELDS, DIAGNOSIS_FIELDS, PROFILE_FIELDS, values
 from evotune_db.schema.finding_tables import certification, certification_check, diagnosis, profile
 from evotune_db.schema.tables import leaderboard, trial
 from evotune_db.write.content import build_ids, device_id, known_build
-from evotune_db.write.statements import insert_row, only, require_passed
+from evotune_db.write.statements import insert_row, require_passed
 
 
 def record_certification(
     connection: Connection, trial_id: int, record: CertificationRecord, builds: Sequence[BuildRecord]
 ) -> tuple[str, ...]:
-    """A passed trial's certification; its entries whose timing is of that build take it. Returns their workloads."""
+    """Record a passed trial's certification in its entries with a timing of that build; return their workloads."""
     require_passed(connection, trial_id, "certify")
     _require_every_check(record)
     build_ids(connection, builds)
@@ -30,24 +31,26 @@ def record_certification(
     if checks:
         connection.execute(certification_check.insert(), checks)
     entries = (leaderboard.c.trial_id == trial_id) & (leaderboard.c.build_id == build_id)
-    taken = {"certification_id": certification_id, "certified": record.passed}
-    return tuple(connection.scalars(update(leaderboard).where(entries).values(taken).returning(leaderboard.c.workload)))
+    certified = {"certification_id": certification_id, "certified": record.passed}
+    return tuple(
+        connection.scalars(update(leaderboard).where(entries).values(certified).returning(leaderboard.c.workload))
+    )
 
 
 def record_profile(connection: Connection, trial_id: int, record: ProfileRecord, builds: Sequence[BuildRecord]) -> None:
-    """A profile of a trial's build."""
+    """Record a profile of a trial's build."""
     _require_trial(connection, trial_id)
     build_ids(connection, builds)
-    named = {
+    refers = {
         "trial_id": trial_id,
         "build_id": known_build(connection, record.build_key, "profile"),
         "device_id": device_id(connection, record.device),
     }
-    insert_row(connection, profile, {**values(record, PROFILE_FIELDS), **named})
+    insert_row(connection, profile, {**values(record, PROFILE_FIELDS), **refers})
 
 
 def record_diagnosis(connection: Connection, trial_id: int, stages: Sequence[DiagnosisRecord]) -> None:
-    """A trial's diagnosis, in the place of an earlier one of the same workloads."""
+    """Record a trial's diagnosis; it replaces an earlier one of the same workloads."""
     _require_trial(connection, trial_id)
     workloads = {stage.workload for stage in stages}
     earlier = (diagnosis.c.trial_id == trial_id) & diagnosis.c.workload.in_(workloads)
@@ -67,4 +70,4 @@ def _require_every_check(record: CertificationRecord) -> None:
 
 
 def _require_trial(connection: Connection, trial_id: int) -> None:
-    only(connection, select(trial.c.id).where(trial.c.id == trial_id), "trial", trial_id)
+    one_row(connection, select(trial.c.id).where(trial.c.id == trial_id), "trial", trial_id)

@@ -1,4 +1,4 @@
-"""Which process holds a lease, and whether it is known to be gone."""
+"""The identity of the process that has a lease, and a test that tells when it has ended."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ DEAD = ("Z", "X")
 
 
 @dataclass(frozen=True)
-class Holder:
-    """A process. `machine` is a running system with its process numbers, None where it does not tell.
+class ProcessIdentity:
+    """A process. `machine` is a running system with its process numbers, None where the system does not tell.
 
     `born` tells a process from a later one of the same number.
     """
@@ -26,20 +26,20 @@ class Holder:
     machine: str | None
     born: str | None
 
-    def gone(self, seen_from: Holder) -> bool | None:
-        """Whether it has ended; None when that cannot be known on the machine that it is seen from."""
+    def has_ended(self, seen_from: ProcessIdentity) -> bool | None:
+        """Return True if it has ended, and None if the machine of `seen_from` cannot know that."""
         if self.machine is None or self.machine != seen_from.machine:
             return None
         return _born(self.process) != self.born
 
 
-def this_process() -> Holder:
-    """The process that asks."""
-    return Holder(platform.node(), os.getpid(), _machine(), _born(os.getpid()))
+def this_process() -> ProcessIdentity:
+    """Return the identity of the calling process."""
+    return ProcessIdentity(platform.node(), os.getpid(), _machine(), _born(os.getpid()))
 
 
 def _machine() -> str | None:
-    """The boot and the process namespace: containers of one host have the former in common, not the latter."""
+    """Return the boot and the process namespace: containers of one host share the boot but not the namespace."""
     try:
         return f"{BOOT_ID.read_text().strip()} {PROCESS_NAMESPACE.readlink()}"
     except OSError:
@@ -47,7 +47,7 @@ def _machine() -> str | None:
 
 
 def _born(process: int) -> str | None:
-    """None for a process that has ended, also when its parent has not taken notice yet."""
+    """Return a process's start time, None if it has ended, even if its parent has not collected its status yet."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:

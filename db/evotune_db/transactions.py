@@ -1,4 +1,4 @@
-"""One transaction, and one that is tried until the database answers and then counts once."""
+"""Run work in one transaction; under a lease, repeat it until the database answers and let it count once."""
 
 from __future__ import annotations
 
@@ -10,49 +10,50 @@ from sqlalchemy import Connection, Engine
 
 from evotune_db.engine import Engines
 from evotune_db.errors import ConnectionLost, as_database_errors
+from evotune_db.retry import Notify, Retry
 from evotune_db.write import lease
-from evotune_db.write.retry import Patience, Tell
 
 Result = TypeVar("Result")
 
 
 def transact(engine: Engine, shown: str, work: Callable[[Connection], Result]) -> Result:
-    """What `work` returns, its transaction committed; DatabaseError, and nothing of it kept, when that fails."""
+    """Return the result of `work`, its transaction committed; when it fails, raise DatabaseError and keep nothing."""
     with as_database_errors(shown), engine.begin() as connection:
         return work(connection)
 
 
-class Holding:
-    """Transactions of the process that runs a search."""
+class LeasedTransactions:
+    """Transactions of the process that has the lease of a search."""
 
-    def __init__(self, engines: Engines, held: lease.Lease, tell: Tell) -> None:
-        """`tell` is told when the database does not answer, and when it does again."""
+    def __init__(self, engines: Engines, held: lease.Lease, notify: Notify) -> None:
+        """`notify` gets a line when the database does not answer, and when it answers again."""
         self.lease = held
-        self._engines, self._tell = engines, tell
+        self._engines, self._notify = engines, notify
 
     def read(self, query: Callable[[Connection], Result]) -> Result:
-        """What the query returns."""
-        return self._patiently(self._engines.read, query)
+        """Return the result of the query."""
+        return self._retry(self._engines.read, query)
 
     def write(
         self, work: Callable[[Connection], Result], recall: Callable[[Connection], Result] | None = None
     ) -> Result:
-        """What `work` returns, done once: where the answer to a commit was lost, that is looked up.
+        """Do `work` once and return its result; a commit without an answer is looked up before the next attempt.
 
-        What is neither an id nor None is not kept with the write: `recall` finds it again, once the work is done.
+        The lease's row keeps a result that is an id or None. For any other result `recall` must find it again, once
+        the work is done.
         """
-        return self._patiently(self._engines.write, _Write(self.lease, work, recall))
+        return self._retry(self._engines.write, _Write(self.lease, work, recall))
 
-    def _patiently(self, engine: Engine, work: Callable[[Connection], Result]) -> Result:
-        patience = Patience(self._tell)
+    def _retry(self, engine: Engine, work: Callable[[Connection], Result]) -> Result:
+        retry = Retry(self._notify)
         while True:
             try:
                 result = transact(engine, self._engines.shown, work)
             except ConnectionLost as error:
-                if not patience.wait(error):
+                if not retry.wait(error):
                     raise
             else:
-                patience.succeeded()
+                retry.succeeded()
                 return result
 
 
@@ -77,5 +78,5 @@ class _Write(Generic[Result]):
     def _kept(self, result: Result) -> int | None:
         if self._recall is not None:
             return None
-        assert result is None or isinstance(result, int), "of a search's writes no more than an id is kept"
+        assert result is None or isinstance(result, int), "the lease's row keeps no result but an id"
         return result

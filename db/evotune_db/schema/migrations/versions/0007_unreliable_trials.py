@@ -1,4 +1,4 @@
-"""Canaries, and outcomes that are suspect."""
+"""Add health checks of workers, and the outcomes that a failed check makes unreliable."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What was suspect is lost."""
+    """Delete health checks, unreliable outcomes and their evidence."""
     drop_guards(op.get_bind())
     for table in EVIDENCE:
         op.execute(f"DELETE FROM {table} WHERE phase = 'suspect'")
