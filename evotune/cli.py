@@ -17,7 +17,7 @@ BAD_INPUT = 2
 # As Typer and Rich have it when they are the ones to notice.
 CLOSED_PIPE = 1
 
-app = typer.Typer(name="evotune", add_completion=False, rich_markup_mode="rich")
+app = typer.Typer(name="evotune", rich_markup_mode="rich")
 for commands in (search, record, trials, packages, machine):
     app.add_typer(commands.app)
 
