@@ -39,7 +39,7 @@ parameters:
 
 
 class Clock:
-    """Adds up the time between waits; a trial's share ends when its measurement came back and has been booked."""
+    """Add up the time between waits; a trial's share ends when its measurement came back and has been booked."""
 
     def __init__(self) -> None:
         self.own_seconds: list[float] = []

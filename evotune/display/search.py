@@ -11,7 +11,7 @@ from evotune.display.leaderboard import proof
 from evotune.display.table import Fields, Table
 from evotune.display.terminal import assignments, changes, microseconds, parameter_value, speedup
 from evotune.planning.request import RECORDED
-from evotune.planning.warm_start import in_words, recorded_precedents
+from evotune.planning.warm_start import in_words, recorded_starting_points
 
 if TYPE_CHECKING:
     from evotune.trials.parameter_effects import (
@@ -63,8 +63,8 @@ def _properties(details: SearchDetails) -> Fields:
     result.add("target", record.target + (", nothing was measured here" if record.target == RECORDED else ""))
     result.add("space", f"{record.space.name}, {record.space.valid_configurations} valid configurations")
     result.add("sampler", f"{record.sampler}, seed {record.seed}")
-    if precedents := recorded_precedents(record):
-        result.add("warm start", in_words(precedents))
+    if starting_points := recorded_starting_points(record):
+        result.add("warm start", in_words(starting_points))
     result.add("trials", f"{insight.trials} of {record.budget} told, {insight.failed} of them failed")
     for number, winner in enumerate(details.winners):
         result.add("" if number else "best", _winner(winner))

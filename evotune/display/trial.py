@@ -67,10 +67,10 @@ def _properties(details: TrialDetails) -> Fields:
     result.add("target", record.target)
     result.add("device", f"{details.device.name} ({details.device.uuid})" if details.device else "none")
     result.add("search", f"{details.search}, number {trial.number} of sampler {record.sampler}")
-    if (precedent := origin(details)) is not None:
-        where = f"{precedent.workload} on {precedent.device}"
-        changed = f", {precedent.changed} of its parameters changed to fit here" if precedent.changed else ""
-        result.add("warm start", f"from trial {precedent.trial} of search {precedent.search}, {where}{changed}")
+    if (source := origin(details)) is not None:
+        where = f"{source.workload} on {source.device}"
+        changed = f", {source.changed} of its parameters changed to fit here" if source.changed else ""
+        result.add("warm start", f"from trial {source.trial} of search {source.search}, {where}{changed}")
     result.add("proposed", details.proposed.strftime(SECONDS))
     result.add("finished", details.finished.strftime(SECONDS) if details.finished else "not yet")
     result.add("configuration", assignments(trial.configuration))
@@ -79,12 +79,12 @@ def _properties(details: TrialDetails) -> Fields:
             f"rank {entry.rank} in {entry.workload}, {speedup(entry.speedup, entry.speedup_low, entry.speedup_high)}"
         )
         result.add("leaderboard", f"{place} over {entry.baseline}, {proof(entry)}")
-    for withdrawn in details.suspects:
-        outcome = f"failed at {withdrawn.failed_gate}" if withdrawn.failed_gate else withdrawn.state
-        result.add("withdrawn", f"{outcome} on {withdrawn.worker}: {withdrawn.reason}")
+    for outcome in details.unreliable_outcomes:
+        state = f"failed at {outcome.failed_gate}" if outcome.failed_gate else outcome.state
+        result.add("unreliable", f"{state} on {outcome.worker}, not used: {outcome.reason}")
     if trial.reused_from is not None:
-        source = f"trial {trial.reused_from}, with its gates and timings"
-        result.add("reused from", f"{source}: evotune show {trial.reused_from}")
+        other = f"trial {trial.reused_from}, with its gates and timings"
+        result.add("reused from", f"{other}: evotune show {trial.reused_from}")
     elif details.same_binary_as is not None:
         result.add("same binary as", f"trial {details.same_binary_as}")
     return result

@@ -34,7 +34,7 @@ def gpu() -> str:
         raise Missing(str(error)) from error
     if not devices:
         return _listed()
-    found = "; ".join(f"{device.name} ({device.target}), driver {device.facts['driver']}" for device in devices)
+    found = "; ".join(f"{device.name} ({device.target}), driver {device.properties['driver']}" for device in devices)
     if all((capability(device.target) or 0) < LEAST_CAPABILITY for device in devices):
         raise Missing(f"too old: {found}")
     return found

@@ -7,7 +7,7 @@ from evotune.planning.plan import Plan, enumerate_valid
 from evotune.space import ValidSet
 from evotune_workers.compilers.build import ToolchainError
 from evotune_workers.compilers.select import compiler_for
-from evotune_workers.kernel.folder import cache_folder, check_cache
+from evotune_workers.system.cache import cache_folder, check_cache
 
 
 def check_this_machine(plan: Plan) -> ValidSet:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from evotune.search.reporter import BestSoFar, Reporter
 from evotune_db import Database
-from evotune_db.records import StoredTrial, TimingRecord
+from evotune_db.records import StoredTrial, TimingLike
 from evotune_workers.kernel.contract import Configuration
 
 # Width of an interval relative to its median.
@@ -26,7 +26,7 @@ class Best:
         self.incumbents: Mapping[str, float] = {}
 
     def meet(
-        self, trial: int, configuration: Configuration, objective: float | None, timings: Sequence[TimingRecord]
+        self, trial: int, configuration: Configuration, objective: float | None, timings: Sequence[TimingLike]
     ) -> None:
         """A trial with its timings; without an objective it is no candidate."""
         cold = [timing for timing in timings if timing.mode == "cold"]
@@ -49,7 +49,7 @@ class Best:
                 return
 
     def _take(
-        self, trial: int, configuration: Configuration, objective: float, cold: Sequence[TimingRecord]
+        self, trial: int, configuration: Configuration, objective: float, cold: Sequence[TimingLike]
     ) -> BestSoFar:
         first, single, speedup = cold[0], len(cold) == 1, 1 / objective
         # With several workloads what counts is their mean: being slow at one of them stops nobody.
@@ -67,6 +67,6 @@ class Best:
         return self._best
 
 
-def _is_narrow(timing: TimingRecord) -> bool:
+def _is_narrow(timing: TimingLike) -> bool:
     """Whether a best is known well enough to stop others early."""
     return timing.speedup_high - timing.speedup_low <= NARROW * timing.speedup

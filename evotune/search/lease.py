@@ -11,7 +11,7 @@ from typing import Self
 from evotune_db import Database, DatabaseError
 from evotune_db.records import SearchRecord, StoredSearch
 
-# Several of these fit into the time after which a silent process has lost its search (evotune_db.write.lease).
+# Several of these fit into the time after which a silent process has lost its search (evotune_db.lease_status).
 RENEW_SECONDS = 15.0
 
 
@@ -45,7 +45,7 @@ class SearchLease:
 
     def take(self, search_id: int) -> None:
         """Takes a search, once; raises LeaseHeld when another process runs it, NotFoundError when there is none."""
-        self.database.hold(search_id, self._tell)
+        self.database.acquire_lease(search_id, self._tell)
         self._renewing.start()
 
     def __enter__(self) -> Self:
@@ -60,10 +60,10 @@ class SearchLease:
         if self._renewing.is_alive():
             self._renewing.join()
         with contextlib.suppress(DatabaseError):
-            self.database.release()
+            self.database.release_lease()
 
     def _renew(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):
             # Whatever is wrong, the search's next write finds out and says so.
             with contextlib.suppress(DatabaseError):
-                self.database.renew()
+                self.database.renew_lease()

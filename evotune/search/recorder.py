@@ -12,12 +12,11 @@ from evotune.search.outcomes import build_records, diagnosis_records, measured, 
 from evotune.search.reporter import Reporter, TrialLine
 from evotune.search.reuse import Reuse, is_enough, lasts
 from evotune.search.study import Proposal, Study
-from evotune.search.workers.health_checks import Verdict, canary_record
+from evotune.search.workers.health_checks import Verdict, health_check_record
 from evotune.space import configuration_key
 from evotune_db import Database, DatabaseError
-from evotune_db.errors import ConnectionLost
+from evotune_db.errors import ConnectionLost, LeaseLost
 from evotune_db.records import FINISHED, NewTrial, OutcomeRecord, StoredTrial
-from evotune_db.write.lease import LeaseLost
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.diagnosis.finding import Diagnosis
 from evotune_workers.kernel.contract import Configuration
@@ -187,8 +186,8 @@ class Recorder:
 
     def canary(self, number: int, verdict: Verdict, measurement: Measurement | None) -> int:
         """Books what a worker's canary says of it, by its own measurement or by another's; returns the row's id."""
-        record = canary_record(self._trials[number], verdict, measurement)
-        return self._database.record_canary(self._search_id, record)
+        record = health_check_record(self._trials[number], verdict, measurement)
+        return self._database.record_health_check(self._search_id, record)
 
     def not_diagnosed(self, candidate: Candidate, reason: str) -> None:
         """Tells that it is not known where a measured candidate goes wrong."""

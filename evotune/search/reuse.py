@@ -55,10 +55,10 @@ class Reuse:
     def _model(self, device: Device) -> str:
         """A device but for which piece of hardware it is; written once for each."""
         # Two machines of one image may have one identity, and a machine another driver than before.
-        known = (device.uuid, *sorted(device.facts.items()), *sorted(device.limits.items()))
+        known = (device.uuid, *sorted(device.properties.items()), *sorted(device.limits.items()))
         if known not in self._models:
-            facts = [device.name, device.kind, dict(device.facts), dict(device.limits)]
-            self._models[known] = json.dumps(facts, sort_keys=True)
+            properties = [device.name, device.kind, dict(device.properties), dict(device.limits)]
+            self._models[known] = json.dumps(properties, sort_keys=True)
         return self._models[known]
 
     def _key(self, configuration: Configuration, model: str) -> str:

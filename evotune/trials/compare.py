@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,8 +15,8 @@ from evotune_db.records import LeaderboardFilter
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.measuring.child_session import GateFailed
+from evotune_workers.measuring.jobs import CompareJob, CompareWithBaselinesJob
 from evotune_workers.measuring.measurer import Measurer
-from evotune_workers.system.machine_lock import measuring
 from evotune_workers.timing.statistics import Interval
 
 Verdict = Literal["faster", "slower", "no difference seen"]
@@ -56,8 +55,7 @@ def compare_trials(database: Database, first: int, second: int | None, workload:
     seeds = confirmation_seeds(ours.details.record.seed)
     measurer = Measurer(ours.folder, device)
     try:
-        with measuring() if device.kind == "cpu" else contextlib.nullcontext():
-            other, first_us, second_us, ratio = _timed(measurer, candidates, variant, seeds)
+        other, first_us, second_us, ratio = _timed(measurer, candidates, variant, seeds)
     except GateFailed as failed:
         raise UserError(f"the trials must run and be timed to be compared: {failed}") from failed
     finally:
@@ -98,8 +96,8 @@ def _timed(
 ) -> tuple[str | None, float, float, Interval]:
     """Return the baseline's name if there is one, both times, and their ratio."""
     if len(candidates) == 1:
-        timing = measurer.compare_with_baselines(candidates[0], variant, seeds)
+        timing = measurer.run(CompareWithBaselinesJob(candidates[0], variant, seeds))
         ratio = Interval(timing.speedup, timing.speedup_low, timing.speedup_high)
         return timing.baseline, timing.median_us, timing.baseline_us, ratio
-    duel = measurer.compare(candidates[0], candidates[1], variant, seeds)
+    duel = measurer.run(CompareJob(candidates[0], candidates[1], variant, seeds))
     return None, duel.first_us, duel.second_us, duel.ratio

@@ -40,7 +40,7 @@ def diagnose(bench: GpuBench, candidate: Candidate, wrong: WrongResult) -> dict[
     assert built.build.failure is None, built.build.failure
     job = StageBuildJob("sm80", bench.device.target, built.workload, built.macros)
     stages = build_stages(bench.folder, job)
-    diagnosis = bench.measurer.diagnose(DiagnoseJob(candidate, wrong, stages, "sm80", SEEDS))
+    diagnosis = bench.measurer.run(DiagnoseJob(candidate, wrong, stages, "sm80", SEEDS))
     return {finding.stage: finding for finding in diagnosis.stages}
 
 
@@ -106,7 +106,10 @@ def test_a_search_records_the_stage_and_show_tells_it(
     lines = [f"  {name}: [{str(value).lower()}]" for name, value in values.items()]
     space.write_text("\n".join(["kernel: attention_fwd", "variant: sm80", "parameters:", *lines]) + "\n")
     db = str(tmp_path / "gpu.db")
-    run(["search", str(faulty.folder), "--space", str(space), "--sampler", "random", "--budget", "1", "--db", db])
+    assert (
+        run(["search", str(faulty.folder), "--space", str(space), "--sampler", "random", "--budget", "1", "--db", db])
+        == 0
+    ), capsys.readouterr()
     capsys.readouterr()
     assert run(["show", "1", "--db", db]) == 0
     assert "scores right, softmax is the first stage at fault" in " ".join(capsys.readouterr().out.split())

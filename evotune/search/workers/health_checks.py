@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evotune.search.outcomes import device_record
-from evotune_db.records import CanaryRecord
+from evotune_db.records import HealthCheckRecord
 from evotune_workers.cluster.cluster import Worker
+from evotune_workers.measuring.child_session import CANDIDATE
 from evotune_workers.measuring.jobs import Measurement
-from evotune_workers.measuring.measurer import CANDIDATE
 from evotune_workers.timing.statistics import Interval, median_interval
 
 
@@ -53,10 +53,10 @@ def reading(measurement: Measurement) -> Reading:
     }
 
 
-def canary_record(trial: int, verdict: Verdict, measurement: Measurement | None) -> CanaryRecord:
+def health_check_record(trial: int, verdict: Verdict, measurement: Measurement | None) -> HealthCheckRecord:
     """What is thought of a worker, as the record keeps it, with what it measured where that is why."""
     figures = reading(measurement) if measurement is not None and measurement.failed_gate is None else {}
-    return CanaryRecord(
+    return HealthCheckRecord(
         trial=trial,
         worker=verdict.worker.name,
         device=device_record(verdict.worker.device),

@@ -48,7 +48,7 @@ def await_trials(folder: Path, state: str, wanted: int) -> None:
     """Until so many are, or have been, as far as that."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if (folder / "evotune.db").exists() and ask(folder, "SELECT 1 FROM sqlite_master WHERE name = 'canary'"):
+        if (folder / "evotune.db").exists() and ask(folder, "SELECT 1 FROM sqlite_master WHERE name = 'health_check'"):
             [(count,)] = ask(folder, f"SELECT count(*) FROM trial WHERE state = '{state}'")
             if int(str(count)) >= wanted:
                 return

@@ -108,7 +108,7 @@ def test_reuse_can_be_refused(database: Database) -> None:
 def test_other_conditions_are_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
     mine, made = set(reuse().wanted(CONFIGURATION)), plan()
     assert reuse().offered(CONFIGURATION, passed(), HERE) in mine
-    driver = replace(HERE, facts={**HERE.facts, "driver": "580.1"})
+    driver = replace(HERE, properties={**HERE.properties, "driver": "580.1"})
     other_piece = replace(HERE, uuid="CPU-another")
     assert reuse().offered(CONFIGURATION, passed(), driver) not in mine
     assert reuse().offered(CONFIGURATION, passed(), other_piece) in mine, "of the same model"

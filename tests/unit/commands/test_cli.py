@@ -27,6 +27,7 @@ from evotune_db.records import (
     TimingRecord,
 )
 from tests.support.db.examples import LEADERBOARD_KEYS
+from tests.support.db.new import make_sqlite
 from tests.support.paths import ROOT
 
 DEVICE = DeviceRecord("machine-1", "Test CPU [2 cores]", "cpu", {"cores": 2})
@@ -47,6 +48,7 @@ pytestmark = pytest.mark.usefixtures("own_folder")
 @pytest.fixture
 def recorded(own_folder: None) -> tuple[int, int, int]:
     """./evotune.db with one search of three trials: 1.5x, 2x, and one that fails with an error that is not a number."""
+    make_sqlite(Path(database_url.DEFAULT))
     with Database.open(database_url.DEFAULT) as database:
         search = database.start_search(SEARCH)
         first, second, third = (

@@ -26,6 +26,7 @@ from tests.support.db.examples import (
     record,
     timing,
 )
+from tests.support.db.new import make_sqlite
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Databa
     monkeypatch.chdir(tmp_path)
     for variable in (database_url.VARIABLE, "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(variable, raising=False)
+    make_sqlite(tmp_path / database_url.DEFAULT)
     with Database.open(database_url.DEFAULT) as opened:
         opened.start_search(SEARCH)
         yield opened

@@ -16,7 +16,7 @@ from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.kernel.targets import known_device
 from evotune_workers.measuring.jobs import Measurement
-from evotune_workers.timing.protocol import Timing
+from evotune_workers.timing.summary import Timing
 
 GPU = known_device("sm_89")
 A, B, C, D = (Worker(name, GPU, None) for name in "abcd")
@@ -32,7 +32,7 @@ def passed(own_us: float = 100.0, baseline_us: float = 200.0, seconds: float = 1
     ratio = baseline_us / own_us
     numbers = (own_us, own_us, own_us, own_us, baseline_us, ratio, 0.99 * ratio, 1.01 * ratio, 10, 0)
     return Measurement(
-        number, (), (Timing("small", "cold", "torch", *numbers, False, samples),), None, None, seconds=seconds
+        number, (), (Timing("small", "cold", "build", "torch", *numbers, False, samples),), None, None, seconds=seconds
     )
 
 
