@@ -168,7 +168,7 @@ def search(
 def _search(wanted: request.SearchRequest, json: bool) -> None:
     from evotune.display import serialise, summary
     from evotune.display.progress import make_reporter
-    from evotune.replay.run import is_replay, run_replay
+    from evotune.replay.replay_search import is_replay, run_replay
     from evotune.search.run import run_search
 
     reporter = make_reporter(json)

@@ -16,11 +16,11 @@ import numpy.typing as npt
 from evotune.errors import UserError
 from evotune.planning.request import IMPORTED, RECORDED
 from evotune.replay.recording import parameters_of
-from evotune.samplers.history import FAILED, History, Told
+from evotune.samplers.history import FAILED, History, Observation
 from evotune.samplers.insight import Effect, Insight
 from evotune.samplers.settings import Settings
 from evotune.space import Parameter, ValidSet
-from evotune.space.reading import parse_space
+from evotune.space.space_file import parse_space
 from evotune_db import Database
 from evotune_db.records import LeaderboardEntry, LeaderboardFilter, SearchRecord, StoredSearch, StoredTrial
 from evotune_workers.kernel.contract import Value
@@ -141,7 +141,9 @@ def parameters_in(record: SearchRecord) -> tuple[Parameter, ...]:
 
 def _history(seen: ValidSet, told: Sequence[StoredTrial]) -> History:
     outcomes = [
-        Told(seen.index(trial.configuration), FAILED if trial.objective is None else trial.objective, trial.censored)
+        Observation(
+            seen.index(trial.configuration), FAILED if trial.objective is None else trial.objective, trial.censored
+        )
         for trial in told
     ]
     return History.of(outcomes, [])
