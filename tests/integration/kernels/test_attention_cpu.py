@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from evotune.planning.locate import kernel_folder, space_file
-from evotune.space.reading import load_space
+from evotune.space.space_file import load_space
 from evotune_workers.compilers.build import BuildRequest, macro_flags, macro_text
 from evotune_workers.compilers.cpp import FLAGS, compile_cpp, compiler_name
 from evotune_workers.gates.error_limits import judge_errors
