@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from evotune import database_url
 from evotune.display import build_summary, replay_summary, serialise
-from evotune.display.tables import proof
+from evotune.display.leaderboard import proof
 from evotune.display.terminal import assignments, counts, duration, microseconds, speedup
 from evotune.planning.request import SearchRequest, resume_command
 from evotune.search.result import SearchResult

@@ -67,7 +67,7 @@ def choose_starting_points(
     chosen: dict[int, StartingPoint] = {}
     looked = 0
     for starting_point in _by_distance(found, plan, device):
-        number = valid.number(starting_point.configuration)
+        number = valid.index_or_none(starting_point.configuration)
         if number is None and looked < MOST_LOOKED_FOR:
             looked += 1
             number = valid.nearest(starting_point.configuration)

@@ -18,7 +18,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from evotune.samplers.history import FAILED, History, Told
+from evotune.samplers.history import FAILED, History, Observation
 from evotune.space import Space, ValidSet
 
 
@@ -45,7 +45,7 @@ class SpaceSampler(BaseSampler, abc.ABC):
         self._distributions: dict[str, BaseDistribution] = {**self.valid.distributions()}
         self._lock = threading.Lock()
         self._study_name: str | None = None
-        self._told: dict[int, Told | None] = {}
+        self._told: dict[int, Observation | None] = {}
         self._pending: dict[int, int] = {}
         self._looked_up: dict[int, int | None] = {}
         self._past: History | None = None
@@ -113,12 +113,12 @@ class SpaceSampler(BaseSampler, abc.ABC):
             self._past, self._past_length = History.of(told, ()), len(self._told)
         return self._past.with_pending(pending)
 
-    def _outcome(self, trial: FrozenTrial) -> Told | None:
+    def _outcome(self, trial: FrozenTrial) -> Observation | None:
         i = self._proposed(trial)
         if i is None:
             return None
         value = trial.values[0] if trial.state == TrialState.COMPLETE and trial.values else math.inf
-        return Told(i, value if math.isfinite(value) else FAILED, trial.user_attrs.get("censored") is True)
+        return Observation(i, value if math.isfinite(value) else FAILED, trial.user_attrs.get("censored") is True)
 
     def _proposed(self, trial: FrozenTrial) -> int | None:
         """What a trial is about: its parameters, or until it has suggested them all what was proposed for it."""

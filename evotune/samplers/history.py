@@ -15,7 +15,7 @@ Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
-class Told:
+class Observation:
     """The outcome of one configuration; a value of FAILED for one that failed."""
 
     configuration: int
@@ -55,7 +55,7 @@ class History:
     excluded: frozenset[int]
 
     @classmethod
-    def of(cls, told: Sequence[Told], pending: Sequence[int]) -> History:
+    def of(cls, told: Sequence[Observation], pending: Sequence[int]) -> History:
         """The history of these outcomes; of a configuration told twice the last outcome counts."""
         latest = {outcome.configuration: outcome for outcome in told}
         passed = [outcome for outcome in latest.values() if outcome.value != FAILED]

@@ -19,8 +19,8 @@ from evotune.search.events import Built, Event, Gone, HealthChecked, Measured, T
 from evotune.search.workers.diagnosis_queue import Diagnoses
 from evotune.search.workers.worker_health import WorkerHealth
 from evotune_workers.cluster.cluster import Cluster, Worker
-from evotune_workers.cluster.node_worker import Unfit
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.unusable_node import UnusableNode
+from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.contract import Variant
@@ -37,12 +37,12 @@ class Dispatcher:
     def __init__(
         self,
         cluster: Cluster,
-        roster: Roster | None,
+        pool: WorkerPool | None,
         variant: Variant,
         seeds: tuple[int, ...],
         canaries: WorkerHealth | None = None,
     ) -> None:
-        """`seeds` are those of the inputs that every trial is checked on. Without a roster it only builds.
+        """`seeds` are those of the inputs that every trial is checked on. Without a worker pool it only builds.
 
         Workers that `canaries` doubts measure no trial; without any, nothing is known of them yet.
         """
@@ -55,11 +55,11 @@ class Dispatcher:
         self._queue: list[tuple[int, Candidate]] = []
         self._attempts: dict[int, int] = {}
         self._diagnoses = Diagnoses(cluster, variant, seeds)
-        self._roster = roster
+        self._pool = pool
         self._here: set[Worker] = set()
         self._leaving: set[Worker] = set()
         self._idle: list[Worker] = []
-        for worker in roster.workers if roster is not None else ():
+        for worker in pool.workers if pool is not None else ():
             self._welcome(worker)
 
     @property
@@ -98,7 +98,7 @@ class Dispatcher:
         while self._queue and (worker := self._next_trusted()) is not None:
             _, candidate = heapq.heappop(self._queue)
             job = MeasureJob(candidate, self._variant.name, self._seeds, dict(incumbents))
-            self._measuring[self._cluster.measure(worker, job)] = (worker, candidate)
+            self._measuring[self._cluster.submit(worker, job)] = (worker, candidate)
             given.append((worker, candidate))
         return given
 
@@ -110,15 +110,15 @@ class Dispatcher:
                 self._idle.remove(worker)
                 self.canaries.give(worker)
                 job = MeasureJob(canary, self._variant.name, self._seeds, {})
-                self._reading[self._cluster.measure(worker, job)] = (worker, canary)
+                self._reading[self._cluster.submit(worker, job)] = (worker, canary)
                 given.append(worker)
         return given
 
     def restart(self, worker: Worker) -> None:
         """Gives a worker a fresh process; it has work again when it answers."""
-        assert self._roster is not None
+        assert self._pool is not None
         if self._farewell(worker):
-            self._roster.restart(worker)
+            self._pool.restart(worker)
 
     @property
     def diagnosing(self) -> bool:
@@ -147,7 +147,7 @@ class Dispatcher:
         Each future is taken when what came of the one before has been dealt with, so that an error costs no other.
         """
         yield from self._keep_house()
-        awaited = self._roster.futures if self._roster is not None else ()
+        awaited = self._pool.futures if self._pool is not None else ()
         out = (self._building, self._measuring, self._reading)
         futures = [*(future for each in out for future in each), *self._diagnoses.futures, *awaited]
         if not futures:
@@ -164,18 +164,18 @@ class Dispatcher:
 
     def _keep_house(self) -> list[Event]:
         """Workers are asked for where there is room; one that others wait for goes when it has nothing in hand."""
-        if not self._cluster.in_touch() or self._roster is None:
+        if not self._cluster.in_touch() or self._pool is None:
             return []
-        self._roster.look()
-        gone: list[Event] = [Gone(worker, f"{worker.name} did not come back") for worker in self._roster.departed()]
-        self._leaving.update(worker for worker in self._roster.surplus if worker in self._here)
+        self._pool.look()
+        gone: list[Event] = [Gone(worker, f"{worker.name} did not come back") for worker in self._pool.departed()]
+        self._leaving.update(worker for worker in self._pool.surplus if worker in self._here)
         if not self._leaving:
             return gone
         self._idle = [worker for worker in self._idle if worker not in self._leaving]
         in_hand = {worker for each in (self._measuring, self._reading) for worker, _ in each.values()}
         for worker in self._leaving - in_hand - set(self._diagnoses.workers):
             if self._farewell(worker):
-                self._roster.dismiss(worker)
+                self._pool.dismiss(worker)
                 gone.append(Gone(worker, f"{worker.name} is given up for other searches"))
         return gone
 
@@ -215,10 +215,10 @@ class Dispatcher:
 
     def _take_change(self, future: Any) -> list[Event]:
         """A worker that came, or came back: until Ray has restarted a lost one, every job fails at once."""
-        assert self._roster is not None
-        if future not in self._roster.futures:
+        assert self._pool is not None
+        if future not in self._pool.futures:
             return []  # what came of the future before it has ended this one's worker
-        change = self._roster.take(future)
+        change = self._pool.take(future)
         if change is None:
             return []
         if change.worker is None:
@@ -244,10 +244,10 @@ class Dispatcher:
         return True
 
     def _lose(self, worker: Worker) -> list[Event]:
-        assert self._roster is not None
+        assert self._pool is not None
         if not self._farewell(worker):
             return []
-        self._roster.lost(worker)
+        self._pool.lost(worker)
         return [Gone(worker, f"{worker.name} was lost; what it had in hand is done again")]
 
     def _rest(self, worker: Worker) -> None:
@@ -264,7 +264,7 @@ class Dispatcher:
     def _take_build(self, job: BuildJob, future: Any) -> list[Event]:
         """What a task raises is raised here; what Ray lost, or a node could not do, is given out again."""
         try:
-            built: Candidate | Unfit = ray.get(future)
+            built: Candidate | UnusableNode = ray.get(future)
         except RayTaskError:
             raise
         except RayError:
@@ -273,9 +273,9 @@ class Dispatcher:
                 raise
             self.build(job)
             return []
-        if not isinstance(built, Unfit):
+        if not isinstance(built, UnusableNode):
             return [Built(built)]
-        news = self._cluster.asked_elsewhere(built)
+        news = self._cluster.exclude_builder(built)
         self.build(job)
         return [Told(f"{built.host} builds nothing: {built.reason}")] if news else []
 

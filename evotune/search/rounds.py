@@ -24,7 +24,7 @@ from evotune.space import ValidSet
 from evotune_db import Database
 from evotune_db.records import FINISHED, SearchState, StoredTrial
 from evotune_workers.cluster.cluster import Cluster, ClusterError
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.kernel.contract import Configuration
 from evotune_workers.measuring.jobs import WarmUpJob
 
@@ -33,13 +33,13 @@ from evotune_workers.measuring.jobs import WarmUpJob
 class Rounds:
     """A search from its first trial, or from a stored one, to its last.
 
-    `roster` has the workers, None where nothing is measured; `first` is proposed before anything else, `lines` is what
+    `pool` has the workers, None where nothing is measured; `first` is proposed before anything else, `lines` is what
     was told of trials in earlier rounds.
     """
 
     plan: Plan
     cluster: Cluster
-    roster: Roster | None
+    pool: WorkerPool | None
     valid: ValidSet
     first: Sequence[Configuration]
     database: Database
@@ -64,20 +64,21 @@ class Rounds:
                     canaries.begin_again(doubt.verdict)
 
     def _warm_up(self) -> None:
-        """Who is there gets ready while the first configurations are built."""
+        """Warm up available GPUs while the first builds run, which a CPU's warm-up would take cores from."""
         job = WarmUpJob(self.plan.workloads, search_seeds(self.plan.seed))
-        for worker in self.roster.workers if self.roster is not None else ():
-            self.cluster.warm_up(worker, job)
+        for worker in self.pool.workers if self.pool is not None else ():
+            if worker.device.kind != "cpu":
+                self.cluster.submit(worker, job)
 
     def _recorder(self) -> Recorder:
         study = Study(self.valid, self.plan.sampler, self.plan.seed, self.first)
-        roster = self.roster
-        reuse = None if roster is None else Reuse(self.plan, lambda: [worker.device for worker in roster.workers])
+        pool = self.pool
+        reuse = None if pool is None else Reuse(self.plan, lambda: [worker.device for worker in pool.workers])
         return Recorder(self.database, self.search_id, study, self.reporter, self.plan.space.limits, reuse)
 
     def _round(self, recorder: Recorder, trials: Sequence[StoredTrial], canaries: WorkerHealth) -> SearchState:
         seeds = search_seeds(self.plan.seed)
-        dispatcher = Dispatcher(self.cluster, self.roster, self.plan.variant, seeds, canaries)
+        dispatcher = Dispatcher(self.cluster, self.pool, self.plan.variant, seeds, canaries)
         work = ClusterWork(self.plan, dispatcher, recorder, self.reporter)
         loop = SearchLoop(work, recorder, self.interrupt, budget=self.plan.budget, batch=self._batch())
         try:
@@ -90,7 +91,7 @@ class Rounds:
 
         Eight simulated workers were busy for 81 % of the time with two for each, for 99.6 % with three.
         """
-        jobs = (1 + JOBS_AHEAD) * self.roster.wanted if self.roster is not None else 0
+        jobs = (1 + JOBS_AHEAD) * self.pool.wanted if self.pool is not None else 0
         return max(self.cluster.cores, jobs)
 
     def _take_back(self, doubts: Sequence[Doubt], recorder: Recorder) -> tuple[StoredTrial, ...]:
@@ -109,9 +110,9 @@ class Rounds:
     def _go_without(self, verdict: Verdict) -> None:
         if verdict.kind != "quarantined":
             return
-        assert self.roster is not None, "only a worker is quarantined"
-        self.roster.quarantine(verdict.worker)
-        if self.roster.nobody_left:
+        assert self.pool is not None, "only a worker is quarantined"
+        self.pool.quarantine(verdict.worker)
+        if self.pool.nobody_left:
             raise ClusterError(
                 f"a measuring worker must find again what it found before, the last one, {verdict.worker.name}, does"
                 f" not, even in a fresh process: {verdict.reason}; see to the machine"

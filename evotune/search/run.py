@@ -57,10 +57,10 @@ def _search(
     try:
         with Interrupt(request.time_limit) as interrupt:
             before = database.measured_on(stored.id) if stored is not None else None
-            roster = (
+            pool = (
                 None if plan.build_only else wait_for_workers(cluster, plan, request.gpus, before, reporter, interrupt)
             )
-            workers = roster.workers if roster is not None else ()
+            workers = pool.workers if pool is not None else ()
             device = _device(plan, workers)
             valid = _valid(plan, device, checked)
             starting_points = warm_start.starting_points_of(request, stored, database, plan, device, valid)
@@ -73,11 +73,11 @@ def _search(
                 reporter.note(f"warm start: {warm_start.in_words(starting_points)}")
             with resumable(search_id, request):
                 first = [each.configuration for each in starting_points]
-                rounds = Rounds(plan, cluster, roster, valid, first, database, search_id, reporter, interrupt)
+                rounds = Rounds(plan, cluster, pool, valid, first, database, search_id, reporter, interrupt)
                 state = run_to_end(rounds, stored, database, search_id)
-                if roster is not None and not interrupt.pressed:
-                    finals = Finals(plan, cluster, roster, database, reporter, interrupt)
-                    finals.run(search_id, alone=request.ray_address is None)
+                if pool is not None and not interrupt.pressed:
+                    finals = Finals(plan, cluster, pool, database, reporter, interrupt)
+                    finals.run(search_id, local=request.ray_address is None)
             return search_id, state, rounds.idle_share
     finally:
         reporter.stopped()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import optuna
 
 from evotune.samplers import make_sampler
-from evotune.samplers.history import FAILED, History, Told
+from evotune.samplers.history import FAILED, History, Observation
 from evotune.space import ValidSet
 from evotune_db.records import StoredTrial
 from evotune_workers.kernel.contract import Configuration
@@ -38,7 +38,7 @@ class Study:
         self._sampler = make_sampler(sampler, valid, seed)
         self._tried: list[int | None] = []
         self._pending: dict[int, int] = {}
-        self._told: dict[int, Told] = {}
+        self._told: dict[int, Observation] = {}
         self._past: History | None = None
         self._now: History | None = None
 
@@ -59,7 +59,7 @@ class Study:
         """The outcome of a proposal; None when it failed."""
         i = self._pending.pop(number, None)
         if i is not None:
-            self._told[number] = Told(i, FAILED if objective is None else objective, censored)
+            self._told[number] = Observation(i, FAILED if objective is None else objective, censored)
             self._past = self._now = None
 
     def restore(self, trial: StoredTrial) -> None:
@@ -68,7 +68,7 @@ class Study:
 
     def _try(self, configuration: Configuration) -> None:
         """Of one that is not valid here nothing can be learnt."""
-        self._note(self._valid.number(configuration))
+        self._note(self._valid.index_or_none(configuration))
 
     def _note(self, i: int | None) -> None:
         if i is not None:

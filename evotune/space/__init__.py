@@ -2,9 +2,9 @@
 
 from evotune.space.configuration import configuration_key
 from evotune.space.parameter import Kind, Parameter, infer_kind
-from evotune.space.reading import load_space
 from evotune.space.space import Space
 from evotune.space.space_error import ExpressionError, SpaceError
+from evotune.space.space_file import load_space
 from evotune.space.valid_set import ValidSet
 
 __all__ = [

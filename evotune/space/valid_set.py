@@ -67,12 +67,12 @@ class ValidSet:
 
     def index(self, configuration: Configuration) -> int:
         """The number of a configuration; KeyError says why it has none."""
-        found = self.number(configuration)
+        found = self.index_or_none(configuration)
         if found is None:
             raise KeyError(self.explain(configuration))
         return found
 
-    def number(self, configuration: Configuration) -> int | None:
+    def index_or_none(self, configuration: Configuration) -> int | None:
         """The number of a configuration, None where it has none; to say why takes a hundred times as long."""
         if misfit(self.parameters, configuration) is not None:
             return None
@@ -81,7 +81,7 @@ class ValidSet:
 
     def nearest(self, configuration: Configuration) -> int | None:
         """The number of the one most like it, itself if it is valid; None where a value is none of its parameter's."""
-        number = self.number(configuration)
+        number = self.index_or_none(configuration)
         if number is not None or misfit(self.parameters, configuration) is not None:
             return number
         distances = np.zeros(len(self), dtype=np.float32)

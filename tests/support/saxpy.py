@@ -36,7 +36,7 @@ class Bench:
     def measure(self, candidate: Candidate) -> Measurement:
         """Measure as a search does: again, when a busy machine spoilt the measurement."""
         for _ in range(ATTEMPTS):
-            measurement = self.measurer.measure(MeasureJob(candidate, "cpu", (1, 2, 3), {}))
+            measurement = self.measurer.run(MeasureJob(candidate, "cpu", (1, 2, 3), {}))
             if not measurement.busy:
                 break
         return measurement

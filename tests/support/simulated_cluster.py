@@ -44,7 +44,7 @@ class Actor:
 
 
 class SimulatedCluster:
-    """Take a search's jobs and, in the place of Ray's `wait` and `get`, return results; also stand for its Roster."""
+    """Take a search's jobs and, in place of Ray's `wait` and `get`, return results. Stands for its WorkerPool, too."""
 
     def __init__(self, workers: int, cores: int, device: Device) -> None:
         """Begin at time 0 with idle workers of one device model, and with cores that build."""
@@ -61,7 +61,7 @@ class SimulatedCluster:
         heapq.heappush(self._core_free_at, due)
         return self._future(due, lambda: candidate(job))
 
-    def measure(self, worker: Worker, job: MeasureJob) -> Future:
+    def submit(self, worker: Worker, job: MeasureJob) -> Future:
         """Queue a measurement behind the worker's earlier jobs."""
         return self._future(worker.actor.take(self.now, MEASURE_SECONDS), lambda: measurement(job.candidate))
 
@@ -129,24 +129,24 @@ def candidate(job: BuildJob) -> Candidate:
 
 def measurement(measured: Candidate) -> Measurement:
     """Return a pass or, where FAILING divides the trial's number, a failure."""
-    number, built = measured.number, measured.builds[0]
-    workload, key = built.workload, built.build.key
+    number, workload = measured.number, measured.builds[0].workload
     passed = number % FAILING > 0
     reason = None if passed else "100 launches must give the same bits, got 2 results"
     gate = GateResult(GATE, passed, reason, workload)
     if not passed:
         return Measurement(number, (gate,), (), GATE, reason, MEASURE_SECONDS)
     speedup = 1.0 + number % 97 / 100
-    timings = (_timing(key, workload, "cold", speedup), _timing(key, workload, "warm", speedup))
+    [built] = measured.builds
+    timings = (_timing(built, "cold", speedup), _timing(built, "warm", speedup))
     return Measurement(number, (gate,), timings, None, None, MEASURE_SECONDS)
 
 
-def _timing(build_key: str, workload: str, mode: Literal["cold", "warm"], speedup: float) -> Timing:
+def _timing(built: WorkloadBuild, mode: Literal["cold", "warm"], speedup: float) -> Timing:
     median_us = BASELINE_US / speedup
     return Timing(
-        workload=workload,
+        workload=built.workload,
         mode=mode,
-        build_key=build_key,
+        build_key=built.build.key,
         baseline=BASELINE,
         median_us=median_us,
         p50_us=median_us,

@@ -18,8 +18,8 @@ from evotune_db import Database
 from evotune_db.errors import NotPassed
 from evotune_db.records import LeaderboardFilter, StoredTrial
 from evotune_workers.cluster.cluster import Cluster, Worker
-from evotune_workers.cluster.local import Alone
-from evotune_workers.cluster.node_worker import Unfit
+from evotune_workers.cluster.local import LocalMachine
+from evotune_workers.cluster.unusable_node import UnusableNode
 from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.measuring.jobs import ConfirmJob, Measurement
@@ -35,7 +35,7 @@ class Confirmation:
     """What confirming needs; `worker` is the one that measures, in `lab`. `look` is called now and then meanwhile."""
 
     plan: Plan
-    lab: Cluster | Alone
+    lab: Cluster | LocalMachine
     worker: Worker
     database: Database
     reporter: Reporter
@@ -89,7 +89,7 @@ class Confirmation:
         if candidates is None or any(built.build.binary is None for each in candidates for built in each.builds):
             return False
         confirm = ConfirmJob(tuple(candidates), variant, confirmation_seeds(self.plan.seed))
-        results = self._result([self.lab.confirm(self.worker, confirm)])
+        results = self._result([self.lab.submit(self.worker, confirm)])
         if results is None:
             return False
         for trial, candidate, measurement in zip(finalists, candidates, results[0], strict=True):
@@ -99,13 +99,13 @@ class Confirmation:
     def _built(self, jobs: list[BuildJob]) -> list[Candidate] | None:
         """None when the search is interrupted. Raises ToolchainError where no node can build."""
         while True:
-            found: list[Candidate | Unfit] | None = self._result([self.lab.build(job) for job in jobs])
-            unfit = [each for each in found or () if isinstance(each, Unfit)]
-            if not unfit:
+            found: list[Candidate | UnusableNode] | None = self._result([self.lab.build(job) for job in jobs])
+            unusable = [each for each in found or () if isinstance(each, UnusableNode)]
+            if not unusable:
                 return None if found is None else [each for each in found if isinstance(each, Candidate)]
-            for each in unfit:
+            for each in unusable:
                 assert isinstance(self.lab, Cluster), "only a cluster has nodes"
-                self.lab.asked_elsewhere(each)
+                self.lab.exclude_builder(each)
 
     def _record(self, trial: StoredTrial, candidate: Candidate, measurement: Measurement) -> None:
         if measurement.reason is not None:

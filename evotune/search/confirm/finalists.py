@@ -15,8 +15,8 @@ from evotune.search.interrupt import Interrupt
 from evotune.search.reporter import Reporter
 from evotune_db import Database
 from evotune_workers.cluster.cluster import Cluster, ClusterError, Worker
-from evotune_workers.cluster.local import Alone
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.local import LocalMachine
+from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.compilers.build import ToolchainError
 
 # A worker that is lost meanwhile is replaced, so often in all.
@@ -30,13 +30,13 @@ class Finals:
 
     plan: Plan
     cluster: Cluster
-    roster: Roster
+    pool: WorkerPool
     database: Database
     reporter: Reporter
     interrupt: Interrupt
 
-    def run(self, search_id: int, *, alone: bool) -> None:
-        """Confirms; `alone`: a CPU does so when Ray has gone.
+    def run(self, search_id: int, *, local: bool) -> None:
+        """Confirms; `local`: a CPU does so when Ray has gone.
 
         The search has its result already: what goes wrong here costs the confirmation, not the summary.
         """
@@ -46,37 +46,39 @@ class Finals:
                 worker = self._worker()
                 if worker is None:
                     return
-                with self._lab(worker, alone) as lab:
+                with self._lab(worker, local) as lab:
                     # A search that does not ask for its share for long counts as ended.
-                    look = self.roster.look if isinstance(lab, Cluster) else None
+                    look = self.pool.look if isinstance(lab, Cluster) else None
                     self._confirmation(lab, worker, look).run(search_id)
                 return
             except (RayError, ClusterError, ToolchainError) as error:
                 if worker is None or not isinstance(error, RayActorError) or attempt == ATTEMPTS:
                     self.reporter.note(f"the best could not be confirmed: {last_line(error)}")
                     return
-                self.roster.lost(worker)
+                self.pool.lost(worker)
 
-    def _confirmation(self, lab: Cluster | Alone, worker: Worker, look: Callable[[], None] | None) -> Confirmation:
+    def _confirmation(
+        self, lab: Cluster | LocalMachine, worker: Worker, look: Callable[[], None] | None
+    ) -> Confirmation:
         return Confirmation(self.plan, lab, worker, self.database, self.reporter, self.interrupt, look)
 
     def _worker(self) -> Worker | None:
         """One that is there, the only one that is kept; None when the search is interrupted before there is one."""
-        while not self.roster.workers:
+        while not self.pool.workers:
             if self.interrupt.pressed:
                 return None
-            self.roster.assembled(WAIT_SECONDS)
-        worker = self.roster.workers[0]
-        self.roster.keep_only(worker)
+            self.pool.wait(WAIT_SECONDS)
+        worker = self.pool.workers[0]
+        self.pool.keep_only(worker)
         return worker
 
     @contextlib.contextmanager
-    def _lab(self, worker: Worker, alone: bool) -> Iterator[Cluster | Alone]:
-        if not alone or worker.device.kind != "cpu":
+    def _lab(self, worker: Worker, local: bool) -> Iterator[Cluster | LocalMachine]:
+        if not local or worker.device.kind != "cpu":
             yield self.cluster
             return
         self.cluster.close()
-        own = Alone(self.plan.package, worker.device)
+        own = LocalMachine(self.plan.package, worker.device)
         try:
             yield own
         finally:

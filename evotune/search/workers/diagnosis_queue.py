@@ -15,7 +15,7 @@ from ray.exceptions import RayError
 
 from evotune.errors import last_line
 from evotune_workers.cluster.cluster import Cluster, Worker
-from evotune_workers.cluster.node_worker import Unfit
+from evotune_workers.cluster.unusable_node import UnusableNode
 from evotune_workers.compilers.builder import StageBuildJob
 from evotune_workers.compilers.candidate import Candidate, StageBuild
 from evotune_workers.diagnosis.finding import Diagnosis
@@ -95,7 +95,7 @@ class Diagnoses:
         if not self._ready:
             return None
         job = self._ready.popleft()
-        self._running[self._cluster.diagnose(worker, job)] = (worker, job.candidate)
+        self._running[self._cluster.submit(worker, job)] = (worker, job.candidate)
         return job.candidate
 
     def take(self, future: Any) -> Diagnosed | NotDiagnosed | None:
@@ -110,13 +110,13 @@ class Diagnoses:
 
     def _take_build(self, suspect: Suspect, future: Any) -> NotDiagnosed | None:
         try:
-            stages: tuple[StageBuild, ...] | Unfit = ray.get(future)
+            stages: tuple[StageBuild, ...] | UnusableNode = ray.get(future)
         except RayError as error:
             return NotDiagnosed(None, suspect.candidate, last_line(error))
         finally:
             self._build_next()
-        if isinstance(stages, Unfit):
-            self._cluster.asked_elsewhere(stages)
+        if isinstance(stages, UnusableNode):
+            self._cluster.exclude_builder(stages)
             self._suspects.append(suspect)
             self._build_next()
             return None
@@ -128,7 +128,7 @@ class Diagnoses:
         if self._building or not self._suspects:
             return
         suspect = self._suspects.popleft()
-        self._building[self._cluster.build_stages(stage_build_job(suspect, self._variant.name))] = suspect
+        self._building[self._cluster.build(stage_build_job(suspect, self._variant.name))] = suspect
 
 
 def stage_build_job(suspect: Suspect, variant: str) -> StageBuildJob:

@@ -9,8 +9,8 @@ from typing import Literal
 from evotune.search.outcomes import device_record
 from evotune_db.records import HealthCheckRecord
 from evotune_workers.cluster.cluster import Worker
+from evotune_workers.measuring.child_session import CANDIDATE
 from evotune_workers.measuring.jobs import Measurement
-from evotune_workers.measuring.measurer import CANDIDATE
 from evotune_workers.timing.statistics import Interval, median_interval
 
 

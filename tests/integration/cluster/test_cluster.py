@@ -56,6 +56,7 @@ def await_trials(folder: Path, state: str, wanted: int) -> None:
     raise AssertionError(f"fewer than {wanted} trials were {state} in two minutes")
 
 
+@pytest.mark.usefixtures("empty_cache")
 def test_nodes_that_leave_join_and_cannot_do_everything_cost_a_search_nothing_but_time(
     folder: Path, cluster: NodesHere
 ) -> None:

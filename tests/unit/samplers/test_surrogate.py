@@ -14,7 +14,7 @@ from evotune.samplers.settings import Prior
 from evotune.samplers.surrogate import Terrain, condition
 from evotune.space import Parameter, ValidSet
 from evotune.space.quantity import Quantity
-from evotune.space.reading import parse_space
+from evotune.space.space_file import parse_space
 
 BLOCK = Parameter("block", (16, 32, 48, 64, 80), "ordered")
 

@@ -14,7 +14,7 @@ from evotune.search.dispatcher import Dispatcher
 from evotune.search.events import Event, Gone, Measured, Told
 from evotune_workers.cluster.cluster import Cluster, Worker
 from evotune_workers.cluster.slots import Change
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.kernel.targets import known_device
@@ -35,7 +35,7 @@ class Crowded(SimulatedCluster):
         return tuple(worker for worker in self.wanted_by_others if worker not in self.dismissed)
 
     def dismiss(self, worker: Worker) -> None:
-        """As a Roster."""
+        """As a WorkerPool."""
         self.dismissed = (*self.dismissed, worker)
 
 
@@ -48,7 +48,7 @@ def cluster() -> Iterator[Crowded]:
 
 def test_a_worker_that_others_want_does_what_it_has_in_hand_and_gets_nothing_more(cluster: Crowded) -> None:
     variant = load_kernel(kernel_folder("attention_fwd")).variant("sm80")
-    dispatcher = Dispatcher(cast("Cluster", cluster), cast("Roster", cluster), variant, (1, 2, 3))
+    dispatcher = Dispatcher(cast("Cluster", cluster), cast("WorkerPool", cluster), variant, (1, 2, 3))
     for number in range(TRIALS):
         dispatcher.enqueue(candidate(BuildJob(number, {}, "sm80", "sm_89", ("mission",))))
     given = dispatcher.dispatch({})
@@ -67,17 +67,17 @@ def test_a_worker_that_others_want_does_what_it_has_in_hand_and_gets_nothing_mor
 
 
 class Shrinking(SimulatedCluster):
-    """One that asks for two workers, and gives up the second when the first turns out to be unfit."""
+    """One that asks for two workers, and gives up the second when the first turns out to be unusable."""
 
     awaited: tuple[object, ...] = ("first", "second")
 
     @property
     def futures(self) -> tuple[Any, ...]:
-        """As a Roster."""
+        """As a WorkerPool."""
         return self.awaited
 
     def take(self, future: object) -> Change:
-        """As a Roster, which forgets a future that it has taken, and those of seats that it drops meanwhile."""
+        """As a WorkerPool, which forgets a future that it has taken, and those of slots that it drops meanwhile."""
         assert future in self.awaited
         self.awaited = ()
         return Change("refused", "a host does not measure: it has another torch")
@@ -91,6 +91,6 @@ def test_a_worker_that_is_given_up_while_its_answer_waits_to_be_taken_is_passed_
     variant = load_kernel(kernel_folder("attention_fwd")).variant("sm80")
     cluster = Shrinking(0, 1, known_device("sm_89"))
     with mock.patch.object(dispatcher_module, "ray", cluster):
-        dispatcher = Dispatcher(cast("Cluster", cluster), cast("Roster", cluster), variant, (1, 2, 3))
+        dispatcher = Dispatcher(cast("Cluster", cluster), cast("WorkerPool", cluster), variant, (1, 2, 3))
         [told] = dispatcher.wait(1.0)
     assert isinstance(told, Told) and "another torch" in told.text

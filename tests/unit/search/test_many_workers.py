@@ -24,7 +24,7 @@ from evotune.search.reuse import Reuse
 from evotune.search.study import Study
 from evotune_db import Database
 from evotune_workers.cluster.cluster import Cluster
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.worker_pool import WorkerPool
 from tests.support.simulated_cluster import FAILING, GATE, SimulatedCluster, busy_share
 
 SPACE = Path(__file__).parents[3] / "benchmarks" / "data" / "attention_h200_record.yaml"
@@ -52,7 +52,7 @@ def test_a_hundred_workers_are_kept_busy_and_each_trial_is_recorded_once(tmp_pat
         search = lease.start(search_record(plan, valid, request))
         study = Study(valid, plan.sampler, plan.seed)
         recorder = Recorder(database, search, study, reporter, plan.space.limits, Reuse(plan, lambda: [device]))
-        dispatcher = Dispatcher(cast("Cluster", cluster), cast("Roster", cluster), plan.variant, (1, 2, 3))
+        dispatcher = Dispatcher(cast("Cluster", cluster), cast("WorkerPool", cluster), plan.variant, (1, 2, 3))
         loop = SearchLoop(
             ClusterWork(plan, dispatcher, recorder, reporter), recorder, interrupt, budget=TRIALS, batch=CORES
         )

@@ -1,10 +1,10 @@
-"""A diagnosis through a killable child: whatever a stage's build does there is a finding, and the next one follows."""
+"""Diagnosing a wrong result: every stage runs in a killable child, and a crash there is a finding, too."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from evotune_workers.child.messages import LookAt
+from evotune_workers.child.messages import CheckStage
 from evotune_workers.child.sandbox import ChildBroke
 from evotune_workers.compilers.candidate import StageBuild
 from evotune_workers.diagnosis.finding import OUTPUT, Diagnosis, StageFinding
@@ -13,34 +13,34 @@ from evotune_workers.measuring.child_session import ChildLost, GateFailed, Sessi
 from evotune_workers.measuring.jobs import DiagnoseJob
 
 DIAGNOSIS = "diagnosis"
-# A launch, and the stage's values in float64; on a GPU, what an endless launch costs.
+# Enough for a launch and the stage's values in float64; on a GPU, the cost of an endless launch.
 LIMIT_SECONDS = 20.0
-# As for a trial: an earlier build may be what killed the child.
+# As for a trial, since an earlier build may have killed the child.
 ATTEMPTS = 2
 
 
 def diagnose(session: Session, job: DiagnoseJob) -> Diagnosis:
-    """Every stage on the inputs that gave the wrong result; a stage that cannot be looked at says why."""
+    """Compare every stage on the inputs that gave the wrong result; one that cannot be compared has a reason."""
     wrong = _complete(session, job)
     own = next(built for built in job.candidate.builds if built.workload == wrong.built_for)
-    findings = tuple(_look(session, job, wrong, each) for each in (*job.stages, StageBuild(OUTPUT, own)))
+    findings = tuple(_check(session, job, wrong, each) for each in (*job.stages, StageBuild(OUTPUT, own)))
     if not all(finding.passed for finding in findings):
-        # Whatever a wrong build did to the child's memory must not meet the next trial.
+        # A wrong build may have damaged the child's memory: the next trial gets a fresh child.
         session.renew()
     return Diagnosis(job.candidate.number, wrong, findings)
 
 
 def _complete(session: Session, job: DiagnoseJob) -> WrongResult:
-    """With the inputs that a gate takes when it says nothing of them."""
+    """Add the inputs of a gate that names none: the first distribution and seed."""
     if job.wrong.distribution is not None:
         return job.wrong
     return replace(job.wrong, distribution=session.kernel.distributions[0], seed=job.seeds[0])
 
 
-def _look(session: Session, job: DiagnoseJob, wrong: WrongResult, stage: StageBuild) -> StageFinding:
+def _check(session: Session, job: DiagnoseJob, wrong: WrongResult, stage: StageBuild) -> StageFinding:
     failure = stage.built.build.failure
     if failure is not None:
-        return _unseen(session, job, wrong, stage, f"its build must compile: {failure}")
+        return _not_compared(session, job, wrong, stage, f"its build must compile: {failure}")
     for _ in range(ATTEMPTS):
         try:
             return _ask(session, job, wrong, stage)
@@ -49,18 +49,20 @@ def _look(session: Session, job: DiagnoseJob, wrong: WrongResult, stage: StageBu
             reason = _why(error)
             if not isinstance(error, ChildLost):
                 break
-    return _unseen(session, job, wrong, stage, reason)
+    return _not_compared(session, job, wrong, stage, reason)
 
 
 def _ask(session: Session, job: DiagnoseJob, wrong: WrongResult, stage: StageBuild) -> StageFinding:
     with session.loaded({DIAGNOSIS: (job.candidate, stage.built)}, job.variant, job.seeds):
-        request = LookAt(DIAGNOSIS, stage.stage, wrong, session.criteria(stage.built))
+        request = CheckStage(DIAGNOSIS, stage.stage, wrong, session.criteria(stage.built))
         finding = session.ask(DIAGNOSIS, request, LIMIT_SECONDS)
     assert isinstance(finding, StageFinding)
     return finding
 
 
-def _unseen(session: Session, job: DiagnoseJob, wrong: WrongResult, stage: StageBuild, reason: str) -> StageFinding:
+def _not_compared(
+    session: Session, job: DiagnoseJob, wrong: WrongResult, stage: StageBuild, reason: str
+) -> StageFinding:
     workload = traced_workload(session.kernel, job.candidate.configuration, wrong)
     return StageFinding(stage.stage, workload.name, passed=False, reason=reason)
 

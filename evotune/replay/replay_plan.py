@@ -10,8 +10,8 @@ from evotune.planning.plan import check_budget, sampler_of
 from evotune.planning.request import RECORDED, SearchRequest
 from evotune.planning.resume import resumed_budget
 from evotune.planning.versions import versions
-from evotune.replay.reading import load_recording
 from evotune.replay.recording import Recording
+from evotune.replay.recording_file import load_recording
 from evotune_db.records import KernelRecord, SearchRecord, SpaceRecord, StoredSearch
 
 # The key of a search's options under which the record keeps the recording's file.

@@ -7,7 +7,7 @@ import time
 
 from evotune.planning.request import RECORDED, SearchRequest
 from evotune.replay.lookup import WORKER, Lookup
-from evotune.replay.plan import OPTION, ReplayPlan, make_replay_plan, replay_record, resumed_replay_plan
+from evotune.replay.replay_plan import OPTION, ReplayPlan, make_replay_plan, replay_record, resumed_replay_plan
 from evotune.search.failures import resumable, run_to_end
 from evotune.search.interrupt import Interrupt
 from evotune.search.lease import SearchLease

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evotune.replay.recording import Recording, RecordingError
-from evotune.replay.t4 import read_t4
+from evotune.replay.t4_results import read_t4
 from evotune_workers.kernel.contract import Configuration, Value
 
 TIME_COLUMN = "time_ms"

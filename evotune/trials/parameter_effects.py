@@ -1,7 +1,7 @@
-"""What a search has learnt so far, from its recorded trials: the very insight that guides the `evolution` sampler.
+"""The effects of parameters on the time of a kernel, estimated from the stored trials of a search.
 
-Nothing of it is stored beside the trials, from which it is worked out again: so it holds for every search of any
-sampler, and never says anything else than the trials do.
+The estimate is the one that guides the `evolution` sampler. It is computed from the trials each time and not stored,
+so it works for a search of any sampler and always agrees with its trials.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import numpy.typing as npt
 from evotune.errors import UserError
 from evotune.planning.request import IMPORTED, RECORDED
 from evotune.replay.recording import parameters_of
-from evotune.samplers.history import FAILED, History, Told
+from evotune.samplers.history import FAILED, History, Observation
 from evotune.samplers.insight import Effect, Insight
 from evotune.samplers.settings import Settings
 from evotune.space import Parameter, ValidSet
-from evotune.space.reading import parse_space
-from evotune_db.records import SearchRecord, StoredSearch, StoredTrial
+from evotune.space.space_file import parse_space
+from evotune_db import Database
+from evotune_db.records import LeaderboardEntry, LeaderboardFilter, SearchRecord, StoredSearch, StoredTrial
 from evotune_workers.kernel.contract import Value
 
-# A value is settled as slower where its effect is worse than the best trial's value by more than so many standard
-# errors, and none of the best trials has it: what is slow on average may be fast beside the right partner.
-SETTLED = 2.0
+# A value is settled as slower if its effect is worse than that of the best trial's value by so many standard errors,
+# and none of the best trials has it: a value that is slow on average may be fast with the right other parameters.
+SETTLED_ERRORS = 2.0
 LEADERS = Settings().elites
 
 Codes = npt.NDArray[np.integer]
@@ -35,10 +36,10 @@ Standing = Literal["best", "slower", "open", "untried"]
 
 @dataclass(frozen=True)
 class ValueInsight:
-    """One value of a parameter. `standing`: it is the `best` trial's, or settled as `slower`, or `open`, or `untried`.
+    """One value of a parameter. `standing`: the value is the `best` trial's, settled as `slower`, `open`, or `untried`.
 
-    `effect_percent`: how much longer (negative: shorter) trials take with it than with the parameter's average value,
-    everything else alike; `low_percent` and `high_percent` are one standard error off. None without a trial.
+    `effect_percent`: the additional time (negative: less time) of trials with this value over the parameter's average
+    value, everything else alike. `low_percent` and `high_percent` are one standard error off. None without a trial.
     """
 
     value: Value
@@ -52,7 +53,7 @@ class ValueInsight:
 
 @dataclass(frozen=True)
 class ParameterInsight:
-    """One parameter. `size`: how much its values differ, `uncertainty`: their mean standard error.
+    """One parameter. `size`: the spread of its values' effects, `uncertainty`: their mean standard error.
 
     Both are in standard deviations of the log of what is minimised, over all trials that passed.
     """
@@ -65,9 +66,9 @@ class ParameterInsight:
 
 @dataclass(frozen=True)
 class PairInsight:
-    """What two parameters do together beyond what each does: `size` and `uncertainty` as of a parameter.
+    """The effect of two parameters together beyond their own effects; `size` and `uncertainty` as of a parameter.
 
-    `tried` of `combinations` of their values are in some trial; which of them the space allows does not count here.
+    `tried` of `combinations` of their values are in some trial; combinations that the space forbids are counted, too.
     """
 
     first: str
@@ -81,7 +82,7 @@ class PairInsight:
 
 @dataclass(frozen=True)
 class SearchInsight:
-    """What a search knows after `trials` outcomes; parameters and pairs by size, the largest first."""
+    """The effects estimated from `trials` outcomes; parameters and pairs by size, the largest first."""
 
     trials: int
     failed: int
@@ -89,8 +90,27 @@ class SearchInsight:
     pairs: tuple[PairInsight, ...]
 
 
+@dataclass(frozen=True)
+class SearchDetails:
+    """A stored search, its best entry of the leaderboard at each workload, and the effects of its parameters.
+
+    The field names are the keys of its JSON form.
+    """
+
+    search: StoredSearch
+    winners: tuple[LeaderboardEntry, ...]
+    insight: SearchInsight
+
+
+def search_details(database: Database, search: int) -> SearchDetails:
+    """Load a search with its best entries, and estimate the effects of its parameters."""
+    stored = database.load_search(search)
+    winners = tuple(database.leaderboard(LeaderboardFilter(search=search, top=1)))
+    return SearchDetails(stored, winners, search_insight(stored))
+
+
 def search_insight(stored: StoredSearch) -> SearchInsight:
-    """The insight of a stored search; trials without an outcome, or that were only built, say nothing."""
+    """Estimate the effects in a stored search; ignore trials that have no outcome or were only built."""
     parameters = parameters_in(stored.record)
     told = [trial for trial in stored.trials if trial.state == "failed" or trial.objective is not None]
     seen = ValidSet.of(parameters, [trial.configuration for trial in told])
@@ -109,7 +129,7 @@ def search_insight(stored: StoredSearch) -> SearchInsight:
 
 
 def parameters_in(record: SearchRecord) -> tuple[Parameter, ...]:
-    """The parameters of the space that a search recorded; UserError for one that was imported, without a space."""
+    """Return the parameters of a search's recorded space; UserError for an imported search, which has no space."""
     if record.sampler == IMPORTED:
         raise UserError(
             "a search must have run here to be shown, this one was imported; `evotune show TRIAL` shows one"
@@ -121,7 +141,9 @@ def parameters_in(record: SearchRecord) -> tuple[Parameter, ...]:
 
 def _history(seen: ValidSet, told: Sequence[StoredTrial]) -> History:
     outcomes = [
-        Told(seen.index(trial.configuration), FAILED if trial.objective is None else trial.objective, trial.censored)
+        Observation(
+            seen.index(trial.configuration), FAILED if trial.objective is None else trial.objective, trial.censored
+        )
         for trial in told
     ]
     return History.of(outcomes, [])
@@ -141,15 +163,15 @@ def _of_value(parameter: Parameter, effect: Effect, code: int, standing: Standin
 
 
 def _standing(effect: Effect, code: int, leaders: Sequence[int]) -> Standing:
-    """`leaders`: the values of the best trials, the best first."""
+    """Classify a value; `leaders` are the values of the best trials, the best first."""
     if not effect.counts[code]:
         return "open" if effect.failures[code] else "untried"
     best = leaders[0]
     if code in leaders:
         return "best" if code == best else "open"
     difference = effect.means[code] - effect.means[best]
-    doubt = SETTLED * float(np.hypot(effect.errors[code], effect.errors[best]))
-    return "slower" if difference > doubt else "open"
+    uncertainty = SETTLED_ERRORS * float(np.hypot(effect.errors[code], effect.errors[best]))
+    return "slower" if difference > uncertainty else "open"
 
 
 def _of_pair(pair: tuple[Parameter, Parameter], effect: Effect) -> PairInsight:

@@ -1,4 +1,4 @@
-"""What a search has learnt, from its recorded trials alone."""
+"""The effects of parameters, estimated from the stored trials of a search."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import io
 import itertools
 from dataclasses import replace
 
-from evotune.display.insight import search_insight
-from evotune.display.search import SearchDetails, print_search
+from evotune.display.search import print_search
 from evotune.display.terminal import console
 from evotune.space import configuration_key
+from evotune.trials.parameter_effects import SearchDetails, search_insight
 from evotune_db.records import KernelRecord, SearchRecord, SpaceRecord, StoredSearch, StoredTrial
 
 SPACE = """

@@ -1,4 +1,4 @@
-"""What leaves and what comes in: `evotune export`, `verify` and `import`."""
+"""`evotune export`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import typer
 
 from evotune import database_url
 from evotune.commands import options
-from evotune.commands.set_options import given
+from evotune.commands.set_options import named_options
 from evotune.errors import UserError
 
 if TYPE_CHECKING:
     from evotune.export import Served
     from evotune_db.records import LeaderboardFilter
 
-# Settings of a package.
-NOTHING_TO_T4 = ("kernel", "target", "device", "trial", "arch", "within")
+# Options of a package, which a T4 file does not have.
+PACKAGE_ONLY = ("kernel", "target", "device", "trial", "arch", "within")
 
 app = typer.Typer()
 
@@ -33,17 +33,19 @@ def export(
     device: options.DeviceOption = None,
     workload: options.WorkloadOption = None,
     search: options.SearchOption = None,
-    trial: Annotated[int | None, typer.Option(parser=options.count, metavar="ID", help="This trial.")] = None,
+    trial: Annotated[int | None, typer.Option(parser=options.count, metavar="ID", help="Export this trial.")] = None,
     arch: Annotated[
         list[str] | None,
-        typer.Option(metavar="A", help="A CUDA kernel is built for this architecture too, such as sm_89; repeatable."),
+        typer.Option(
+            metavar="A", help="Build a CUDA kernel for this architecture too, such as sm_89; may be repeated."
+        ),
     ] = None,
     within: Annotated[
         float | None,
         typer.Option(
-            parser=options.share,
+            parser=options.fraction,
             metavar="P",
-            help="All workloads that fit, by the fewest configurations within P, such as 3%, of each one's best.",
+            help="Serve all matching workloads by the fewest configurations within P, such as 3%, of each one's best.",
         ),
     ] = None,
     format: Annotated[
@@ -52,51 +54,19 @@ def export(
             "--format",
             parser=options.choice(options.ExportFormat),
             metavar="package|t4",
-            help="A package, or all results of the --search in the format T4 of auto-tuning results.",
+            help="A package, or all results of the --search as a T4 file of auto-tuning results.",
         ),
     ] = options.ExportFormat.PACKAGE,
     db: options.DbOption = database_url.DEFAULT,
 ) -> None:
-    """Export the best trial that fits, the one named, or a portfolio, as a Python package that verifies itself."""
+    """Export the best matching trial, the named one, or a portfolio, as a Python package that verifies itself."""
     from evotune_db.records import LeaderboardFilter
 
     if format is options.ExportFormat.T4:
-        _refuse_beside_t4(context)
+        _refuse_package_options(context)
         _export_t4(out, search, workload, db)
     else:
         _export_package(out, LeaderboardFilter(kernel, target, device, workload, search, trial), within, arch or (), db)
-
-
-@app.command(epilog="Example: evotune verify best_attention --skip-timing")
-def verify(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `evotune export` wrote.")],
-    skip_timing: Annotated[bool, typer.Option("--skip-timing", help="Check the results only.")] = False,
-) -> None:
-    """Check an exported package and time it against this machine's SDPA; exit code 1 when a claim does not hold."""
-    from evotune.export.load import verify_package
-
-    if not verify_package(folder, skip_timing, typer.echo):
-        raise typer.Exit(1)
-
-
-@app.command("import", epilog="Example: evotune import results.json --kernel convolution --target sm_86")
-def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Results of a tuner in T4: .json or .json.gz.")],
-    kernel: Annotated[str, typer.Option(metavar="K", help="What they are of.")] = "imported",
-    target: Annotated[str, typer.Option(metavar="T", help="What they were measured on.")] = "imported",
-    workload: Annotated[str, typer.Option(metavar="W", help="What they were measured at.")] = "imported",
-    db: options.DbOption = database_url.DEFAULT,
-) -> None:
-    """Record another tool's results (T4) as a search; they never enter the leaderboard, which is for what ran here."""
-    from evotune.display.terminal import assignments, microseconds
-    from evotune.t4 import import_t4
-    from evotune_db import Database
-
-    with Database.open(db) as database:
-        made = import_t4(database, file, kernel, target, workload, lambda text: typer.echo(text, err=True))
-    typer.echo(f"search {made.search}: {made.results} results imported, {made.correct} correct")
-    if made.best is not None:
-        typer.echo(f"best: {microseconds(made.best.time_ms * 1e3)}, {assignments(made.best.configuration)}")
 
 
 def _export_package(
@@ -117,7 +87,7 @@ def _export_package(
 
 
 def _serves(served: Served) -> str:
-    from evotune.display.tables import proof
+    from evotune.display.leaderboard import proof
     from evotune.display.terminal import speedup
 
     if served.by_sdpa:
@@ -128,8 +98,8 @@ def _serves(served: Served) -> str:
     return f"trial {entry.trial}, {ratio} over {entry.baseline}, {proof(entry)}{behind}"
 
 
-def _refuse_beside_t4(context: typer.Context) -> None:
-    names = given(context, NOTHING_TO_T4)
+def _refuse_package_options(context: typer.Context) -> None:
+    names = named_options(context, PACKAGE_ONLY)
     if names:
         raise UserError(
             f"--format t4 exports the results of one search as they are, got {names} too; leave {names} out"
