@@ -57,12 +57,12 @@ OLD_NAMES = {
 
 
 @event.listens_for(metadata, "after_create")
-def _create_views(tables: MetaData, connection: Connection, **options: object) -> None:
+def _create_views(target: MetaData, connection: Connection, **options: object) -> None:
     for name, query in OLD_NAMES.items():
         connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
 
 
 @event.listens_for(metadata, "before_drop")
-def _drop_views(tables: MetaData, connection: Connection, **options: object) -> None:
+def _drop_views(target: MetaData, connection: Connection, **options: object) -> None:
     for name in OLD_NAMES:
         connection.exec_driver_sql(f"DROP VIEW {name}")
