@@ -11,6 +11,7 @@ import pytest
 from evotune.cli import run
 from evotune.display.checks import print_checks
 from evotune.display.terminal import console
+from evotune.doctor import probes
 from evotune.doctor.checks import Check, cpu_target_works, examine
 from evotune_workers.compilers import cuda_toolkit
 
