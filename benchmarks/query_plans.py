@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def record_outcomes(database: Database, count: int) -> list[float]:
-    """Return the milliseconds of each insert, made by the process that holds the search, as in a search."""
+    """Return the milliseconds of each insert, made by the process with the lease of the search, as in a search."""
     search = database.start_search(_search(count + 1))
     database.acquire_lease(search, print)
     trials = [

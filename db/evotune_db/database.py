@@ -47,7 +47,7 @@ Result = TypeVar("Result")
 class Database:
     """Searches, trials and the leaderboard, on SQLite or PostgreSQL; every method is one transaction.
 
-    A method raises DatabaseError, with one line that says what to do, when the database fails or refuses; a missing
+    When the database fails or refuses, a method raises DatabaseError, with one line that says what to do. A missing
     search or trial raises its subclass NotFoundError. A method that raises has written nothing. An instance belongs to
     one thread, except for `renew_lease`; any number of processes may each have one.
     """

@@ -34,7 +34,7 @@ POSTGRESQL_RULES = {
     "57P": "the server must stay up, got {shown}, which shut down; start it and try again, what was recorded before is "
     "kept",
 }
-# The connection broke or is refused for now; the server goes down or comes up, or gave this up to end a deadlock.
+# SQLSTATEs that may pass: a connection broke or was refused, the server stops or starts, a deadlock was ended.
 PASSING_STATES = ("08", "57P", "53300", "25P03", "40001", "40P01")
 
 

@@ -24,7 +24,7 @@ def is_leased(row: AnyRow, asking: ProcessIdentity, moment: datetime) -> bool:
 
 
 def has_lapsed(row: AnyRow, asking: ProcessIdentity, moment: datetime) -> bool:
-    """Return True if the process with the lease has ended, or has been silent for too long to tell."""
+    """Return True if the process has ended or, where that is unknown, was silent for LEASE_SECONDS."""
     ended = owner_has_ended(row, asking)
     return silent_seconds(row, moment) >= LEASE_SECONDS if ended is None else ended
 

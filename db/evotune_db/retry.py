@@ -16,8 +16,7 @@ Notify = Callable[[str], None]
 class Retry:
     """The attempts at one piece of work: each waits longer than the one before, until RETRY_SECONDS are over.
 
-    The time counts from the start of the first attempt, since a network that is cut says nothing: that attempt alone
-    takes 40 s to fail.
+    The time counts from the start of the first attempt, which alone takes 40 s to fail on a network that is cut.
     """
 
     def __init__(self, notify: Notify) -> None:

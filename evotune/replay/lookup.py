@@ -11,13 +11,14 @@ from evotune.replay.recording import Recording
 from evotune.search.recorder import Recorder
 from evotune.search.reporter import RecordedBest, Reporter
 from evotune.search.study import Proposal
+from evotune.search.workers.health_checks import Distrust
 from evotune_db.records import OutcomeRecord
 
 WORKER = "the recording"
 
 
 class Lookup:
-    """Does the work of a search loop without workers: every outcome is in the recording."""
+    """The evaluator of a search loop without workers: every outcome is in the recording."""
 
     unfinished = False
 
@@ -31,10 +32,10 @@ class Lookup:
         """Queue trials."""
         self._waiting.extend(proposals)
 
-    def go_on(self, seconds: float) -> None:
+    def step(self, seconds: float) -> Sequence[Distrust]:
         """Record the outcome of the next trial in the queue, if there is one; this never waits."""
         if not self._waiting:
-            return
+            return ()
         proposal = self._waiting.popleft()
         milliseconds = float(self._recording.times[self._recording.valid.index(proposal.configuration)])
         self._reporter.worker(WORKER, f"looking up trial {proposal.number + 1}")
@@ -44,6 +45,7 @@ class Lookup:
             self._best_ms = milliseconds
             best = RecordedBest(trial, milliseconds, self._recording.optimum, proposal.configuration)
             self._reporter.best(best)
+        return ()
 
 
 def outcome(recording: str, milliseconds: float) -> OutcomeRecord:

@@ -94,8 +94,8 @@ def _run(
     study = Study(plan.recording.valid, plan.sampler, plan.seed)
     recorder = Recorder(database, search_id, study, reporter, limits={})
     best_ms = min((trial.objective for trial in trials if trial.objective is not None), default=math.inf)
-    work = Lookup(plan.recording, recorder, reporter, best_ms)
+    lookup = Lookup(plan.recording, recorder, reporter, best_ms)
     with Interrupt(time_limit) as interrupt:
         # One trial at a time, proposed after the sampler was told the one before: benchmarks/replay.py does the same.
-        loop = SearchLoop(work, recorder, interrupt, budget=plan.budget, batch=1, ahead=0)
-        return run_to_end(loop, stored, database, search_id)
+        loop = SearchLoop(lookup, recorder, interrupt, budget=plan.budget, batch=1, ahead=0)
+        return run_to_end(lambda trials: loop.run(trials).state, stored, database, search_id)

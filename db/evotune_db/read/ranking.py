@@ -58,7 +58,7 @@ def _ranks(connection: Connection, wanted: LeaderboardFilter) -> Subquery:
     few = wanted.top is None or wanted.search is not None or wanted.trial is not None
     if connection.dialect.name == "postgresql" and not few:
         return _first_of_each_group(wanted)
-    # Only what the ranking's index holds: 100,000 rows are then ranked without touching the table.
+    # Only columns of the ranking's index: 100,000 rows are then ranked without reading the table.
     return select(leaderboard.c.trial_id, leaderboard.c.workload, _RANK).where(*_conditions(wanted)).subquery()
 
 

@@ -1,13 +1,13 @@
 """The tables of the health of workers; a part of the schema, see tables.py.
 
 In a health check a worker measures one configuration of the search again. When a check fails, all that its worker
-measured since its last good check is unreliable: those trials lose their outcomes, which are kept here, and are
+measured since its last good check is unreliable. Those trials lose their outcomes, which are kept here, and are
 measured again. Their evidence gets the phase `suspect` in gate_result and timing.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import DDL, CheckConstraint, Column, Double, ForeignKey, Index, Table, Text, event
+from sqlalchemy import CheckConstraint, Column, Connection, Double, ForeignKey, Index, MetaData, Table, Text, event
 
 from evotune_db.schema.column_types import ForeignText, Id, Json, UtcDateTime
 from evotune_db.schema.metadata import metadata
@@ -54,6 +54,15 @@ OLD_NAMES = {
     "suspect": "SELECT id, trial_id, health_check_id AS canary_id, state, failed_gate, reason, objective, finished"
     " FROM unreliable_trial",
 }
-for _name, _query in OLD_NAMES.items():
-    event.listen(metadata, "after_create", DDL(f"CREATE VIEW {_name} AS {_query}"))
-    event.listen(metadata, "before_drop", DDL(f"DROP VIEW {_name}"))
+
+
+@event.listens_for(metadata, "after_create")
+def _create_views(target: MetaData, connection: Connection, **options: object) -> None:
+    for name, query in OLD_NAMES.items():
+        connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
+
+
+@event.listens_for(metadata, "before_drop")
+def _drop_views(target: MetaData, connection: Connection, **options: object) -> None:
+    for name in OLD_NAMES:
+        connection.exec_driver_sql(f"DROP VIEW {name}")

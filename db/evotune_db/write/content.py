@@ -33,8 +33,8 @@ def device_ids(connection: Connection, records: Sequence[DeviceRecord | None]) -
 def build_ids(connection: Connection, records: Iterable[BuildRecord]) -> dict[str, int]:
     """Return the ids of the builds' rows by key; insert the rows that are new.
 
-    A key stands for the first of its builds that succeeded: a stored build that failed, for example out of time, is
-    replaced by one that succeeded.
+    A key stands for the first of its builds that succeeded. A stored build that failed, for example out of time, is
+    replaced by a build that succeeded.
     """
     by_key: dict[str, BuildRecord] = {}
     for record in records:

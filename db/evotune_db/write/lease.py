@@ -1,9 +1,9 @@
 """Acquire, renew and release the lease of a search: only the process with the lease may write to that search.
 
-A row in the database means the same on SQLite and on PostgreSQL, names the process, and outlasts a lost connection; an
-advisory lock or a lock file does not. A process that was paused for too long learns of it at its next write, which is
-refused in the same transaction, so two processes can never both write (the fencing of M. Kleppmann, "Designing
-Data-Intensive Applications", chapter 8).
+A row means the same on SQLite and on PostgreSQL, names the process, and outlasts a lost connection. An advisory lock or
+a lock file does not. A process that was paused for too long learns of it at its next write, which is refused in the
+same transaction. Two processes can therefore never both write (the fencing of Kleppmann, "Designing Data-Intensive
+Applications", chapter 8).
 
 The row also names the last write under the lease. When a connection is lost during a commit, the row tells if the
 write was committed.
@@ -94,7 +94,7 @@ def _require_lapsed(row: AnyRow, asking: ProcessIdentity, moment: datetime) -> N
     silent = max(0.0, lease_status.silent_seconds(row, moment))
     raise LeaseHeld(
         f"{rule} on {row.host}, last heard of {silent:.0f} s ago; wait for it or end it: after "
-        f"{lease_status.LEASE_SECONDS:.0f} s without a word it may be gone on with"
+        f"{lease_status.LEASE_SECONDS:.0f} s of silence the search can be resumed"
     )
 
 

@@ -90,7 +90,7 @@ def test_another_machine_keeps_its_search_while_it_is_heard_of(
     search = database.start_search(SEARCH)
     database.acquire_lease(search, silent)
     monkeypatch.undo()
-    with pytest.raises(LeaseHeld, match=r"by process 4321 on node-7, last heard of 0 s ago; .* after 120 s without"):
+    with pytest.raises(LeaseHeld, match=r"by process 4321 on node-7, last heard of 0 s ago; .* after 120 s of silence"):
         other.acquire_lease(search, silent)
     monkeypatch.setattr("evotune_db.lease_status.LEASE_SECONDS", 0.0)
     other.acquire_lease(search, silent)
