@@ -67,7 +67,7 @@ class Table:
     """Rows under named columns.
 
     A pipe gets the header once and a line a row, in columns separated by at least two blanks. A terminal wraps columns
-    of text. Columns that still do not fit continue in a further table below, which repeats the first `keys` columns and
+    of text. Columns that still do not fit continue in a further table below. It repeats the first `keys` columns, and
     leaves out rows without a value there.
     """
 
