@@ -99,7 +99,7 @@ def best(passed: Sequence[Measurement], candidates: Sequence[Candidate], place: 
 def confirm(measurer: Measurer, finalists: Sequence[Candidate]) -> Sequence[Measurement]:
     """Confirm the finalists, again where a long heavy kernel moved the clock too much for a result."""
     for _ in range(CONFIRM_ATTEMPTS):
-        confirmed = measurer.confirm(ConfirmJob(tuple(finalists), "sm80", NEW_SEEDS))
+        confirmed = measurer.run(ConfirmJob(tuple(finalists), "sm80", NEW_SEEDS))
         if any(measurement.timings for measurement in confirmed):
             break
     return confirmed
@@ -123,7 +123,7 @@ def qualify(measurer: Measurer, candidates: Sequence[Candidate]) -> tuple[list[C
     best = 0.0
     for candidate in candidates:
         incumbents = {candidate.builds[0].workload: best} if best else {}
-        measurement = measurer.measure(MeasureJob(candidate, "sm80", SEEDS, incumbents))
+        measurement = measurer.run(MeasureJob(candidate, "sm80", SEEDS, incumbents))
         if measurement.failed_gate is not None:
             refused[measurement.failed_gate] = refused.get(measurement.failed_gate, 0) + 1
             continue

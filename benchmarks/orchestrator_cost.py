@@ -21,8 +21,8 @@ import numpy as np
 from evotune.display.progress import PlainReporter
 from evotune.display.terminal import console
 from evotune.planning.request import SearchRequest
-from evotune.search.dispatcher import Dispatcher
-from evotune.search.events import Event, Measured
+from evotune.search.dispatch.dispatcher import Dispatcher
+from evotune.search.dispatch.events import Event, Measured
 from evotune.search.run import run_search
 
 KERNEL = Path(__file__).parent.parent / "tests" / "kernels" / "saxpy"

@@ -72,14 +72,14 @@ def main() -> None:
 
 
 def record_outcomes(database: Database, count: int) -> list[float]:
-    """Return the milliseconds of each insert, made by the process that holds the search, as in a search."""
+    """Return the milliseconds of each insert, made by the process with the lease of the search, as in a search."""
     search = database.start_search(_search(count + 1))
-    database.hold(search, print)
+    database.acquire_lease(search, print)
     trials = [
         database.add_trial(search, number, {"n": number}, f"n={number}", "building") for number in range(count + 1)
     ]
     took = [_milliseconds(partial(database.record_outcome, trial, _outcome(trial))) for trial in trials]
-    database.release()
+    database.release_lease()
     database.finish_search(search, "finished")
     return took[1:]
 

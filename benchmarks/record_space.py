@@ -20,7 +20,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from evotune.replay.reading import TIME_COLUMN
+from evotune.replay.recording_file import TIME_COLUMN
 from evotune_db import Database
 from evotune_db.records import StoredSearch, StoredTrial
 

@@ -10,7 +10,6 @@ by more than 1 %, and the winner's regret, which is how much slower the leaderbo
 from __future__ import annotations
 
 import argparse
-import contextlib
 import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +29,6 @@ from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.measuring.jobs import ConfirmJob
 from evotune_workers.measuring.measurer import Measurer
-from evotune_workers.system.machine_lock import measuring
 
 # A change of places among closer ones is of no account to who runs the kernel.
 CLOSE = 0.01
@@ -92,8 +90,7 @@ def measure(database: Database, entries: Sequence[LeaderboardEntry]) -> tuple[De
         candidates = tuple(pool.map(lambda trial: rebuilt(trial, folder, variant, entries[0].workload), trials))
     job = ConfirmJob(candidates, variant, confirmation_seeds(record.seed + 1))
     measurer = Measurer(folder, device)
-    with measuring() if device.kind == "cpu" else contextlib.nullcontext():
-        measurements = measurer.confirm(job)
+    measurements = measurer.run(job)
     measurer.close()
     now: dict[int, tuple[float, float]] = {}
     for entry, measurement in zip(entries, measurements, strict=True):

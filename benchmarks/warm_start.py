@@ -25,7 +25,7 @@ from benchmarks.shared.results_file import write_results
 from evotune.display.progress import make_reporter
 from evotune.errors import UserError
 from evotune.planning.request import SearchRequest
-from evotune.planning.warm_start import recorded_precedents
+from evotune.planning.warm_start import recorded_starting_points
 from evotune.search.result import SearchResult
 from evotune.search.run import run_search
 from evotune.trials.compare import Comparison, compare_trials
@@ -88,7 +88,7 @@ def measure_shape(options: argparse.Namespace, source: Path, workload: str) -> d
     warm = _search(options, path, workload, options.budget, warm_start=True)
     cold = _search(options, path, workload, options.budget)
     with Database.open(str(path)) as database:
-        began_with = recorded_precedents(database.load_search(warm.search_id).record)
+        began_with = recorded_starting_points(database.load_search(warm.search_id).record)
         known = {
             "seconds": {"cold": cold.seconds, "warm": warm.seconds},
             "began_with": [asdict(each) for each in began_with],

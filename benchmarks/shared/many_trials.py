@@ -27,9 +27,9 @@ from sqlalchemy import (
     text,
 )
 
+from evotune_db.lookups import now
 from evotune_db.schema import tables
 from evotune_db.schema.finding_tables import profile
-from evotune_db.write.statements import now
 
 TRIALS_PER_SEARCH = 2_000
 # Trials of one transaction.

@@ -79,7 +79,7 @@ def test_a_build_that_ignores_its_configuration_is_one_binary_and_the_parameter_
         recorder = Recorder(database, search, Study(valid, "random", 1), PlainReporter(Console(file=told)), {})
         first, second = (proposed(recorder, number) for number in range(len(valid)))
         assert recorder.built(first)
-        recorder.left_at_that(first)
+        recorder.built_only(first)
         assert not recorder.built(second)
         recorder.flush()
         assert "same binary as trial 1: tile_n changed nothing" in told.getvalue()

@@ -70,7 +70,7 @@ def verdict(
 
 def confirmed(measurer: Measurer, candidate: Candidate, variant: str, seeds: Sequence[int]) -> GateResult:
     """What confirming says of a finalist."""
-    [measurement] = measurer.confirm(ConfirmJob((candidate,), variant, tuple(seeds)))
+    [measurement] = measurer.run(ConfirmJob((candidate,), variant, tuple(seeds)))
     return GateResult(measurement.failed_gate or "confirm", measurement.failed_gate is None, measurement.reason)
 
 

@@ -47,7 +47,7 @@ class GpuBench:
         return build_candidate(self.folder, job)
 
     def measure(self, candidate: Candidate, seeds: tuple[int, ...] = SEEDS) -> Measurement:
-        return self.measurer.measure(MeasureJob(candidate, "sm80", seeds, {}))
+        return self.measurer.run(MeasureJob(candidate, "sm80", seeds, {}))
 
 
 @pytest.fixture(scope="module")

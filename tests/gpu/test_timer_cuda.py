@@ -16,6 +16,7 @@ from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.compilers.cuda_toolkit import find_nvcc
 from evotune_workers.kernel import Geometry
 from evotune_workers.kernel.device import Device
+from evotune_workers.measuring.jobs import CompareJob
 from evotune_workers.measuring.timing_session import NoResult
 from evotune_workers.runtimes.graph import CallGraph
 
@@ -138,7 +139,7 @@ def test_a_gpu_that_others_use_makes_no_winner(saxpy: GpuBench) -> None:
 def against_itself(saxpy: GpuBench, candidate: Candidate) -> float | None:
     """The ratio when the interval leaves 1 out."""
     try:
-        ratio = saxpy.measurer.compare(candidate, candidate, "sm80", SEEDS).ratio
+        ratio = saxpy.measurer.run(CompareJob(candidate, candidate, "sm80", SEEDS)).ratio
     except NoResult:
         return None
     return None if ratio.low <= 1 <= ratio.high else ratio.median

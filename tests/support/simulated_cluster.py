@@ -13,7 +13,7 @@ from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.compilers.candidate import Candidate, WorkloadBuild
 from evotune_workers.gates.gate import GateResult
 from evotune_workers.kernel.device import Device
-from evotune_workers.measuring.jobs import MeasureJob, Measurement
+from evotune_workers.measuring.jobs import MeasureJob, Measurement, WarmUpJob
 from evotune_workers.timing.summary import Timing
 
 BUILD_SECONDS, MEASURE_SECONDS = 0.5, 0.25
@@ -44,7 +44,7 @@ class Actor:
 
 
 class SimulatedCluster:
-    """Take a search's jobs and, in the place of Ray's `wait` and `get`, return results; also stand for its Roster."""
+    """Take a search's jobs and, in place of Ray's `wait` and `get`, return results. Stands for its WorkerPool, too."""
 
     def __init__(self, workers: int, cores: int, device: Device) -> None:
         """Begin at time 0 with idle workers of one device model, and with cores that build."""
@@ -55,14 +55,31 @@ class SimulatedCluster:
         self._due: list[tuple[float, int, Future]] = []
         self._queued = 0
 
+    @property
+    def cores(self) -> int:
+        """Count the cores."""
+        return len(self._core_free_at)
+
+    @property
+    def wanted(self) -> int:
+        """Count the workers."""
+        return len(self.workers)
+
+    @property
+    def nobody_left(self) -> bool:
+        """Tell if the last worker is gone."""
+        return not self.workers
+
     def build(self, job: BuildJob) -> Future:
         """Queue a build on the core that is free first."""
         due = max(self.now, heapq.heappop(self._core_free_at)) + BUILD_SECONDS
         heapq.heappush(self._core_free_at, due)
         return self._future(due, lambda: candidate(job))
 
-    def measure(self, worker: Worker, job: MeasureJob) -> Future:
-        """Queue a measurement behind the worker's earlier jobs."""
+    def submit(self, worker: Worker, job: MeasureJob | WarmUpJob) -> Future:
+        """Queue a measurement behind the worker's earlier jobs. A warm-up takes no time, and nobody waits for it."""
+        if isinstance(job, WarmUpJob):
+            return Future(self.now, lambda: None)
         return self._future(worker.actor.take(self.now, MEASURE_SECONDS), lambda: measurement(job.candidate))
 
     @property
@@ -136,15 +153,17 @@ def measurement(measured: Candidate) -> Measurement:
     if not passed:
         return Measurement(number, (gate,), (), GATE, reason, MEASURE_SECONDS)
     speedup = 1.0 + number % 97 / 100
-    timings = (_timing(workload, "cold", speedup), _timing(workload, "warm", speedup))
+    [built] = measured.builds
+    timings = (_timing(built, "cold", speedup), _timing(built, "warm", speedup))
     return Measurement(number, (gate,), timings, None, None, MEASURE_SECONDS)
 
 
-def _timing(workload: str, mode: Literal["cold", "warm"], speedup: float) -> Timing:
+def _timing(built: WorkloadBuild, mode: Literal["cold", "warm"], speedup: float) -> Timing:
     median_us = BASELINE_US / speedup
     return Timing(
-        workload=workload,
+        workload=built.workload,
         mode=mode,
+        build_key=built.build.key,
         baseline=BASELINE,
         median_us=median_us,
         p50_us=median_us,

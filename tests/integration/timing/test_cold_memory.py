@@ -20,11 +20,11 @@ from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.measuring.child_session import Session
 from evotune_workers.runtimes import stopwatch_cpu
-from evotune_workers.runtimes.build_spec import BenchSpec
+from evotune_workers.runtimes.build_spec import BuildSpec
 from evotune_workers.runtimes.cpu import CpuRuntime
 from evotune_workers.runtimes.eviction_cpu import evict
-from evotune_workers.runtimes.loaded_build import Bench
-from evotune_workers.runtimes.references import Examples
+from evotune_workers.runtimes.loaded_build import LoadedBuild
+from evotune_workers.runtimes.references import References
 from evotune_workers.runtimes.stopwatch_cpu import CpuStopwatch
 from evotune_workers.timing.stopwatch import Block, StopwatchSetup
 from evotune_workers.timing.summary import as_conditions
@@ -87,10 +87,10 @@ def stopwatches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CpuStopwa
     assert built.build.binary is not None
     library = tmp_path_factory.mktemp("spin") / "spin.so"
     library.write_bytes(built.build.binary)
-    spec = BenchSpec({"spin_ns": 0}, "50 calls", "cpu", library, SEEDS)
-    bench = Bench(kernel, runtime, Examples(kernel, "cpu", runtime), spec)
-    baselines = kernel.baselines(bench.workload, "cpu")
-    return {mode: CpuStopwatch({"copy": bench}, baselines, mode, cache_bytes) for mode in ("cold", "warm")}
+    spec = BuildSpec({"spin_ns": 0}, "50 calls", "cpu", library, SEEDS)
+    build = LoadedBuild(kernel, runtime, References(kernel, "cpu", runtime), spec)
+    baselines = kernel.baselines(build.workload, "cpu")
+    return {mode: CpuStopwatch({"copy": build}, baselines, mode, cache_bytes) for mode in ("cold", "warm")}
 
 
 def test_little_free_memory_limits_the_sets_and_the_conditions_say_so(stopwatches: dict[str, CpuStopwatch]) -> None:

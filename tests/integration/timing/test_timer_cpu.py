@@ -14,7 +14,7 @@ from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel import Configuration
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.measuring.child_session import Session
-from evotune_workers.measuring.jobs import MeasureJob
+from evotune_workers.measuring.jobs import CompareJob, MeasureJob
 from evotune_workers.measuring.measurer import Measurer
 from evotune_workers.measuring.timing_session import NoResult, TimingSession
 from evotune_workers.timing.protocol import NO_SAMPLES
@@ -95,7 +95,7 @@ def test_a_kernel_that_is_faster_than_a_call_from_python_is_no_cheat(unroll: int
     configuration: Configuration = {"unroll": unroll, "threads": 1, "fault": "none"}
     candidate = build_candidate(SAXPY, BuildJob(0, configuration, "cpu", "cpu", ("small",)))
     measurer = Measurer(SAXPY, cpu_device())
-    measurement = measurer.measure(MeasureJob(candidate, "cpu", SEEDS, {}))
+    measurement = measurer.run(MeasureJob(candidate, "cpu", SEEDS, {}))
     measurer.close()
     assert measurement.failed_gate is None or measurement.busy, measurement.reason
 
@@ -120,7 +120,7 @@ def test_a_machine_that_others_use_makes_no_winner() -> None:
 def against_itself(measurer: Measurer, candidate: Candidate) -> float | None:
     """The ratio when the interval leaves 1 out."""
     try:
-        ratio = measurer.compare(candidate, candidate, "cpu", SEEDS).ratio
+        ratio = measurer.run(CompareJob(candidate, candidate, "cpu", SEEDS)).ratio
     except NoResult:
         return None
     return None if ratio.low <= 1 <= ratio.high else ratio.median

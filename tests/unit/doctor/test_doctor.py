@@ -1,4 +1,4 @@
-"""What `evotune doctor` finds on this machine, and what it says of one that lacks things."""
+"""The checks of `evotune doctor` on this machine, and its text for machines that lack things."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from evotune.cli import run
+from evotune.display.checks import print_checks
 from evotune.display.terminal import console
 from evotune.doctor import probes
-from evotune.doctor.checks import Check, cpu_target_works, examine, print_checks
+from evotune.doctor.checks import Check, cpu_target_works, examine
 from evotune_workers.compilers import cuda_toolkit
 
 

@@ -11,7 +11,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from evotune.planning.locate import kernel_folder, space_file
-from evotune.space.reading import load_space
+from evotune.space.space_file import load_space
 from evotune_workers.kernel import Configuration, Inputs, StructureCase, Workload
 from evotune_workers.kernel.folder import load_kernel, named_workload
 

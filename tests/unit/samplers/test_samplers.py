@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from evotune.samplers import SAMPLERS, SpaceExhausted, SpaceSampler, make_sampler
 from evotune.search.study import Study as SearchStudy
 from evotune.space import ValidSet
-from evotune.space.reading import parse_space
+from evotune.space.space_file import parse_space
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

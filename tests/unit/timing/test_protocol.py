@@ -41,7 +41,7 @@ class Machine:
 def test_drift_that_both_sides_share_cancels_in_the_ratio() -> None:
     machine = Machine(candidate=100.0, sdpa=150.0)
     samples, censored = measure_interleaved(["candidate"], ["sdpa"], machine.blocks, None)
-    timing = summarise(samples, "candidate", ["sdpa"], "mission", "cold", censored, {})
+    timing = summarise(samples, "candidate", "build", ["sdpa"], "mission", "cold", censored, {})
     assert timing.speedup == pytest.approx(1.5, rel=0.003)
     assert timing.speedup_low <= 1.5 <= timing.speedup_high
     assert timing.blocks == LEAST_BLOCKS and not timing.censored
@@ -57,7 +57,7 @@ def test_noise_is_measured_longer_but_not_for_ever() -> None:
 def test_the_fastest_baseline_is_the_opponent_and_the_slow_one_is_dropped() -> None:
     machine = Machine(candidate=100.0, slow=400.0, fast=150.0)
     samples, _ = measure_interleaved(["candidate"], ["slow", "fast"], machine.blocks, None)
-    timing = summarise(samples, "candidate", ["slow", "fast"], "mission", "cold", False, {})
+    timing = summarise(samples, "candidate", "build", ["slow", "fast"], "mission", "cold", False, {})
     assert timing.baseline == "fast"
     assert machine.asked[-1] == ("candidate", "fast")
     assert timing.conditions["baselines_us"]["slow"] > 300
@@ -98,7 +98,7 @@ def test_blocks_from_before_a_device_reached_its_power_limit_do_not_count_and_ar
     late = Block({"candidate": (1.2, 1.2), "fast": (2.4, 2.4)}, (), Conditions(clock_mhz=1700.0))
     samples = NO_SAMPLES.joined([early] * 10 + [late] * 10)
     assert samples.kept == (late,) * 10 and samples.dropped == 0 and not samples.too_disturbed
-    timing = summarise(samples, "candidate", ["slow", "fast"], "mission", "cold", False, {})
+    timing = summarise(samples, "candidate", "build", ["slow", "fast"], "mission", "cold", False, {})
     assert timing.baseline == "fast" and timing.speedup == pytest.approx(2)
 
 
@@ -124,7 +124,7 @@ def test_of_several_runs_the_one_with_the_fastest_opponent_counts() -> None:
     runs = []
     for opponent in (150.0, 130.0, 180.0):
         samples, _ = measure_interleaved(["candidate"], ["sdpa"], Machine(candidate=100.0, sdpa=opponent).blocks, None)
-        runs.append({"candidate": (summarise(samples, "candidate", ["sdpa"], "mission", "cold", False, {}),)})
+        runs.append({"candidate": (summarise(samples, "candidate", "build", ["sdpa"], "mission", "cold", False, {}),)})
     [chosen] = most_cautious(runs).values()
     assert chosen[0].speedup == pytest.approx(1.3, rel=0.01)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from evotune_workers.kernel.output_errors import Errors
 
 if TYPE_CHECKING:
-    from evotune_workers.runtimes.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import LoadedBuild
 
 # The reason when a child dies and the gate has none of its own.
 DIED = "the process running it died"
@@ -60,7 +60,7 @@ class Gate(abc.ABC):
         return self.time_limit_seconds
 
     @abc.abstractmethod
-    def measure(self, bench: Bench) -> Iterator[Observation]:
+    def measure(self, build: LoadedBuild) -> Iterator[Observation]:
         """Launch the build and yield figures, without judging them; runs in the child."""
 
     @abc.abstractmethod

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observation
 
 if TYPE_CHECKING:
-    from evotune_workers.runtimes.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import LoadedBuild
 
 
 class IdentityGate(Gate):
@@ -17,9 +17,9 @@ class IdentityGate(Gate):
     name = "identity"
     time_limit_seconds = 10.0
 
-    def measure(self, bench: Bench) -> Iterator[Observation]:
+    def measure(self, build: LoadedBuild) -> Iterator[Observation]:
         """Read the configuration that the loaded binary records."""
-        yield Observation({"record": bench.program.identity()}, bench.workload.name)
+        yield Observation({"record": build.program.identity()}, build.workload.name)
 
     def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
         """Require that the record equals the requested macros, name by name."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observation
 
 if TYPE_CHECKING:
-    from evotune_workers.runtimes.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import LoadedBuild
 
 # Later gates launch hundreds of times. For a slower configuration that costs more than it can be worth.
 SLOWEST_FACTOR = 30.0
@@ -31,21 +31,21 @@ class LaunchGate(Gate):
         """Return a limit that allows for launches which are just not too slow."""
         return self.time_limit_seconds + MOST_LAUNCHES * 1e-6 * _slowest_us(baseline_us)
 
-    def measure(self, bench: Bench) -> Iterator[Observation]:
+    def measure(self, build: LoadedBuild) -> Iterator[Observation]:
         """Time a few launches and yield the fastest, beside the pinned baseline.
 
         A launch that seems too slow repeats the baseline, since the machine may be slower than when it was timed.
         """
-        example = bench.example(bench.workload, bench.distributions[0], bench.seeds[0])
-        status, times_us, baseline_us = "success", list[float](), example.baseline_us
+        reference = build.reference(build.workload, build.distributions[0], build.seeds[0])
+        status, times_us, baseline_us = "success", list[float](), reference.baseline_us
         while status == "success" and _is_worth_another(times_us, baseline_us):
             started = time.perf_counter_ns()
-            status = bench.try_launch(example.inputs)
+            status = build.try_launch(reference.inputs)
             times_us.append((time.perf_counter_ns() - started) / 1e3)
             if times_us[-1] > _slowest_us(baseline_us):
-                baseline_us = max(baseline_us, bench.time_baseline(example.inputs))
+                baseline_us = max(baseline_us, build.time_baseline(reference.inputs))
         yield Observation(
-            {"status": status, "kernel_us": min(times_us), "baseline_us": baseline_us}, bench.workload.name
+            {"status": status, "kernel_us": min(times_us), "baseline_us": baseline_us}, build.workload.name
         )
 
     def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:

@@ -11,7 +11,7 @@ from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observati
 from evotune_workers.kernel.contract import Workload
 
 if TYPE_CHECKING:
-    from evotune_workers.runtimes.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import LoadedBuild
 
 
 class MemoryGate(Gate):
@@ -24,17 +24,17 @@ class MemoryGate(Gate):
     time_limit_seconds = 20.0
     if_it_dies = "nothing outside the buffers may be touched, the process running it died"
 
-    def measure(self, bench: Bench) -> Iterator[Observation]:
+    def measure(self, build: LoadedBuild) -> Iterator[Observation]:
         """Launch at the workload and at the first of its tails, guarded behind and before."""
-        for workload in (bench.workload, *bench.tails[:1]):
+        for workload in (build.workload, *build.tails[:1]):
             for at_end in (True, False):
-                yield self._guarded_launch(bench, workload, at_end)
+                yield self._guarded_launch(build, workload, at_end)
 
-    def _guarded_launch(self, bench: Bench, workload: Workload, at_end: bool) -> Observation:
-        inputs = bench.example(workload, bench.distributions[0], bench.seeds[0]).inputs
-        tensors = (*inputs, bench.new_output(workload), bench.new_workspace(workload))
-        guarded = [bench.runtime.guard(tensor, at_end=at_end) for tensor in tensors]
-        bench.launch_into(workload, tuple(g.tensor for g in guarded[:-2]), guarded[-2].tensor, guarded[-1].tensor)
+    def _guarded_launch(self, build: LoadedBuild, workload: Workload, at_end: bool) -> Observation:
+        inputs = build.reference(workload, build.distributions[0], build.seeds[0]).inputs
+        tensors = (*inputs, build.new_output(workload), build.new_workspace(workload))
+        guarded = [build.runtime.guard(tensor, at_end=at_end) for tensor in tensors]
+        build.launch_into(workload, tuple(g.tensor for g in guarded[:-2]), guarded[-2].tensor, guarded[-1].tensor)
         written = guarded[-2].tensor
         figures = {
             "guarded": "behind" if at_end else "before",

@@ -9,7 +9,7 @@ from evotune_workers.gates.error_limits import judge_errors
 from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observation
 
 if TYPE_CHECKING:
-    from evotune_workers.runtimes.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import LoadedBuild
 
 
 class NumericsGate(Gate):
@@ -18,12 +18,12 @@ class NumericsGate(Gate):
     name = "numerics"
     time_limit_seconds = 120.0
 
-    def measure(self, bench: Bench) -> Iterator[Observation]:
+    def measure(self, build: LoadedBuild) -> Iterator[Observation]:
         """Yield the errors per group for each seed and distribution."""
-        for seed in bench.seeds:
-            for distribution in bench.distributions:
-                errors = bench.errors(bench.workload, distribution, seed)
-                yield Observation({}, bench.workload.name, distribution, seed, errors)
+        for seed in build.seeds:
+            for distribution in build.distributions:
+                errors = build.errors(build.workload, distribution, seed)
+                yield Observation({}, build.workload.name, distribution, seed, errors)
 
     def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
         """Require max and RMS error of every group within their factors of the baseline's; see `judge_errors`."""

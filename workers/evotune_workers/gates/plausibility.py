@@ -11,7 +11,7 @@ import torch
 from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observation
 
 if TYPE_CHECKING:
-    from evotune_workers.runtimes.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import LoadedBuild
 
 CLOCKS_APART = 0.05
 # Long enough for a stray thread to write its results, short compared with a trial.
@@ -24,24 +24,24 @@ class PlausibilityGate(Gate):
     name = "plausibility"
     time_limit_seconds = 20.0
 
-    def measure(self, bench: Bench) -> Iterator[Observation]:
+    def measure(self, build: LoadedBuild) -> Iterator[Observation]:
         """Yield a launch's time by two clocks, and the output bytes that changed after the call returned."""
-        example = bench.example(bench.workload, bench.distributions[0], bench.seeds[0])
-        output = bench.new_output(bench.workload)
-        workspace = bench.new_workspace(bench.workload)
+        reference = build.reference(build.workload, build.distributions[0], build.seeds[0])
+        output = build.new_output(build.workload)
+        workspace = build.new_workspace(build.workload)
 
         def call() -> torch.Tensor:
-            bench.launch_into(bench.workload, example.inputs, output, workspace)
+            build.launch_into(build.workload, reference.inputs, output, workspace)
             return output
 
         call()
-        bench.runtime.synchronise()
-        times = bench.runtime.call_times(call)
+        build.runtime.synchronise()
+        times = build.runtime.call_times(call)
         at_return = output.clone()
-        bench.runtime.synchronise()
+        build.runtime.synchronise()
         time.sleep(SETTLE_SECONDS)
         late = int((at_return.view(torch.uint8) != output.view(torch.uint8)).sum())
-        yield Observation({**vars(times), "bytes_changed_after_return": late}, bench.workload.name)
+        yield Observation({**vars(times), "bytes_changed_after_return": late}, build.workload.name)
 
     def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
         """Require that no byte changes after return, both clocks agree, and no launch is below the roofline floor."""

@@ -11,7 +11,7 @@ from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observati
 from evotune_workers.kernel.contract import Inputs, Workload
 
 if TYPE_CHECKING:
-    from evotune_workers.runtimes.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import LoadedBuild
 
 # Users of hand-written attention kernels needed about this many runs to see an atomic race.
 LAUNCHES = 100
@@ -29,34 +29,39 @@ class RepeatabilityGate(Gate):
     name = "repeatability"
     time_limit_seconds = 60.0
 
-    def measure(self, bench: Bench) -> Iterator[Observation]:
+    def measure(self, build: LoadedBuild) -> Iterator[Observation]:
         """Count the launches whose bits differ from those of the first launch on the same input.
 
         First all buffers are separate, then they are shared.
         """
-        workload = bench.kernel.repeatability(bench.workload)
-        distribution = bench.distributions[0]
-        pair = [bench.inputs(workload, distribution, seed) for seed in bench.seeds[:2]]
-        workspace = bench.new_workspace(workload)
-        outputs = [bench.new_output(workload) for _ in range(LAUNCHES)]
+        workload = build.kernel.repeatability(build.workload)
+        distribution = build.distributions[0]
+        pair = [build.inputs(workload, distribution, seed) for seed in build.seeds[:2]]
+        workspace = build.new_workspace(workload)
+        outputs = [build.new_output(workload) for _ in range(LAUNCHES)]
         for number, output in enumerate(outputs):
-            bench.launch_into(workload, pair[number % 2], output, workspace)
-        yield self._observation(bench, workload, "own", outputs, outputs)
-        again = list(self._shared_launches(bench, workload, pair, workspace))
-        yield self._observation(bench, workload, "shared", again, outputs)
+            build.launch_into(workload, pair[number % 2], output, workspace)
+        yield self._observation(build, workload, "own", outputs, outputs)
+        again = list(self._shared_launches(build, workload, pair, workspace))
+        yield self._observation(build, workload, "shared", again, outputs)
 
     def _shared_launches(
-        self, bench: Bench, workload: Workload, pair: list[Inputs], workspace: torch.Tensor
+        self, build: LoadedBuild, workload: Workload, pair: list[Inputs], workspace: torch.Tensor
     ) -> Iterator[torch.Tensor]:
-        inputs, output = tuple(tensor.clone() for tensor in pair[1]), bench.new_output(workload)
+        inputs, output = tuple(tensor.clone() for tensor in pair[1]), build.new_output(workload)
         for number in range(SHARED_LAUNCHES):
             for tensor, content in zip(inputs, pair[number % 2], strict=True):
                 tensor.copy_(content)
-            bench.launch_into(workload, inputs, output, workspace)
+            build.launch_into(workload, inputs, output, workspace)
             yield output.clone()
 
     def _observation(
-        self, bench: Bench, workload: Workload, buffers: str, outputs: list[torch.Tensor], right: list[torch.Tensor]
+        self,
+        build: LoadedBuild,
+        workload: Workload,
+        buffers: str,
+        outputs: list[torch.Tensor],
+        right: list[torch.Tensor],
     ) -> Observation:
         different = [n for n, output in enumerate(outputs) if not torch.equal(_bits(output), _bits(right[n % 2]))]
         figures = {"launches": len(outputs), "different": len(different), "first": different[:1], "buffers": buffers}

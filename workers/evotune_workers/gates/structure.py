@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observation
 
 if TYPE_CHECKING:
-    from evotune_workers.runtimes.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import LoadedBuild
 
 
 class StructureGate(Gate):
@@ -17,10 +17,10 @@ class StructureGate(Gate):
     name = "structure"
     time_limit_seconds = 20.0
 
-    def measure(self, bench: Bench) -> Iterator[Observation]:
+    def measure(self, build: LoadedBuild) -> Iterator[Observation]:
         """Launch every case that the kernel defines for the workload."""
-        for case in bench.structure_cases():
-            difference = (bench.launch(bench.workload, case.inputs).double() - case.expected).abs()
+        for case in build.structure_cases():
+            difference = (build.launch(build.workload, case.inputs).double() - case.expected).abs()
             wrong = (~(difference <= case.tolerance)).nonzero()
             yield Observation(
                 {
@@ -30,7 +30,7 @@ class StructureGate(Gate):
                     "wrong": len(wrong),
                     "first_wrong": wrong[0].tolist() if len(wrong) else None,
                 },
-                bench.workload.name,
+                build.workload.name,
                 distribution=case.name,
             )
 

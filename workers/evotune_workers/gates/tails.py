@@ -9,7 +9,7 @@ from evotune_workers.gates.error_limits import judge_errors
 from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observation
 
 if TYPE_CHECKING:
-    from evotune_workers.runtimes.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import LoadedBuild
 
 
 class TailsGate(Gate):
@@ -18,11 +18,11 @@ class TailsGate(Gate):
     name = "tails"
     time_limit_seconds = 60.0
 
-    def measure(self, bench: Bench) -> Iterator[Observation]:
+    def measure(self, build: LoadedBuild) -> Iterator[Observation]:
         """Yield the errors per group for each tail, on one distribution and seed."""
-        for workload in bench.tails:
-            errors = bench.errors(workload, bench.distributions[0], bench.seeds[0])
-            yield Observation({}, workload.name, bench.distributions[0], bench.seeds[0], errors)
+        for workload in build.tails:
+            errors = build.errors(workload, build.distributions[0], build.seeds[0])
+            yield Observation({}, workload.name, build.distributions[0], build.seeds[0], errors)
 
     def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
         """Require the same limits as numerics; see `judge_errors`."""

@@ -26,32 +26,33 @@ from evotune_workers.timing.stopwatch import Block, Mode, StopwatchSetup
 from evotune_workers.timing.summary import Timing, as_conditions, summarise
 
 LIMIT_SECONDS = 120.0
-# Inputs with other content cost an honest kernel nothing; whoever keeps results has to compute them, at several times
-# the time.
+# A correct kernel takes as long on new inputs as on others. A kernel that keeps results has to compute these, which
+# takes several times as long.
 UNSEEN_MARGIN = 1.25
-# Of the limits on errors: a result that was kept is wrong by far more, and chance, which draws these inputs, must not
-# decide about a kernel that is close to the limits.
+# The limits on errors are this much wider for new inputs, which are drawn at random: a kernel close to the limits must
+# not fail by chance. A result that was kept is wrong by far more.
 UNSEEN_FACTOR = 2.0
-# After each attempt that the machine's other work spoilt: of finalists, and of a trial, which also gets another turn.
+# Pauses after each attempt that other work on the machine spoilt. A trial has fewer attempts, since it is queued again.
 FINALIST_PAUSES_SECONDS = (1.0, 4.0, 0.0)
 TRIAL_PAUSES_SECONDS = (0.5, 0.0)
 
 
 class NoResult(GateFailed):
-    """The machine was too busy to time anything: nothing that a configuration can be blamed for."""
+    """The machine was too busy to time anything, for which no configuration is at fault."""
 
 
 class TimingSession:
     """Times loaded builds at one workload beside the kernel's baselines. `sides` names the candidates' builds."""
 
     def __init__(self, session: Session, sides: dict[str, WorkloadBuild], *, finalists: bool = False) -> None:
-        """The builds must be loaded in the session under these names; `finalists` are timed to the end, against all."""
+        """Time builds that the session has loaded under these names; `finalists` are timed longer, and against all."""
         self._session, self._sides, self._finalists = session, sides, finalists
         self._workload = next(iter(sides.values())).workload
 
     def cold_and_warm(self, incumbent: float | None) -> dict[str, tuple[Timing, ...]]:
-        """For each side its cold timing, which ranks, and its warm one beside it unless that was censored or spoilt.
+        """Return each side's cold timing, which ranks it, and its warm timing.
 
+        There is no warm timing when the cold one was censored or other work spoilt the warm one.
         Raises GateFailed when a timed output was wrong, NoResult when the machine was too busy.
         """
         watch = self._open("cold")
@@ -72,7 +73,7 @@ class TimingSession:
         return {side: (timing, warm[side]) for side, timing in cold.items()}
 
     def against(self, first: str, second: str, most_blocks: int = MOST_BLOCKS) -> Samples:
-        """Samples of one side against another, both candidates; raises NoResult."""
+        """Return samples of one candidate against another; raises NoResult."""
         self._open("cold")
         samples, _ = self._measure_undisturbed((first,), (second,), None, most_blocks)
         self._require_undisturbed(samples)
@@ -87,7 +88,7 @@ class TimingSession:
         return tuple(side for side in watch.sides if side not in self._sides)
 
     def _opponents(self, watch: StopwatchSetup) -> tuple[str, ...]:
-        """Finalists meet every baseline that runs here; in a search those that may be the fastest."""
+        """Return every baseline that runs here for finalists, and those that may be the fastest for a trial."""
         baselines = self._baselines(watch)
         return baselines if self._finalists else plausible_opponents(baselines, watch.estimates_us)
 
@@ -98,7 +99,7 @@ class TimingSession:
         incumbent: float | None,
         most_blocks: int = MOST_BLOCKS,
     ) -> tuple[Samples, bool]:
-        """Again, after a pause, when other work on the machine spoilt it."""
+        """Measure, and again after a pause while other work on the machine spoils the samples."""
         most = most_blocks if self._finalists else SEARCH_BLOCKS
         for pause in FINALIST_PAUSES_SECONDS if self._finalists else TRIAL_PAUSES_SECONDS:
             samples, censored = measure_interleaved(candidates, baselines, self._run_blocks, incumbent, most)
@@ -116,15 +117,15 @@ class TimingSession:
         conditions = as_conditions(watch, **self._session.conditions)
         baselines, mode = self._opponents(watch), watch.mode
         timings = {
-            side: summarise(samples, side, baselines, self._workload, mode, censored, conditions)
-            for side in self._sides
+            side: summarise(samples, side, built.build.key, baselines, self._workload, mode, censored, conditions)
+            for side, built in self._sides.items()
         }
         for side, timing in timings.items():
             self._judge_floor(timing, self._session.criteria(self._sides[side]).floor_us)
         return timings
 
     def _judge_outputs(self, watch: StopwatchSetup, samples: Samples) -> None:
-        """What was timed must be right: the outputs against float64, and every timed one bit-equal to those."""
+        """Require correct outputs: right against float64, and every timed output bit-equal to those."""
         for side, built in self._sides.items():
             criteria = self._session.criteria(built)
             for errors in watch.errors[side]:
@@ -135,7 +136,7 @@ class TimingSession:
                 raise refuse("timing", "a timed output has other bits than the one checked", self._workload)
 
     def _review_unseen(self, samples: Samples) -> None:
-        """Inputs that a build had not met must give right outputs, and not take longer: nothing was kept."""
+        """Require right outputs in the same time on inputs that are new to the build: it must not keep results."""
         unseen: Mapping[str, Errors] = self._session.ask("timing", ReviewUnseen(), LIMIT_SECONDS)
         for side, built in self._sides.items():
             criteria = self._session.criteria(built)
@@ -151,7 +152,7 @@ class TimingSession:
                 raise refuse("timing", told, self._workload)
 
     def _judge_floor(self, timing: Timing, floor_us: float) -> None:
-        """As the plausibility gate does of a call by itself, which takes longer than one of many."""
+        """Require the roofline's time, as the plausibility gate does for a single call, which takes longer."""
         if timing.median_us < floor_us:
             told = f"a call must take {floor_us:.3f} us at least on this device, it took {timing.median_us:.3f}"
             raise refuse("timing", f"{told}: it cannot have done the work", self._workload)

@@ -9,7 +9,7 @@ from evotune_workers.kernel.contract import Configuration
 
 
 @dataclass(frozen=True)
-class BenchSpec:
+class BuildSpec:
     """A build to load, with the workload, variant and seeds of its inputs; `library` is its file."""
 
     configuration: Configuration

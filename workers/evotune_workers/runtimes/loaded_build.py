@@ -8,8 +8,8 @@ from evotune_workers.kernel.contract import Geometry, Inputs, Kernel, StructureC
 from evotune_workers.kernel.folder import named_workload
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.runtimes.buffer_sets import BufferSets
-from evotune_workers.runtimes.build_spec import BenchSpec
-from evotune_workers.runtimes.references import Example, Examples
+from evotune_workers.runtimes.build_spec import BuildSpec
+from evotune_workers.runtimes.references import Reference, References
 from evotune_workers.runtimes.runtime import LaunchError, Runtime
 
 # A workspace's content is arbitrary at every call. With all bits set, it is NaN in every float format.
@@ -18,10 +18,10 @@ WORKSPACE_FILL = 0xFF
 MARGIN_BYTES = 4096
 
 
-class Bench:
+class LoadedBuild:
     """A build with everything needed to launch it on the kernel's own inputs; tensors lie on the runtime's device."""
 
-    def __init__(self, kernel: Kernel, runtime: Runtime, examples: Examples, spec: BenchSpec) -> None:
+    def __init__(self, kernel: Kernel, runtime: Runtime, references: References, spec: BuildSpec) -> None:
         """Load the build; raise LoadError when that fails."""
         self.runtime = runtime
         self.kernel = kernel
@@ -33,31 +33,31 @@ class Bench:
         self.variant = kernel.variant(spec.variant)
         self.program = runtime.load(spec.library, self.variant.entry)
         self._geometries: dict[Workload, Geometry | None] = {}
-        self._examples = examples
+        self._references = references
 
-    def example(self, workload: Workload, distribution: str, seed: int) -> Example:
+    def reference(self, workload: Workload, distribution: str, seed: int) -> Reference:
         """Return inputs with their float64 reference and the pinned baseline's errors."""
-        return self._examples.example(workload, distribution, seed)
+        return self._references.reference(workload, distribution, seed)
 
-    def example_of(self, inputs: Inputs) -> Example:
+    def reference_of(self, inputs: Inputs) -> Reference:
         """Return the same for other inputs of this workload, which must be on the device."""
-        return self._examples.example_of(self.workload, inputs)
+        return self._references.reference_of(self.workload, inputs)
 
     def time_baseline(self, inputs: Inputs) -> float:
         """Return the microseconds of one call of the pinned baseline at this workload, timed now."""
-        return self._examples.time_baseline(self.workload, inputs)
+        return self._references.time_baseline(self.workload, inputs)
 
     def structure_cases(self) -> tuple[StructureCase, ...]:
         """Return the kernel's structure cases for this workload."""
-        return self._examples.structure(self.workload)
+        return self._references.structure(self.workload)
 
     def structure_case(self, workload: Workload, name: str) -> StructureCase:
         """Return the kernel's structure case of that name, for that workload."""
-        return next(case for case in self._examples.structure(workload) if case.name == name)
+        return next(case for case in self._references.structure(workload) if case.name == name)
 
     def buffer_sets(self, seeds: tuple[int, ...], least_bytes: int) -> BufferSets:
         """Return copies of the inputs of these seeds in turn, together that large as far as memory allows."""
-        return self._examples.buffer_sets(self.workload, self.distributions[0], seeds, least_bytes)
+        return self._references.buffer_sets(self.workload, self.distributions[0], seeds, least_bytes)
 
     def new_workspace(self, workload: Workload) -> torch.Tensor:
         """Return a new workspace, in bytes, filled with NaN patterns; raise MemoryError when it is too large."""
@@ -97,7 +97,7 @@ class Bench:
 
     def prepare(self) -> float:
         """Make the references of the first launch; return the microseconds of a call of the baseline."""
-        return self.example(self.workload, self.distributions[0], self.seeds[0]).baseline_us
+        return self.reference(self.workload, self.distributions[0], self.seeds[0]).baseline_us
 
     def try_launch(self, inputs: Inputs) -> str:
         """Launch at the workload on copies; return "success" or the error.
@@ -114,8 +114,8 @@ class Bench:
 
     def errors(self, workload: Workload, distribution: str, seed: int) -> Errors:
         """Return the errors of one launch beside the pinned baseline's, per group."""
-        example = self.example(workload, distribution, seed)
-        return example.errors_of(self.launch(workload, example.inputs))
+        reference = self.reference(workload, distribution, seed)
+        return reference.errors_of(self.launch(workload, reference.inputs))
 
     def close(self) -> None:
         """Unload the build."""

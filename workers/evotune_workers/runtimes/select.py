@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from evotune_workers.kernel.contract import Baseline
-from evotune_workers.runtimes.loaded_build import Bench
+from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.runtime import Runtime
 from evotune_workers.timing.stopwatch import Mode, Stopwatch
 
 # Takes loaded builds by side name and all at one workload, the baselines to time beside them, and the cache's size.
-StopwatchMaker = Callable[[Mapping[str, Bench], Sequence[Baseline], Mode, int], Stopwatch]
+StopwatchMaker = Callable[[Mapping[str, LoadedBuild], Sequence[Baseline], Mode, int], Stopwatch]
 
 
 def make_runtime(target: str) -> Runtime:

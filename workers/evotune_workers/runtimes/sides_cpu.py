@@ -11,7 +11,7 @@ import torch
 from evotune_workers.kernel.contract import Baseline, Inputs
 from evotune_workers.runtimes.cpu import CpuProgram
 from evotune_workers.runtimes.loaded_build import WORKSPACE_FILL as NOT_A_NUMBER
-from evotune_workers.runtimes.loaded_build import Bench
+from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.runtime import Argument
 
 # Outputs that a side's calls write in turn, so that the last one is intact while the next is written.
@@ -38,10 +38,10 @@ class Memory:
     workspace: torch.Tensor
 
     @classmethod
-    def of(cls, benches: Collection[Bench], contents: int) -> Memory:
+    def of(cls, builds: Collection[LoadedBuild], contents: int) -> Memory:
         """Return memory that suffices for each build; `contents` is the number of different inputs among the sets."""
-        workspace = max((bench.new_workspace(bench.workload) for bench in benches), key=len)
-        one = next(iter(benches))
+        workspace = max((build.new_workspace(build.workload) for build in builds), key=len)
+        one = next(iter(builds))
         # An output's memory then meets other inputs each time, if there are others.
         outputs = OUTPUTS + 1 if contents == OUTPUTS else OUTPUTS
         return cls(tuple(one.new_output(one.workload) for _ in range(outputs)), workspace)
@@ -50,11 +50,11 @@ class Memory:
 class CandidateSide(Side):
     """Calls of a build's entry function; as in a GPU's graph, their time is the kernel's alone."""
 
-    def __init__(self, bench: Bench, sets: Sequence[Inputs], memory: Memory) -> None:
+    def __init__(self, build: LoadedBuild, sets: Sequence[Inputs], memory: Memory) -> None:
         """Make the loop over the buffer sets; all candidates write the same `memory`."""
-        assert isinstance(bench.program, CpuProgram)
-        self._bench, self._sets, self._memory = bench, sets, memory
-        self._loop = bench.program.call_loop(len(sets) * len(memory.outputs), self._arguments)
+        assert isinstance(build.program, CpuProgram)
+        self._build, self._sets, self._memory = build, sets, memory
+        self._loop = build.program.call_loop(len(sets) * len(memory.outputs), self._arguments)
 
     def prepare(self, first: int, calls: int) -> None:
         """Write the calls' arguments, and NaN into the outputs, which all samples share."""
@@ -72,7 +72,7 @@ class CandidateSide(Side):
 
     def _arguments(self, number: int) -> Sequence[Argument]:
         given = (self._sets[number % len(self._sets)], self._output(number), self._memory.workspace)
-        arguments = self._bench.kernel.arguments(self._bench.workload, *given)
+        arguments = self._build.kernel.arguments(self._build.workload, *given)
         if number == 0:
             _require_given(arguments, (*given[0], *given[1:]))
         return arguments

@@ -12,7 +12,7 @@ import torch
 from evotune_workers.kernel.contract import Baseline
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.runtimes.eviction_cpu import evict
-from evotune_workers.runtimes.loaded_build import Bench
+from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.sides_cpu import BaselineSide, CandidateSide, Memory, Side
 from evotune_workers.runtimes.unseen import UnseenInputs
 from evotune_workers.timing.disturbance import lost_seconds
@@ -37,26 +37,26 @@ class CpuStopwatch(Stopwatch):
     """
 
     def __init__(
-        self, benches: Mapping[str, Bench], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
+        self, builds: Mapping[str, LoadedBuild], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
     ) -> None:
-        """Prepare and warm up all sides; `benches` are the candidates by side name, all at one workload."""
-        first = next(iter(benches.values()))
+        """Prepare and warm up all sides; `builds` are the candidates by side name, all at one workload."""
+        first = next(iter(builds.values()))
         seeds = first.seeds if mode == "cold" else first.seeds[:1]
-        examples = [first.example(first.workload, first.distributions[0], seed) for seed in seeds]
+        references = [first.reference(first.workload, first.distributions[0], seed) for seed in seeds]
         self._mode: Mode = mode
-        self._benches, self._contents = benches, [example.inputs for example in examples]
+        self._builds, self._contents = builds, [reference.inputs for reference in references]
         self._sets = sets = first.buffer_sets(seeds, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
         self._inputs = UnseenInputs(sets)
-        memory = Memory.of(benches.values(), len(seeds))
+        memory = Memory.of(builds.values(), len(seeds))
         output_like = first.kernel.empty_output(first.workload)
-        self._sides: dict[str, Side] = {name: CandidateSide(bench, sets, memory) for name, bench in benches.items()}
+        self._sides: dict[str, Side] = {name: CandidateSide(build, sets, memory) for name, build in builds.items()}
         self._sides |= {baseline.name: BaselineSide(baseline, sets, output_like) for baseline in baselines}
         self._expected = {
             name: [_output(side, number) for number in range(len(seeds))] for name, side in self._sides.items()
         }
         self._errors = {
-            name: tuple(example.errors_of(out) for example, out in zip(examples, self._expected[name], strict=True))
-            for name in benches
+            name: tuple(each.errors_of(out) for each, out in zip(references, self._expected[name], strict=True))
+            for name in builds
         }
         self._next = 0
         fastest = {name: _fastest_us(side) for name, side in self._sides.items()}
@@ -97,7 +97,7 @@ class CpuStopwatch(Stopwatch):
 
     def unseen_errors(self) -> Mapping[str, Errors]:
         """Return the candidates' errors on unseen inputs, beside the baseline's on the same inputs."""
-        return self._inputs.errors(self._benches, self._contents)
+        return self._inputs.errors(self._builds, self._contents)
 
     def _evict(self, first: int, calls: int) -> None:
         """Evict the inputs of these calls where the rotation is too short to keep them cold."""
@@ -109,7 +109,7 @@ class CpuStopwatch(Stopwatch):
         """Compare an output with the one before; keep a candidate's unseen one, to check it when all has been timed."""
         if self._inputs.swap is None:
             return torch.equal(output, self._expected[side][number % len(self._expected[side])])
-        if side in self._benches:
+        if side in self._builds:
             self._inputs.keep(side, number, output.clone())
         return True
 

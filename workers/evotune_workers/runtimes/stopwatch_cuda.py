@@ -14,7 +14,7 @@ from evotune_workers.kernel.contract import Baseline, Inputs, Workload
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.runtimes.buffer_sets import BufferSets, allocate, same_bits
 from evotune_workers.runtimes.graph import CallGraph
-from evotune_workers.runtimes.loaded_build import Bench
+from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.telemetry import Telemetry
 from evotune_workers.runtimes.unseen import UnseenInputs
 from evotune_workers.timing.stopwatch import (
@@ -92,25 +92,25 @@ class CudaStopwatch(Stopwatch):
     rotation is too short, the cache is filled with other memory.
     """
 
-    def __init__(self, benches: Mapping[str, Bench], baselines: Baselines, mode: Mode, cache_bytes: int) -> None:
-        """Capture the candidates, `benches` by side name; all are at the workload of the baselines."""
-        first = next(iter(benches.values()))
+    def __init__(self, builds: Mapping[str, LoadedBuild], baselines: Baselines, mode: Mode, cache_bytes: int) -> None:
+        """Capture the candidates, `builds` by side name; all are at the workload of the baselines."""
+        first = next(iter(builds.values()))
         seeds = first.seeds if mode == "cold" else first.seeds[:1]
-        examples = [first.example(first.workload, first.distributions[0], seed) for seed in seeds]
+        references = [first.reference(first.workload, first.distributions[0], seed) for seed in seeds]
         self._mode: Mode = mode
         self._baselines = baselines
-        self._benches, self._contents = benches, [example.inputs for example in examples]
+        self._builds, self._contents = builds, [reference.inputs for reference in references]
         self._inputs = UnseenInputs(baselines.sets)
         self._expected = {
-            name: [bench.launch(bench.workload, example.inputs) for example in examples]
-            for name, bench in benches.items()
+            name: [build.launch(build.workload, reference.inputs) for reference in references]
+            for name, build in builds.items()
         }
         self._errors = {
-            name: tuple(example.errors_of(out) for example, out in zip(examples, self._expected[name], strict=True))
-            for name in benches
+            name: tuple(each.errors_of(out) for each, out in zip(references, self._expected[name], strict=True))
+            for name in builds
         }
         self._candidates = {
-            name: _candidate_graph(bench, baselines.sets, baselines.rounds) for name, bench in benches.items()
+            name: _candidate_graph(build, baselines.sets, baselines.rounds) for name, build in builds.items()
         }
         evicting = EVICTION_MULTIPLE * cache_bytes if baselines.sets.limited is not None else 0
         self._other_memory = torch.zeros(evicting // 8, dtype=torch.int64, device=first.runtime.device)
@@ -145,7 +145,7 @@ class CudaStopwatch(Stopwatch):
 
     def unseen_errors(self) -> Mapping[str, Errors]:
         """Return the candidates' errors on unseen inputs, beside the baseline's on the same inputs."""
-        return self._inputs.errors(self._benches, self._contents)
+        return self._inputs.errors(self._builds, self._contents)
 
     def begin_block(self) -> None:
         """Forget earlier readings; clocks are read after every sample, at the end of a millisecond of work or more."""
@@ -184,26 +184,26 @@ class CudaStopwatches:
         self._baselines: dict[tuple[Workload, Mode], Baselines] = {}
 
     def open(
-        self, benches: Mapping[str, Bench], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
+        self, builds: Mapping[str, LoadedBuild], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
     ) -> CudaStopwatch:
         """Return a stopwatch of loaded builds, by side name and all at one workload, beside these baselines."""
-        first = next(iter(benches.values()))
+        first = next(iter(builds.values()))
         seeds = first.seeds if mode == "cold" else first.seeds[:1]
         sets = first.buffer_sets(seeds, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
         kept = self._baselines.get((first.workload, mode))
         if kept is None or kept.sets is not sets:
             kept = self._baselines[first.workload, mode] = Baselines(baselines, sets)
-        return CudaStopwatch(benches, kept, mode, cache_bytes)
+        return CudaStopwatch(builds, kept, mode, cache_bytes)
 
 
-def _candidate_graph(bench: Bench, sets: BufferSets, rounds: int) -> TimedCandidate:
-    workload = bench.workload
-    workspace = bench.new_workspace(workload)
-    memory, [all_outputs] = allocate((bench.new_output(workload),), len(sets))
+def _candidate_graph(build: LoadedBuild, sets: BufferSets, rounds: int) -> TimedCandidate:
+    workload = build.workload
+    workspace = build.new_workspace(workload)
+    memory, [all_outputs] = allocate((build.new_output(workload),), len(sets))
     outputs = all_outputs.unbind()
 
     def call(number: int) -> torch.Tensor:
-        bench.launch_into(workload, sets[number], outputs[number], workspace)
+        build.launch_into(workload, sets[number], outputs[number], workspace)
         return outputs[number]
 
     call(0)  # the set-up work of a first launch must not be captured

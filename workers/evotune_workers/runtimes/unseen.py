@@ -11,7 +11,7 @@ import torch
 
 from evotune_workers.kernel.contract import Inputs
 from evotune_workers.kernel.output_errors import Errors
-from evotune_workers.runtimes.loaded_build import Bench
+from evotune_workers.runtimes.loaded_build import LoadedBuild
 
 # A run is one of so many parts of a tensor. It is small enough to leave caches as they are, and large enough to make a
 # kept result wrong by more than rounding.
@@ -49,10 +49,10 @@ class UnseenOutput:
     swap: Swap
     output: torch.Tensor
 
-    def errors(self, bench: Bench, contents: Sequence[Inputs]) -> Errors:
+    def errors(self, build: LoadedBuild, contents: Sequence[Inputs]) -> Errors:
         """Return its errors beside the baseline's; `contents` are the original inputs, which the sets hold in turn."""
         inputs = self.swap.swapped(contents[self.number % len(contents)], self.number)
-        return bench.example_of(inputs).errors_of(self.output)
+        return build.reference_of(inputs).errors_of(self.output)
 
 
 class UnseenInputs:
@@ -75,9 +75,9 @@ class UnseenInputs:
         assert self.swap is not None
         self._outputs[side] = UnseenOutput(number, self.swap, output)
 
-    def errors(self, benches: Mapping[str, Bench], contents: Sequence[Inputs]) -> dict[str, Errors]:
+    def errors(self, builds: Mapping[str, LoadedBuild], contents: Sequence[Inputs]) -> dict[str, Errors]:
         """Return the errors of the last output kept of each candidate, beside the baseline's on the same inputs."""
-        return {side: unseen.errors(benches[side], contents) for side, unseen in self._outputs.items()}
+        return {side: unseen.errors(builds[side], contents) for side, unseen in self._outputs.items()}
 
     @contextlib.contextmanager
     def swapped(self, numbers: Iterable[int]) -> Iterator[None]:

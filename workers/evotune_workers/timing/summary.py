@@ -18,11 +18,12 @@ class Timing:
     """The timing of a candidate and of the fastest baseline, in microseconds; speed-up = baseline / candidate.
 
     `censored` tells that measuring stopped early, because the candidate is clearly slower than the incumbent. `samples`
-    holds the pair of times of each block, by side.
+    holds the pair of times of each block, by side. `build_key` names the candidate's build.
     """
 
     workload: str
     mode: Mode
+    build_key: str
     baseline: str
     median_us: float
     p50_us: float
@@ -42,6 +43,7 @@ class Timing:
 def summarise(
     samples: Samples,
     candidate: str,
+    build_key: str,
     baselines: Sequence[str],
     workload: str,
     mode: Mode,
@@ -57,6 +59,7 @@ def summarise(
     return Timing(
         workload=workload,
         mode=mode,
+        build_key=build_key,
         baseline=opponent,
         median_us=samples.median_us(candidate),
         p50_us=float(p50),
