@@ -1,5 +1,8 @@
 # make search   installs evotune into .venv and tunes the attention kernel for this machine
 # make test     lint, types and every test that this machine can run, but for the storms
+# make unit     the tests that need no compiler, no Ray and no database server
+# make quick    lint, types and tests of the files that git sees changed, or of PATHS="evotune/space tests/unit"
+# make docs     the documentation as a site, in site/
 # make storm    searches that are killed a hundred times on each database, workers that give odd results
 # make PYTHON=python3.12 ...   with another Python (3.11 to 3.13)
 
@@ -12,8 +15,11 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 PROJECT := pyproject.toml constraints.txt
 # nvcc, cuda-core and nvidia-ml-py, where there is an NVIDIA GPU.
 EXTRA := $(if $(shell command -v nvidia-smi),[cuda])
+# For `make quick`: paths given by the user, else changed and new files; and the tests among them.
+PATHS ?= $(shell git diff --name-only --diff-filter=d HEAD -- '*.py'; git ls-files --others --exclude-standard '*.py')
+TESTS = $(shell printf '%s\n' $(PATHS) | grep -E '^tests/(.*/)?(test_[^/]*\.py|[^./]*)$$')
 
-.PHONY: search test storm lint clean
+.PHONY: search test unit quick docs storm lint clean
 
 search: $(INSTALLED)
 	$(BIN)/evotune search --budget 200
@@ -23,6 +29,19 @@ search: $(INSTALLED)
 test: lint
 	OMP_WAIT_POLICY=passive $(BIN)/pytest -m "not gpu and not storm and not quiet" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/pytest -m "not gpu and not storm and quiet"
+
+unit: $(INSTALLED_DEV)
+	OMP_WAIT_POLICY=passive $(BIN)/pytest tests/unit --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+quick: $(INSTALLED_DEV)
+	$(BIN)/ruff check $(PATHS)
+	$(BIN)/ruff format --check $(PATHS)
+	$(BIN)/mypy $(PATHS)
+	$(if $(TESTS),$(BIN)/pytest $(TESTS),@echo 'no test among PATHS')
+
+# Warnings are errors: a link that leads nowhere, a page that is in no menu.
+docs: $(INSTALLED_DEV)
+	$(BIN)/mkdocs build --strict
 
 # What times kernels runs alone: nothing else should run on the machine.
 storm: $(INSTALLED_DEV)
@@ -36,7 +55,7 @@ lint: $(INSTALLED_DEV)
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist build site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The pip that comes with Python 3.11 and 3.12 knows no --group; hence the pinned one.
 $(INSTALLED): $(BIN)/python $(PROJECT)

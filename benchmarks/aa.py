@@ -15,9 +15,10 @@ import numpy as np
 from evotune.planning.locate import kernel_folder
 from evotune.planning.target import builtin_space
 from evotune_workers.compilers.builder import BuildJob, build_candidate
-from evotune_workers.kernel import Configuration, Kernel
+from evotune_workers.kernel.contract import Configuration, Kernel
 from evotune_workers.kernel.device import Device, cpu_device, local_devices
 from evotune_workers.kernel.folder import load_kernel, named_workload
+from evotune_workers.measuring.jobs import CompareJob
 from evotune_workers.measuring.measurer import Measurer
 from evotune_workers.measuring.timing_session import NoResult
 from evotune_workers.timing.statistics import Interval
@@ -40,7 +41,7 @@ def main() -> None:
     intervals: list[Interval] = []
     while len(intervals) < repeats:
         try:
-            intervals.append(measurer.compare(candidate, candidate, variant, SEEDS).ratio)
+            intervals.append(measurer.run(CompareJob(candidate, candidate, variant, SEEDS)).ratio)
         except NoResult as failed:
             print(f"no result, repeated: {failed}")
     measurer.close()
@@ -53,7 +54,7 @@ def main() -> None:
 
 
 def _beginning(kernel: Kernel, device: Device) -> tuple[str, Configuration]:
-    """The variant, and the configuration that a search of the built-in space begins with."""
+    """Return the variant, and the configuration with which a search of the built-in space begins."""
     space = builtin_space(kernel, device.target)
     variant, mission = kernel.variant(space.variant), named_workload(kernel, "mission")
     valid = space.enumerate(device.limits, lambda configuration: variant.derived(configuration, mission))

@@ -1,4 +1,4 @@
-"""The attention kernel at the shapes of the README beside every SDPA backend, on this machine's GPU.
+"""The attention kernel at the shapes of docs/results.md beside every SDPA backend, on this machine's GPU.
 
     python benchmarks/attention_h200.py [--workload NAME ...] [--out benchmarks/results/attention_h200.json]
         [--configurations benchmarks/attention_h200.yaml]
@@ -11,28 +11,28 @@ fastest of either came to, with device, versions, date and git commit.
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
-import numpy as np
 import yaml
 
-from benchmarks.results_file import write_results
+from benchmarks.shared.results_file import write_results
+from benchmarks.shared.speedups import over_baselines
 from evotune.planning.locate import kernel_folder, space_file
 from evotune.space import load_space
 from evotune.space.rules import Rules
 from evotune_workers.compilers.builder import BuildJob, build_candidate
 from evotune_workers.compilers.candidate import Candidate
-from evotune_workers.kernel import Configuration
+from evotune_workers.kernel.contract import Configuration
 from evotune_workers.kernel.device import Device, local_devices
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.measuring.jobs import ConfirmJob, MeasureJob, Measurement
 from evotune_workers.measuring.measurer import Measurer
-from evotune_workers.timing.protocol import Timing
+from evotune_workers.timing.summary import Timing
 
 FOLDER = kernel_folder("attention_fwd")
 KERNEL = load_kernel(FOLDER)
@@ -40,12 +40,13 @@ VARIANT = KERNEL.variant("sm80")
 CONFIGURATIONS = Path(__file__).with_suffix(".yaml")
 SEEDS, NEW_SEEDS = (1, 2, 3), (11, 12, 13)
 MODES = ("cold", "warm")
+SHOWN = ("sdpa_flash", "sdpa_cudnn")
 FINALISTS = 3
 CONFIRM_ATTEMPTS = 3
 
 
 def main() -> None:
-    """Measures the shapes one after the other, then prints a table and writes the results."""
+    """Measure the shapes one after the other, print a line for each, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     shapes_served = [workload.name for workload in KERNEL.workloads if VARIANT.supports(workload)]
     parser.add_argument("--workload", nargs="*", default=shapes_served)
@@ -58,13 +59,15 @@ def main() -> None:
         shapes[name] = measure_shape(device, name, options.configurations)
         print(row(name, shapes[name]), flush=True)
         write_results(options.out, device, {"shapes": shapes})
-    ratios = [shape["warm"]["over"]["sdpa_flash"] for shape in shapes.values() if "warm" in shape]
-    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-    print(f"over flash, warm: geometric mean {mean:.3f}, least {min(ratios):.3f}")
+    for side in SHOWN:
+        timed = [shape["warm"]["over"] for shape in shapes.values() if "warm" in shape]
+        ratios = [over[side] for over in timed if side in over]
+        if ratios:
+            print(f"over {side}, warm, {len(ratios)} shapes: {geometric_mean(ratios):.3f}, least {min(ratios):.3f}")
 
 
 def measure_shape(device: Device, workload: str, file: Path) -> dict[str, Any]:
-    """The fastest configuration's figures at a workload, and which gates refused others."""
+    """Return the fastest configuration's figures at a workload, and how many each gate refused."""
     jobs = [
         BuildJob(number, configuration, "sm80", device.target, (workload,))
         for number, configuration in enumerate(valid_configurations(device, workload, file))
@@ -87,23 +90,23 @@ def measure_shape(device: Device, workload: str, file: Path) -> dict[str, Any]:
 
 
 def best(passed: Sequence[Measurement], candidates: Sequence[Candidate], place: int) -> dict[str, Any]:
-    """The fastest of one mode: memory that is cold, and caches that are warm, may want another configuration."""
+    """Return the fastest of one mode: cold memory and warm caches may want different configurations."""
     fastest = min(passed, key=lambda measurement: measurement.timings[place].median_us)
     configuration = dict(candidates[fastest.number].configuration)
     return {"configuration": configuration, **figures(fastest.timings[place])}
 
 
 def confirm(measurer: Measurer, finalists: Sequence[Candidate]) -> Sequence[Measurement]:
-    """Again where the clock, which a long heavy kernel can push down, moved too much for a result."""
+    """Confirm the finalists, again where a long heavy kernel moved the clock too much for a result."""
     for _ in range(CONFIRM_ATTEMPTS):
-        confirmed = measurer.confirm(ConfirmJob(tuple(finalists), "sm80", NEW_SEEDS))
+        confirmed = measurer.run(ConfirmJob(tuple(finalists), "sm80", NEW_SEEDS))
         if any(measurement.timings for measurement in confirmed):
             break
     return confirmed
 
 
 def valid_configurations(device: Device, workload: str, file: Path) -> list[Configuration]:
-    """Those of the file that the built-in space allows at this workload."""
+    """Return the configurations of the file that the built-in space allows at this workload."""
     listed = yaml.safe_load(file.read_text())
     space = load_space(space_file("attention_fwd", "h200"))
     shape = named_workload(KERNEL, workload)
@@ -114,13 +117,13 @@ def valid_configurations(device: Device, workload: str, file: Path) -> list[Conf
 
 
 def qualify(measurer: Measurer, candidates: Sequence[Candidate]) -> tuple[list[Candidate], dict[str, int]]:
-    """The fastest that pass every gate, and how many each gate refused."""
+    """Return the fastest that pass every gate, and how many each gate refused."""
     times: dict[int, tuple[float, ...]] = {}
     refused: dict[str, int] = {}
     best = 0.0
     for candidate in candidates:
         incumbents = {candidate.builds[0].workload: best} if best else {}
-        measurement = measurer.measure(MeasureJob(candidate, "sm80", SEEDS, incumbents))
+        measurement = measurer.run(MeasureJob(candidate, "sm80", SEEDS, incumbents))
         if measurement.failed_gate is not None:
             refused[measurement.failed_gate] = refused.get(measurement.failed_gate, 0) + 1
             continue
@@ -135,12 +138,7 @@ def qualify(measurer: Measurer, candidates: Sequence[Candidate]) -> tuple[list[C
 
 
 def figures(timing: Timing) -> dict[str, Any]:
-    """Microseconds and how many times as fast as each backend; medians of blocks in which both were timed."""
-    samples = {side: np.asarray(pairs).sum(axis=1) for side, pairs in timing.samples.items()}
-    ours = samples.pop("candidate", None)
-    if ours is None:
-        ours = next(samples.pop(side) for side in list(samples) if side.startswith("candidate"))
-    over = {side: float(np.median(theirs / ours[: len(theirs)])) for side, theirs in samples.items()}
+    """Return microseconds, and the speed-up over each backend that was timed."""
     return {
         "median_us": timing.median_us,
         "p50_us": timing.p50_us,
@@ -148,7 +146,7 @@ def figures(timing: Timing) -> dict[str, Any]:
         "p99_us": timing.p99_us,
         "fastest_backend": timing.baseline,
         "speedup": [timing.speedup, timing.speedup_low, timing.speedup_high],
-        "over": over,
+        "over": over_baselines(timing.samples),
         "backends_us": timing.conditions["baselines_us"],
         "unavailable": timing.conditions["unavailable"],
         "clock_mhz": sorted(set(timing.conditions["clock_mhz"])),
@@ -156,16 +154,22 @@ def figures(timing: Timing) -> dict[str, Any]:
 
 
 def row(name: str, shape: Mapping[str, Any]) -> str:
-    """One line of the README's table."""
+    """Format a shape for docs/results.md; a backend without a timed block has no ratio, and perhaps an estimate."""
     if "warm" not in shape:
         return f"| {name} | no result: {shape['refused']}, {shape['reasons']} |"
     warm, cold = shape["warm"], shape["cold"]
-    theirs = warm["backends_us"]
-    return (
-        f"| {name} | {warm['median_us']:.2f} | {cold['median_us']:.2f} | {theirs['sdpa_flash']:.2f} |"
-        f" {theirs['sdpa_cudnn']:.2f} | {warm['over']['sdpa_flash']:.2f}x | {warm['speedup'][0]:.2f}x |"
-        f" {cold['speedup'][0]:.2f}x |"
-    )
+    cells = [
+        f"{warm['median_us']:.2f}",
+        *(_cell(warm["backends_us"], side, "") for side in SHOWN),
+        *(_cell(warm["over"], side, "x") for side in SHOWN),
+        f"{cold['median_us']:.2f}",
+        _cell(cold["over"], "sdpa_cudnn", "x"),
+    ]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _cell(figures: Mapping[str, float], side: str, unit: str) -> str:
+    return f"{figures[side]:.2f}{unit}" if side in figures else "-"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How the limits of the numerics gate were chosen: errors of honest kernels, and of wrong ones, beside the baseline's.
+"""The limits of the numerics gate: errors of honest kernels, and of wrong ones, beside the baseline's.
 
     python benchmarks/calibrate_numerics.py [--configurations 24] [--workload NAME ...] [--out FILE]
 
@@ -19,14 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.results_file import write_results
+from benchmarks.shared.results_file import write_results
 from evotune.planning.locate import kernel_folder
 from evotune.planning.target import builtin_space
 from evotune_workers.child.messages import RunGate
 from evotune_workers.compilers.builder import BuildJob, build_candidate
 from evotune_workers.compilers.candidate import Candidate
-from evotune_workers.gates.gate import Finding
-from evotune_workers.kernel import Configuration
+from evotune_workers.gates.gate import Observation
+from evotune_workers.kernel.contract import Configuration
 from evotune_workers.kernel.device import Device, cpu_device, local_devices
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.kernel.output_errors import Errors
@@ -58,7 +58,7 @@ class Ratio:
 
 
 def main() -> None:
-    """Measures, prints both tables, writes all ratios."""
+    """Measure, print both tables, write all ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configurations", type=int, default=24)
     parser.add_argument("--workload", nargs="*")
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def honest(device: Device, variant: str, workloads: Sequence[str], count: int) -> Iterator[Ratio]:
-    """Of configurations drawn from the built-in space; `rescale` tells two ways to keep maxima apart."""
+    """Measure configurations drawn from the built-in space; `rescale` tells two ways to keep maxima apart."""
     session = Session(ATTENTION, device)
     for workload in workloads:
         drawn = draw(device, variant, workload, count)
@@ -86,7 +86,7 @@ def honest(device: Device, variant: str, workloads: Sequence[str], count: int) -
 
 
 def wrong(device: Device, variant: str) -> Iterator[Ratio]:
-    """Of kernels that round too much, or leave out a key."""
+    """Measure kernels that round too much, or leave out a key."""
     session = Session(ADVERSARIAL, device)
     configurations: list[Configuration] = [{"fault": fault, **TILES[variant]} for fault in FAULTS]
     for candidate in build(ADVERSARIAL, device, variant, "small", configurations):
@@ -95,7 +95,7 @@ def wrong(device: Device, variant: str) -> Iterator[Ratio]:
 
 
 def draw(device: Device, variant: str, workload: str, count: int) -> list[Configuration]:
-    """The same ones in every run."""
+    """Draw the same configurations in every run."""
     kernel = load_kernel(ATTENTION)
     shape, served = named_workload(kernel, workload), kernel.variant(variant)
     space = builtin_space(kernel, device.target)
@@ -107,7 +107,7 @@ def draw(device: Device, variant: str, workload: str, count: int) -> list[Config
 def build(
     folder: Path, device: Device, variant: str, workload: str, configurations: Sequence[Configuration]
 ) -> Iterator[Candidate]:
-    """Those that compile, built on all cores."""
+    """Build on all cores; yield the configurations that compile."""
     jobs = [BuildJob(number, each, variant, device.target, (workload,)) for number, each in enumerate(configurations)]
     with ProcessPoolExecutor() as pool:
         for candidate in pool.map(partial(build_candidate, folder), jobs):
@@ -116,10 +116,10 @@ def build(
 
 
 def measured(session: Session, candidate: Candidate, variant: str, kind: str) -> Iterator[Ratio]:
-    """A ratio for every distribution and seed; none of a configuration that cannot be run."""
+    """Yield a ratio for every distribution and seed; none for a configuration that cannot be run."""
     try:
         with session.loaded({"candidate": (candidate, candidate.builds[0])}, variant, SEEDS):
-            findings: list[Finding] = session.ask("numerics", RunGate("numerics", "candidate"), LIMIT_SECONDS)
+            findings: list[Observation] = session.ask("numerics", RunGate("numerics", "candidate"), LIMIT_SECONDS)
     except GateFailed as failed:
         print(f"left out: {failed}")
         session.renew()
@@ -131,14 +131,14 @@ def measured(session: Session, candidate: Candidate, variant: str, kind: str) ->
 
 
 def worst(errors: Errors) -> tuple[float, float]:
-    """Over the heads, of max and of RMS; as the gate has it, never less than what rounding the exact result makes."""
+    """Return the worst head's max and RMS error over the baseline's, or over the rounding error if that is larger."""
     largest = np.array(errors.kernel_max) / np.maximum(errors.baseline_max, errors.rounding_max)
     rms = np.array(errors.kernel_rms) / np.maximum(errors.baseline_rms, errors.rounding_rms)
     return float(largest.max()), float(rms.max())
 
 
 def print_table(ratios: Sequence[Ratio]) -> None:
-    """A row for each kind of kernel and distribution, over all workloads and seeds."""
+    """Print a row for each kind of kernel and distribution, over all workloads and seeds."""
     limits = load_kernel(ATTENTION).numerics
     groups: dict[tuple[str, str], list[Ratio]] = defaultdict(list)
     for ratio in ratios:
@@ -152,7 +152,7 @@ def print_table(ratios: Sequence[Ratio]) -> None:
 
 
 def quantiles(values: Sequence[float]) -> str:
-    """Least, median, 99 % and largest."""
+    """Format least, median, 99 % and largest."""
     return " / ".join(f"{value:.2f}" for value in np.quantile(values, [0.0, 0.5, 0.99, 1.0]))
 
 

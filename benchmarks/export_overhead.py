@@ -1,4 +1,4 @@
-"""What a call of an exported CUDA kernel costs the host beyond the bare launch.
+"""The host's time for a call of an exported CUDA kernel, beyond the bare launch.
 
 python benchmarks/export_overhead.py DIR [--batch 1 --heads 8 --length 512]
 
@@ -40,29 +40,29 @@ OWN = "its own launch"
 
 @dataclass(frozen=True)
 class HostTimes:
-    """Microseconds of the host's time for a call: of each turn by what was called, contiguous tensors unless views."""
+    """The host's microseconds for a call, in each turn, by the name of the call; contiguous tensors unless views."""
 
     turns: Mapping[str, Sequence[float]]
 
     @property
     def overhead_us(self) -> float:
-        """Beyond the bare launch, of contiguous tensors."""
+        """Return the time beyond the bare launch, of contiguous tensors."""
         return self._beyond(FUNCTION, BARE)
 
     @property
     def overhead_views_us(self) -> float:
-        """The same of views of a joint projection."""
+        """Return the same of views of a joint projection."""
         return self._beyond(FUNCTION_VIEWS, BARE_VIEWS)
 
     def median_us(self, name: str) -> float:
-        """Over all turns."""
+        """Return the median over all turns."""
         return statistics.median(self.turns[name])
 
     def _beyond(self, name: str, bare: str) -> float:
         return statistics.median(ours - theirs for ours, theirs in zip(self.turns[name], self.turns[bare], strict=True))
 
     def __str__(self) -> str:
-        """A line for each."""
+        """Format a line for each."""
         lines = [f"{name:<28}{self.median_us(name):8.2f} us" for name in self.turns]
         lines.append(f"{'beyond the bare launch':<28}{self.overhead_us:8.2f} us (goal: 5)")
         lines.append(f"{'beyond it, views':<28}{self.overhead_views_us:8.2f} us (goal: 5)")
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def host_times(folder: Path, batch: int, heads: int, length: int) -> HostTimes:
-    """At the dtype and head size of the first workload of the package."""
+    """Time calls at the dtype and head size of the package's first workload."""
     attention_fwd = evotune.load(folder)
     function: Any = import_module(attention_fwd.__module__)
     if function.DEVICE_TYPE != "cuda":
@@ -113,7 +113,7 @@ def host_times(folder: Path, batch: int, heads: int, length: int) -> HostTimes:
 
 
 def host_us(call: Callable[[], object]) -> float:
-    """Microseconds of the host's time for one call, the mean of many."""
+    """Return the host's microseconds for one call, the mean of many."""
     for _ in range(WARM_UP):
         call()
     torch.cuda.synchronize()
@@ -148,7 +148,7 @@ class BareLaunch:
 
 
 def bare_launch(function: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> BareLaunch:
-    """Taken from one call, planned afresh; exits where none can be had without what else a call does."""
+    """Take the launch from one call, planned afresh; exit where it cannot be had by itself."""
     launching: Any = import_module(f"{function.__name__.rpartition('.')[0]}.launching")
     made: list[tuple[Any, tuple[Any, ...]]] = []
     real = launching.Launch

@@ -1,9 +1,9 @@
-"""What the builds of a `--build-only` search would occupy of their GPU: a table by a parameter, at a workload.
+"""Resources of the builds of a `--build-only` search on their GPU: a table by a parameter, at a workload.
 
     evotune search --target sm_89 --build-only --budget 1300 --db builds.db
     python benchmarks/occupancy.py builds.db [--search 1] [--by tile_m]
 
-Of the builds without spills: least / median / most registers, shared memory, blocks of a multiprocessor, occupancy and
+For the builds without spills: least / median / most registers, shared memory, blocks of a multiprocessor, occupancy and
 waves of the search's workload. Blocks follow from registers (given to a warp in units of 256, a quarter of them at each
 of four schedulers), shared memory (with the 1 KB that the system takes of each block) and threads: CUDA's occupancy
 calculator, for compute capability 8.0 to 9.0.
@@ -21,7 +21,7 @@ from evotune.planning.locate import kernel_folder
 from evotune.search.build_only import spills
 from evotune_db import Database
 from evotune_db.records import BuildRecord, SearchRecord, StoredSearch
-from evotune_workers.kernel import Configuration, Geometry, Kernel, Value
+from evotune_workers.kernel.contract import Configuration, Geometry, Kernel, Value
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.kernel.targets import known_device
 

@@ -21,8 +21,8 @@ import numpy as np
 from evotune.display.progress import PlainReporter
 from evotune.display.terminal import console
 from evotune.planning.request import SearchRequest
-from evotune.search.dispatcher import Dispatcher
-from evotune.search.events import Event, Measured
+from evotune.search.dispatch.dispatcher import Dispatcher
+from evotune.search.dispatch.events import Event, Measured
 from evotune.search.run import run_search
 
 KERNEL = Path(__file__).parent.parent / "tests" / "kernels" / "saxpy"
@@ -39,7 +39,7 @@ parameters:
 
 
 class Clock:
-    """Adds up the time between waits; a trial's share ends when its measurement came back and has been booked."""
+    """Add up the time between waits; a trial's share ends when its measurement came back and has been booked."""
 
     def __init__(self) -> None:
         self.own_seconds: list[float] = []

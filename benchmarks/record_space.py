@@ -1,181 +1,66 @@
-"""Records what every configuration of a space takes on this machine's device, for samplers to be replayed on.
+"""Write a finished search of a whole space as a recording, on which samplers are replayed.
 
-    python benchmarks/record_space.py --out FILE.jsonl [--resume-from FILE.jsonl] [--seconds 540]
-        [--space benchmarks/data/attention_h200_record.yaml] [--kernel attention_fwd] [--workload mission]
-        [--target auto]
+    evotune search --space benchmarks/data/attention_h200_record.yaml --sampler random --budget 3432 --no-reuse \\
+        --db record.db      (Ctrl-C and --resume as in any search)
+    python benchmarks/record_space.py record.db --out attention_fwd-H200.csv.gz [--search 1]
 
-In an order drawn once, beginning with the space's default: what is recorded when the time is up is a uniform sample of
-the space, and a later run with --resume-from goes on with the rest, also on another device of the same kind. Then
-FILE.csv.gz holds the recording as benchmarks/replay.py reads it, FILE.summary.json what it came to. Builds are made by
-the product's own compiler call; recorder/quick.py says what is checked and how it is timed.
+The file has a column for each parameter with a choice, then time_ms, empty where the configuration failed. A time is
+the ratio to the fastest baseline, cold and interleaved with it, times the median of that baseline's times: what one
+machine or another was slower by meanwhile is not in it. A timing that stopped early counts as it stands.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
+import csv
+import gzip
+import io
+import statistics
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections import Counter
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from benchmarks.recorder.pipeline import build_and_measure
-from benchmarks.recorder.quick import QuickMeasurer
-from benchmarks.recorder.rows import Row, RowFile, RowsError
-from benchmarks.recorder.tables import csv_gz, summary
-from evotune.errors import UserError
-from evotune.planning.plan import Plan, make_plan
-from evotune.planning.preflight import check_this_machine
-from evotune.planning.request import SearchRequest
-from evotune.planning.versions import git_version, versions
-from evotune.search.incumbent import NARROW
-from evotune.search.outcomes import refused_build
-from evotune.space import SpaceError, ValidSet
-from evotune_workers.compilers.builder import BuildJob
-from evotune_workers.compilers.candidate import Candidate
-from evotune_workers.compilers.select import compiler_for
-from evotune_workers.kernel.device import Device
-from evotune_workers.kernel.folder import KernelError
-from evotune_workers.system.machine_lock import measuring
-
-SPACE = Path(__file__).parent / "data" / "attention_h200_record.yaml"
-ORDER_SEED = 0
-# A configuration that a busy machine left without a result is tried this often in one run.
-ATTEMPTS = 3
-ROWS_PER_REPORT = 100
+from evotune.replay.recording_file import TIME_COLUMN
+from evotune_db import Database
+from evotune_db.records import StoredSearch, StoredTrial
 
 
 def main() -> None:
-    """Records until the space or the time is used up, then writes the table and the summary."""
-    options = _options()
-    until = time.monotonic() + options.seconds
-    try:
-        plan = make_plan(_request(options))
-        valid = check_this_machine(plan)
-        assert plan.device is not None, "a search on this machine knows its device"
-        file = RowFile(options.out, facts(plan, plan.device, len(valid)), options.resume_from)
-    except (UserError, SpaceError, KernelError, RowsError) as error:
-        sys.exit(f"error: {error}")
-    before = len(file.rows)
-    print(f"{plan.device.name}: {len(valid)} configurations, {before} recorded before", flush=True)
-    with contextlib.closing(file):
-        Recorder(plan, plan.device, valid, file).run(until)
-    print(f"{len(file.rows) - before} more recorded, {len(valid) - len(file.rows)} left", flush=True)
-    write_tables(plan, valid, file, options.out)
-
-
-def _request(options: argparse.Namespace) -> SearchRequest:
-    """As a search on this machine would be asked for; nothing is kept in a database, and every budget fits."""
-    space, workloads = str(options.space), (options.workload,)
-    return SearchRequest("", options.kernel, space, options.target, workloads, budget=1)
-
-
-class Recorder:
-    """Fills a file of rows with the configurations that it does not have yet."""
-
-    def __init__(self, plan: Plan, device: Device, valid: ValidSet, file: RowFile) -> None:
-        self._plan, self._device, self._valid, self._file = plan, device, valid, file
-        self._measurer = QuickMeasurer(plan.folder, device, plan.variant.name)
-
-    def run(self, until: float) -> None:
-        """Until everything is recorded or the clock (monotonic) says so."""
-        try:
-            build_and_measure(self._plan.folder, self._jobs(), self._take, until)
-        finally:
-            self._measurer.close()
-
-    def _jobs(self) -> Iterator[BuildJob]:
-        recorded = {self._valid.index(row.configuration) for row in self._file.rows}
-        plan = self._plan
-        for i in order(self._valid):
-            if i not in recorded:
-                yield BuildJob(i, self._valid.configuration(i), plan.variant.name, plan.target, plan.workloads)
-
-    def _take(self, candidate: Candidate) -> None:
-        row = self._row(candidate)
-        if row is None:
-            print(f"busy, left for a later run: {dict(candidate.configuration)}", flush=True)
-            return
-        self._file.add(row)
-        if len(self._file.rows) % ROWS_PER_REPORT == 0:
-            print(progress(self._file.rows), flush=True)
-
-    def _row(self, candidate: Candidate) -> Row | None:
-        """None where the machine was too busy, which is not the configuration's fault."""
-        build_seconds = candidate.builds[0].build.seconds
-        refused = refused_build(candidate, self._plan.space.limits)
-        if refused is not None:
-            return Row.refused(candidate.configuration, refused, build_seconds)
-        for _ in range(ATTEMPTS):
-            with measuring() if self._device.kind == "cpu" else contextlib.nullcontext():
-                measurement = self._measurer.measure(candidate, incumbent(self._file.rows))
-            if not measurement.busy:
-                return Row.measured(candidate.configuration, measurement, build_seconds)
-        return None
-
-
-def order(valid: ValidSet) -> list[int]:
-    """All numbers of the set, each once: the default, which lets others be stopped early, then drawn uniformly."""
-    drawn = [int(i) for i in np.random.default_rng(ORDER_SEED).permutation(len(valid))]
-    return drawn if valid.default is None else [valid.default, *(i for i in drawn if i != valid.default)]
-
-
-def incumbent(rows: Sequence[Row]) -> float | None:
-    """The low end of the best speed-up that is known well."""
-    known = [row for row in rows if row.ratio_high and row.ratio_low and row.ratio_high <= row.ratio_low * (1 + NARROW)]
-    return 1 / min(row.ratio_high or 0.0 for row in known) if known else None
-
-
-def progress(rows: Sequence[Row]) -> str:
-    """One line: how many, how many failed, the best so far."""
-    failed = sum(row.failed_gate is not None for row in rows)
-    best = min((row for row in rows if row.ratio), key=lambda row: row.ratio or 0.0, default=None)
-    found = f", best {best.cold_us:.2f} us ({1 / best.ratio:.3f}x {best.baseline})" if best and best.ratio else ""
-    return f"{datetime.now(UTC):%H:%M:%S} {len(rows)} recorded, {failed} failed{found}"
-
-
-def facts(plan: Plan, device: Device, valid: int) -> dict[str, Any]:
-    """What the rows of one run rest on."""
-    return {
-        "kernel": plan.kernel.name,
-        "source_hash": plan.package.source_hash,
-        "space": plan.space.name,
-        "space_hash": plan.space.space_hash,
-        "valid_configurations": valid,
-        "workload": plan.workloads[0],
-        "target": plan.target,
-        "device_name": device.name,
-        "device": {"uuid": device.uuid, **device.facts},
-        "compiler": compiler_for(plan.target).version(),
-        "versions": versions(),
-        "git": git_version(plan.folder),
-        "begun": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def write_tables(plan: Plan, valid: ValidSet, file: RowFile, out: Path) -> None:
-    """The recording and the summary, beside the rows."""
-    stem = out.name.removesuffix(".jsonl")
-    out.with_name(f"{stem}.csv.gz").write_bytes(csv_gz(file.rows, plan.space.parameters))
-    written = {"pieces": file.pieces, **summary(file.rows, len(valid))}
-    out.with_name(f"{stem}.summary.json").write_text(json.dumps(written, indent=1) + "\n")
-
-
-def _options() -> argparse.Namespace:
+    """Write the recording; print what failed, which the replay takes for the configuration's fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("db")
+    parser.add_argument("--search", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--resume-from", type=Path)
-    parser.add_argument("--seconds", type=float, default=540.0)
-    parser.add_argument("--space", type=Path, default=SPACE)
-    parser.add_argument("--kernel", default="attention_fwd")
-    parser.add_argument("--workload", default="mission")
-    parser.add_argument("--target", default="auto")
-    return parser.parse_args()
+    options = parser.parse_args()
+    with Database.open(options.db) as database:
+        search = database.load_search(options.search)
+        baseline_us = median_baseline_us(database, search)
+    valid, recorded = search.record.space.valid_configurations, len(search.trials)
+    if recorded < valid or search.state != "finished":
+        sys.exit(f"a finished search of all {valid} configurations must be recorded, got {recorded}, {search.state}")
+    options.out.write_bytes(gzip.compress(as_csv(search.trials, baseline_us).encode(), mtime=0))
+    failed = Counter(trial.failed_gate for trial in search.trials if trial.failed_gate is not None)
+    print(f"{recorded} configurations, {failed.total()} failed {dict(failed)}; baseline {baseline_us:.2f} us")
+
+
+def median_baseline_us(database: Database, search: StoredSearch) -> float:
+    """Return the median time of the fastest baseline, cold, over all trials of the search."""
+    timings = [timing for trial in search.trials for timing in database.trial(trial.id).timings]
+    return statistics.median(each.baseline_us for each in timings if (each.phase, each.mode) == ("search", "cold"))
+
+
+def as_csv(trials: tuple[StoredTrial, ...], baseline_us: float) -> str:
+    """Return the table; a boolean is written in lower case."""
+    first = trials[0].configuration
+    names = [name for name in first if len({trial.configuration[name] for trial in trials}) > 1]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow([*names, TIME_COLUMN])
+    for trial in trials:
+        cells = [trial.configuration[name] for name in names]
+        time = "" if trial.objective is None else f"{trial.objective * baseline_us / 1e3:.6g}"
+        table.writerow([*(str(cell).lower() if isinstance(cell, bool) else cell for cell in cells), time])
+    return text.getvalue()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How far a search's leaderboard holds on another day or another machine of the same kind.
+"""The agreement of a search's leaderboard with another day or another machine of the same kind.
 
     python benchmarks/remeasured.py --db evotune.db [--search N] [--top 20] [--out FILE]
 
@@ -10,7 +10,6 @@ by more than 1 %, and the winner's regret, which is how much slower the leaderbo
 from __future__ import annotations
 
 import argparse
-import contextlib
 import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from scipy.stats import kendalltau
 
-from benchmarks.results_file import write_results
+from benchmarks.shared.results_file import write_results
 from evotune.planning.seeds import confirmation_seeds
 from evotune.trials.device import device_that_measured
 from evotune.trials.rebuild import rebuilt
@@ -30,7 +29,6 @@ from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.measuring.jobs import ConfirmJob
 from evotune_workers.measuring.measurer import Measurer
-from evotune_workers.system.machine_lock import measuring
 
 # A change of places among closer ones is of no account to who runs the kernel.
 CLOSE = 0.01
@@ -59,7 +57,7 @@ class Agreement:
 
 
 def main() -> None:
-    """Measures, prints a row a trial and the agreement, writes both."""
+    """Measure, print a row a trial and the agreement, write both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--db", required=True, type=Path)
     parser.add_argument("--search", type=int, help="its number; without it, the last one")
@@ -82,7 +80,7 @@ def main() -> None:
 
 
 def measure(database: Database, entries: Sequence[LeaderboardEntry]) -> tuple[Device, dict[int, tuple[float, float]]]:
-    """Median (us) and speed-up of each trial that passes again, all interleaved."""
+    """Return median (us) and speed-up of each trial that passes again, all interleaved."""
     device = device_that_measured(entries[0], "measured again")
     details = database.trial(entries[0].trial)
     folder, record = folder_of(details), details.record
@@ -92,8 +90,7 @@ def measure(database: Database, entries: Sequence[LeaderboardEntry]) -> tuple[De
         candidates = tuple(pool.map(lambda trial: rebuilt(trial, folder, variant, entries[0].workload), trials))
     job = ConfirmJob(candidates, variant, confirmation_seeds(record.seed + 1))
     measurer = Measurer(folder, device)
-    with measuring() if device.kind == "cpu" else contextlib.nullcontext():
-        measurements = measurer.confirm(job)
+    measurements = measurer.run(job)
     measurer.close()
     now: dict[int, tuple[float, float]] = {}
     for entry, measurement in zip(entries, measurements, strict=True):
@@ -105,7 +102,7 @@ def measure(database: Database, entries: Sequence[LeaderboardEntry]) -> tuple[De
 
 
 def agreement(pairs: Sequence[Pair]) -> Agreement:
-    """Of the ranking then, in the order given, with the speed-ups now."""
+    """Compare the ranking then, in the given order, with the speed-ups now."""
     now = [pair.now_speedup for pair in pairs]
     both = list(itertools.combinations(now, 2))
     tau = kendalltau([-pair.rank for pair in pairs], now).statistic
@@ -114,7 +111,7 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
 
 
 def print_table(device: Device, pairs: Sequence[Pair], found: Agreement) -> None:
-    """A row a trial, then the agreement in a sentence."""
+    """Print a row a trial, then the agreement in a sentence."""
     print(f"| rank | trial | then | now ({device.name}) |")
     print("|---|---|---|---|")
     for pair in pairs:

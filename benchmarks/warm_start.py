@@ -1,4 +1,4 @@
-"""What `--warm-start` saves at shapes that were not searched before, on this machine's device.
+"""The trials that `--warm-start` saves at shapes that were not searched before, on this machine's device.
 
     python benchmarks/warm_start.py [--budget 60] [--seed 0] [--source NAME ...] [--workload NAME ...]
         [--db evotune.db] [--kernel attention_fwd --space FILE] [--out benchmarks/results/warm_start.json]
@@ -6,29 +6,26 @@
 First searches the sources, with `--source-budget`; `--db` names a database that has searches of them already, which is
 copied and left as it is. Then, at each new shape, a search with a warm start and one without, of the same budget and
 seed, both beginning from the sources alone. Their best are timed side by side, as `evotune compare` does. The figure is
-how many trials each took to come within 2 % and 5 % of the better one. Shapes that `--out` has already, of the same
-budget, seed and sources, stay there: the machine need not be had for all of them at once.
+the number of trials that each took to come within 2 % and 5 % of the better one.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results_file import conditions
-from benchmarks.warm_start_figures import WITHIN, Searched, total, trials_until
+from benchmarks.shared.results_file import write_results
 from evotune.display.progress import make_reporter
 from evotune.errors import UserError
 from evotune.planning.request import SearchRequest
-from evotune.planning.warm_start import recorded_precedents
+from evotune.planning.warm_start import recorded_starting_points
 from evotune.search.result import SearchResult
 from evotune.search.run import run_search
 from evotune.trials.compare import Comparison, compare_trials
@@ -41,80 +38,115 @@ SOURCES = ("mission", "8x32x512x64")
 NEW_SHAPES = ("1x8x1024x64", "long", "4x16x512x64", "causal", "wide")
 # A machine that is busy with something else may need to be asked again.
 COMPARE_ATTEMPTS = 3
+WITHIN = (0.02, 0.05)
 HEADINGS = "| shape | to 2 %, cold | warm | to 5 %, cold | warm | best, cold | warm | cold / warm | began with |"
 
 
+@dataclass(frozen=True)
+class Searched:
+    """One search: objectives (time over the baseline's) in the order of the trials, None for a failure.
+
+    `best` is the objective, in the search, of the trial that it ended with; `over_best` that trial's time over the
+    shorter of the two searches', timed side by side. Together they put two searches on one scale, whatever the machine
+    did between them.
+    """
+
+    objectives: tuple[float | None, ...]
+    best: float
+    over_best: float
+
+    def trials_until(self, within: float) -> int | None:
+        """Return the number of trials until one was within that share of the best; None where none was."""
+        for number, objective in enumerate(self.objectives, start=1):
+            if objective is not None and objective / self.best * self.over_best <= 1 + within:
+                return number
+        return None
+
+
 def main() -> None:
-    """Searches one shape after the other, prints a row for each and the total, writes the results."""
-    options = arguments()
+    """Search one shape after the other, print a row for each and the total, write the results."""
+    options = _options()
     device = next(iter(local_devices()), None) or cpu_device()
     settings = {"budget": options.budget, "seed": options.seed, "sources": options.source}
-    shapes = shapes_before(options.out, settings)
+    shapes: dict[str, dict[str, Any]] = {}
     print(HEADINGS, flush=True)
-    with source_database(options) as source:
+    with _source_database(options) as source:
         for workload in options.workload:
-            shapes[workload] = {**conditions(device), **measure_shape(options, source, workload)}
+            shapes[workload] = measure_shape(options, source, workload)
             print(row(workload, shapes[workload]), flush=True)
-            write(options.out, settings, shapes)
+            write_results(options.out, device, {**settings, "shapes": shapes})
     for within in WITHIN:
         saved, cold, counted = total(shapes.values(), within)
         print(f"to within {within:.0%}: {saved} of {cold} trials saved at {counted} shapes")
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--budget", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kernel", default="attention_fwd")
-    parser.add_argument("--space")
-    parser.add_argument("--source", nargs="+", default=list(SOURCES))
-    parser.add_argument("--source-budget", type=int, default=60)
-    parser.add_argument("--workload", nargs="+", default=list(NEW_SHAPES))
-    parser.add_argument("--db", type=Path, help="an SQLite file with searches of the sources")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "warm_start.json")
-    return parser.parse_args()
-
-
-@contextlib.contextmanager
-def source_database(options: argparse.Namespace) -> Iterator[Path]:
-    """A database with searches of the sources."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "source.db"
-        if options.db is not None:
-            copy(options.db, path)
-        else:
-            for source in options.source:
-                search(options, path, source, options.source_budget)
-        yield path
-
-
 def measure_shape(options: argparse.Namespace, source: Path, workload: str) -> dict[str, Any]:
-    """The two searches and their comparison."""
+    """Return the figures of two searches and of their comparison."""
     path = source.with_name(f"{workload}.db")
-    copy(source, path)
+    _copy(source, path)
     # The warm one first: it must not find what the cold one has left.
-    warm = search(options, path, workload, options.budget, warm_start=True)
-    cold = search(options, path, workload, options.budget)
+    warm = _search(options, path, workload, options.budget, warm_start=True)
+    cold = _search(options, path, workload, options.budget)
     with Database.open(str(path)) as database:
-        began_with = recorded_precedents(database.load_search(warm.search_id).record)
+        began_with = recorded_starting_points(database.load_search(warm.search_id).record)
         known = {
             "seconds": {"cold": cold.seconds, "warm": warm.seconds},
             "began_with": [asdict(each) for each in began_with],
         }
-        comparison = compared(database, warm, cold, workload)
+        comparison = _compared(database, warm, cold, workload)
         if isinstance(comparison, str):
             return {**known, "no_result": comparison}
-        judged_cold = judged(database, cold, max(1.0, comparison.speedup))
-        judged_warm = judged(database, warm, max(1.0, 1 / comparison.speedup))
+        judged_cold = _judged(database, cold, max(1.0, comparison.speedup))
+        judged_warm = _judged(database, warm, max(1.0, 1 / comparison.speedup))
     return {
         **known,
         "trials_until": trials_until(judged_cold, judged_warm),
         "warm_against_cold": asdict(comparison),
-        "curves": {"cold": judged_cold.curve(), "warm": judged_warm.curve()},
     }
 
 
-def search(
+def trials_until(cold: Searched, warm: Searched) -> dict[str, dict[str, int | None]]:
+    """Return the trials of both and the saving by "2%" and "5%"; one that never came so near took its whole budget."""
+    until = {}
+    for within in WITHIN:
+        budget, of_cold, of_warm = len(cold.objectives), cold.trials_until(within), warm.trials_until(within)
+        saved = (of_cold or budget) - (of_warm or budget)
+        until[f"{within:.0%}"] = {"cold": of_cold, "warm": of_warm, "budget": budget, "saved": saved}
+    return until
+
+
+def total(shapes: Iterable[Mapping[str, Any]], within: float) -> tuple[int, int, int]:
+    """Return the trials saved, those that the cold searches took, and the number of shapes with a result."""
+    found = [shape["trials_until"][f"{within:.0%}"] for shape in shapes if "trials_until" in shape]
+    return sum(each["saved"] for each in found), sum(each["cold"] or each["budget"] for each in found), len(found)
+
+
+def row(workload: str, shape: Mapping[str, Any]) -> str:
+    """Format one line of the table; a dash stands for a search that never came so near."""
+    if "no_result" in shape:
+        return f"| {workload} | no result: {shape['no_result']} |"
+    trials = [
+        str(shape["trials_until"][f"{within:.0%}"][name] or "-") for within in WITHIN for name in ("cold", "warm")
+    ]
+    found = shape["warm_against_cold"]
+    times = f"{found['second_us']:.2f} us | {found['first_us']:.2f} us"
+    ratio = f"{found['speedup']:.3f} [{found['speedup_low']:.3f}, {found['speedup_high']:.3f}]"
+    return f"| {workload} | {' | '.join(trials)} | {times} | {ratio} | {len(shape['began_with'])} |"
+
+
+@contextlib.contextmanager
+def _source_database(options: argparse.Namespace) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "source.db"
+        if options.db is not None:
+            _copy(options.db, path)
+        else:
+            for source in options.source:
+                _search(options, path, source, options.source_budget)
+        yield path
+
+
+def _search(
     options: argparse.Namespace, database: Path, workload: str, budget: int, warm_start: bool = False
 ) -> SearchResult:
     request = SearchRequest(
@@ -134,8 +166,8 @@ def search(
     return result
 
 
-def compared(database: Database, warm: SearchResult, cold: SearchResult, workload: str) -> Comparison | str:
-    """The warm search's best against the cold one's, or why there is no telling."""
+def _compared(database: Database, warm: SearchResult, cold: SearchResult, workload: str) -> Comparison | str:
+    """Time the warm search's best against the cold one's; return the reason where there is no result."""
     if warm.best is None or cold.best is None:
         return "a search found nothing that passes"
     for _ in range(COMPARE_ATTEMPTS):
@@ -146,50 +178,34 @@ def compared(database: Database, warm: SearchResult, cold: SearchResult, workloa
     return reason
 
 
-def judged(database: Database, result: SearchResult, over_best: float) -> Searched:
+def _judged(database: Database, result: SearchResult, over_best: float) -> Searched:
     trials = database.load_search(result.search_id).trials
     assert result.best is not None
     best = next(trial.objective for trial in trials if result.best.trial == trial.id)
-    assert best is not None, "what stands on the leaderboard has passed"
+    assert best is not None, "a trial on the leaderboard has passed"
     return Searched(tuple(trial.objective for trial in trials), best, over_best)
 
 
-def copy(source: Path, target: Path) -> None:
-    """With what SQLite keeps beside the file, of a database that may be in use."""
+def _copy(source: Path, target: Path) -> None:
+    """Copy a database that may be in use, with the files that SQLite keeps beside it."""
     if not source.is_file():
         sys.exit(f"--db must be an SQLite file with searches of the sources, got {source}")
     with contextlib.closing(sqlite3.connect(source)) as reader, contextlib.closing(sqlite3.connect(target)) as writer:
         reader.backup(writer)
 
 
-def row(workload: str, shape: Mapping[str, Any]) -> str:
-    """One line of the table; a search that never came so near is told by a dash."""
-    if "no_result" in shape:
-        return f"| {workload} | no result: {shape['no_result']} |"
-    trials = [
-        str(shape["trials_until"][f"{within:.0%}"][name] or "-") for within in WITHIN for name in ("cold", "warm")
-    ]
-    found = shape["warm_against_cold"]
-    times = f"{found['second_us']:.2f} us | {found['first_us']:.2f} us"
-    ratio = f"{found['speedup']:.3f} [{found['speedup_low']:.3f}, {found['speedup_high']:.3f}]"
-    return f"| {workload} | {' | '.join(trials)} | {times} | {ratio} | {len(shape['began_with'])} |"
-
-
-def shapes_before(path: Path, settings: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What a file of the same settings has; nothing of any other one."""
-    if not path.is_file():
-        return {}
-    document = json.loads(path.read_text())
-    same = all(document.get(name) == value for name, value in settings.items())
-    return dict(document["shapes"]) if same else {}
-
-
-def write(path: Path, settings: Mapping[str, Any], shapes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Everything so far; each shape has with it what it depends on."""
-    names = ("saved", "cold", "shapes")
-    totals = {f"{within:.0%}": dict(zip(names, total(shapes.values(), within), strict=True)) for within in WITHIN}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**settings, "total": totals, "shapes": shapes}, indent=1) + "\n")
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--budget", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kernel", default="attention_fwd")
+    parser.add_argument("--space")
+    parser.add_argument("--source", nargs="+", default=list(SOURCES))
+    parser.add_argument("--source-budget", type=int, default=60)
+    parser.add_argument("--workload", nargs="+", default=list(NEW_SHAPES))
+    parser.add_argument("--db", type=Path, help="an SQLite file with searches of the sources")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "warm_start.json")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

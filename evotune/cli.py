@@ -1,4 +1,4 @@
-"""The `evotune` command: errors become one line and an exit code here, at the edge; what it can do is in `commands`."""
+"""The `evotune` command, which turns errors into one line and an exit code; `commands` has a file for each command."""
 
 from __future__ import annotations
 
@@ -10,25 +10,38 @@ from typing import Annotated
 
 import typer
 
-from evotune.commands import machine, packages, record, search, trials
+from evotune.commands import (
+    certify,
+    compare,
+    diagnose,
+    doctor,
+    export,
+    import_t4,
+    leaderboard,
+    search,
+    searches,
+    show,
+    verify,
+)
 from evotune.errors import one_line, user_line
 
 BAD_INPUT = 2
-# As Typer and Rich have it when they are the ones to notice.
+# The exit code that Typer and Rich use for a closed pipe, too.
 CLOSED_PIPE = 1
 
-app = typer.Typer(name="evotune", add_completion=False, rich_markup_mode="rich")
-for commands in (search, record, trials, packages, machine):
-    app.add_typer(commands.app)
+app = typer.Typer(name="evotune", rich_markup_mode="rich")
+# In the order of `evotune --help`.
+for command in (search, leaderboard, show, searches, compare, certify, diagnose, export, verify, import_t4, doctor):
+    app.add_typer(command.app)
 
 
 def main() -> None:
-    """The `evotune` command."""
+    """Run the command line of this process and exit with its code."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs one command line and returns its exit code; bad input is one line on standard error and code 2."""
+    """Run one command line and return its exit code; bad input is one line on standard error and code 2."""
     try:
         code = typer.main.get_command(app).main(list(arguments), prog_name="evotune", standalone_mode=False)
         sys.stdout.flush()
@@ -49,7 +62,7 @@ def root(
     context: typer.Context,
     show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    """Finds the fastest correct configuration of a GPU kernel and keeps the evidence."""
+    """Find the fastest correct configuration of a GPU kernel and keep the evidence."""
     if show_version:
         typer.echo(f"evotune {version('evotune')}")
         raise typer.Exit
@@ -63,6 +76,6 @@ def _refuse(text: str) -> int:
 
 
 def _leave_closed_pipe() -> int:
-    """The reader left; what is buffered goes nowhere, or else Python would try once more at exit and complain."""
+    """Discard buffered output after its reader has left; Python would otherwise fail to write it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return CLOSED_PIPE

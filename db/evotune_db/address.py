@@ -1,4 +1,4 @@
-"""Where a database is: from what the user typed to a SQLAlchemy URL, and back to text without the password."""
+"""Addresses of databases: convert a path or URL to a SQLAlchemy URL, or to text without the password."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DRIVERS = {
 
 
 def parse(address: str) -> URL:
-    """The URL of a plain path or a URL. DatabaseError when it is neither an SQLite file nor a PostgreSQL database."""
+    """Return the SQLAlchemy URL of a path or a URL; raises DatabaseError for other databases and malformed URLs."""
     if "://" not in address:
         if not address:
             raise DatabaseError("a database must be named, got an empty name; name a file or a postgresql:// URL")
@@ -30,7 +30,7 @@ def parse(address: str) -> URL:
     try:
         url = make_url(address)
     except (ArgumentError, ValueError) as error:
-        # The parser's own text may quote a part of the password; hence no cause either.
+        # The parser's own text may quote a part of the password, so a URL with one gets no cause.
         raise _malformed(address) from (error if "@" not in address else None)
     if "@" in (url.host or ""):
         raise _malformed(address)
@@ -38,7 +38,7 @@ def parse(address: str) -> URL:
 
 
 def shown(address: str) -> str:
-    """`address` fit to print: no password, and no query, which may hold one too."""
+    """Return `address` without its password, and without its query, which may hold one too."""
     if "://" not in address:
         return address
     scheme, _, rest = address.partition("://")

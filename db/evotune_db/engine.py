@@ -1,4 +1,4 @@
-"""Opening a database: connections as SQLite and PostgreSQL each need them, and migrations where they are due."""
+"""Open a database: connect with the settings that SQLite or PostgreSQL needs, and apply missing migrations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evotune_db.schema.migrate import migrate
 # Another process's transaction takes milliseconds; a longer wait means that it is stuck.
 BUSY_SECONDS = 30
 CONNECT_SECONDS = 10
-# A connection that says nothing for this long is given up, on both sides: the server frees what it held locked.
+# Both sides give up a connection that is silent for this long, and the server frees its locks.
 SILENT_SECONDS = 30
 CLIENT_KEEPALIVES = {
     "keepalives_idle": 10,
@@ -37,19 +37,19 @@ BEGIN = "evotune_begin"
 
 @dataclass(frozen=True)
 class Engines:
-    """One pool of connections: `read` begins a transaction that takes no lock, `write` one that takes it at once."""
+    """One pool of connections: `read` begins a transaction without a lock, `write` one that locks at once."""
 
     read: Engine
     write: Engine
     shown: str
 
     def close(self) -> None:
-        """Closes every connection."""
+        """Close every connection."""
         self.read.dispose()
 
 
 def open_engines(database: str) -> Engines:
-    """The database of that path or URL, created if it is a new SQLite file, with every migration applied.
+    """Open the database of that path or URL, create it if it is a new SQLite file, and apply every migration.
 
     Raises DatabaseError with one line when it cannot be opened, is not evotune's, or was written by a newer evotune.
     """
@@ -91,9 +91,9 @@ def _connect_sqlite(
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """The driver, told to stay out of it, begins no transaction; one that writes must begin by taking the lock.
+    """Begin a transaction, since the driver is told not to; one that writes takes the lock at its start.
 
-    Taking it only at the first write fails at once when another process has written since the first read.
+    A lock that is taken only at the first write fails at once when another process has written since the first read.
     """
     connection.exec_driver_sql(connection.get_execution_options().get(BEGIN, "BEGIN"))
 

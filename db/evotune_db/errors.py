@@ -1,4 +1,4 @@
-"""What can go wrong with a database, as one line each: the rule, the value, what to do."""
+"""The errors of a database, each with one line of text: the rule, the value, what to do."""
 
 from __future__ import annotations
 
@@ -34,29 +34,37 @@ POSTGRESQL_RULES = {
     "57P": "the server must stay up, got {shown}, which shut down; start it and try again, what was recorded before is "
     "kept",
 }
-# The connection broke or is refused for now; the server goes down or comes up, or gave this up to end a deadlock.
+# SQLSTATEs that may pass: a connection broke or was refused, the server stops or starts, a deadlock was ended.
 PASSING_STATES = ("08", "57P", "53300", "25P03", "40001", "40P01")
 
 
 class DatabaseError(Exception):
-    """The database, or what was asked of it, is at fault; its text is one line that says what to do."""
+    """The database, or a request to it, is at fault; the text is one line that says what to do."""
 
 
 class NotFoundError(DatabaseError):
-    """A search or a trial that the database does not have."""
+    """The database has no such search or trial."""
 
 
 class NotPassed(DatabaseError):
-    """A trial that has not passed, for what needs one that has."""
+    """A step needs a trial that has passed, and this trial has not."""
 
 
 class ConnectionLost(DatabaseError):
-    """The database server does not answer, or has just begun to; the same may succeed later."""
+    """The database server does not answer, or is starting; the same request may succeed later."""
+
+
+class LeaseHeld(DatabaseError):
+    """Another process runs the search."""
+
+
+class LeaseLost(DatabaseError):
+    """Another process has taken the search over."""
 
 
 @contextmanager
 def as_database_errors(shown: str) -> Iterator[None]:
-    """Turns what SQLAlchemy raises inside into a DatabaseError; `shown` is the database without its password."""
+    """Raise SQLAlchemy's errors inside as DatabaseError; `shown` names the database without its password."""
     try:
         yield
     except (SQLAlchemyError, OverflowError) as error:
@@ -65,7 +73,7 @@ def as_database_errors(shown: str) -> Iterator[None]:
 
 
 def _is_passing(error: Exception) -> bool:
-    """Whether it is PostgreSQL's, and the connection's or the moment's fault."""
+    """Return True if PostgreSQL raised the error, and it may pass: a connection broke, or the server was busy."""
     if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error):
         return False
     state = getattr(error.orig, "sqlstate", None)

@@ -1,4 +1,4 @@
-"""Between records and rows: a column has the name of the field that it stores."""
+"""Convert records to rows and back; a column has the name of the field that it stores."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ DIAGNOSIS_FIELDS = tuple(field.name for field in fields(DiagnosisRecord))
 
 
 def values(record: object, names: tuple[str, ...]) -> Values:
-    """The named fields of a record as column values."""
+    """Return the named fields of a record as column values."""
     return {name: getattr(record, name) for name in names}
 
 
 def search_values(record: SearchRecord) -> Values:
-    """A new search's row, without its state."""
+    """Return a new search's row, without its state."""
     return {
         **values(record, SEARCH_FIELDS),
         "kernel": record.kernel.name,
@@ -60,13 +60,13 @@ def search_values(record: SearchRecord) -> Values:
 
 
 def device_values(record: DeviceRecord) -> Values:
-    """A device's row; its hash is over everything that is known of it."""
+    """Return a device's row; its hash is over all fields."""
     known = values(record, DEVICE_FIELDS)
     return {**known, "hash": hashlib.sha256(to_json(sorted(known.items())).encode()).hexdigest()}
 
 
 def search_record(row: AnyRow) -> SearchRecord:
-    """From a row of `search` with the `text` of its space."""
+    """Convert a row of `search` with the `text` of its space."""
     stored = {name: getattr(row, name) for name in SEARCH_FIELDS}
     return SearchRecord(
         kernel=KernelRecord(row.kernel, row.kernel_hash),
@@ -76,33 +76,33 @@ def search_record(row: AnyRow) -> SearchRecord:
 
 
 def device_record(row: AnyRow) -> DeviceRecord:
-    """From a row of `device`."""
+    """Convert a row of `device`."""
     return DeviceRecord(**{name: getattr(row, name) for name in DEVICE_FIELDS})
 
 
 def build_record(row: AnyRow) -> BuildRecord:
-    """From a row of `build`."""
+    """Convert a row of `build`."""
     stored = {name: getattr(row, name) for name in BUILD_FIELDS}
     return BuildRecord(**{**stored, "flags": tuple(row.flags)})
 
 
 def gate_record(row: AnyRow) -> GateRecord:
-    """From a row of `gate_result`."""
+    """Convert a row of `gate_result`."""
     return GateRecord(**{name: getattr(row, name) for name in GATE_FIELDS})
 
 
 def timing_record(row: AnyRow) -> TimingRecord:
-    """From a row of `timing` with the `key` of its build."""
+    """Convert a row of `timing` with the `key` of its build."""
     return TimingRecord(build_key=row.key, **{name: getattr(row, name) for name in TIMING_FIELDS})
 
 
 def stored_trial(row: AnyRow) -> StoredTrial:
-    """From a row of `trial` with whether its timing was censored."""
+    """Convert a row of `trial` with the label `censored` of its timing."""
     return StoredTrial(censored=bool(row.censored), **{name: getattr(row, name) for name in TRIAL_FIELDS})
 
 
 def certification_record(row: AnyRow, checks: Iterable[AnyRow]) -> CertificationRecord:
-    """From a row of `certification` with the `key` of its build and its device, and the rows of its checks."""
+    """Convert a row of `certification` with the `key` of its build and its device, and the rows of its checks."""
     return CertificationRecord(
         build_key=row.key,
         device=device_record(row),
@@ -112,12 +112,12 @@ def certification_record(row: AnyRow, checks: Iterable[AnyRow]) -> Certification
 
 
 def profile_record(row: AnyRow) -> ProfileRecord:
-    """From a row of `profile` with the `key` of its build and its device."""
+    """Convert a row of `profile` with the `key` of its build and its device."""
     stored = {name: getattr(row, name) for name in PROFILE_FIELDS}
     return ProfileRecord(build_key=row.key, device=device_record(row), **stored)
 
 
 def diagnosis_record(row: AnyRow) -> DiagnosisRecord:
-    """From a row of `diagnosis`."""
+    """Convert a row of `diagnosis`."""
     stored = {name: getattr(row, name) for name in DIAGNOSIS_FIELDS}
     return DiagnosisRecord(**{**stored, "first_wrong": None if row.first_wrong is None else tuple(row.first_wrong)})

@@ -1,1 +1,1 @@
-"""The commands, a file for each kind: they parse options, make one call and print."""
+"""The commands, a file for each: they parse options, make one call and print."""

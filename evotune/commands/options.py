@@ -1,4 +1,4 @@
-"""Options that commands share, and how their values are read: a bad one is told in one line, with what was given."""
+"""Options that commands share, and readers of their values; a bad value is one line with the value received."""
 
 from __future__ import annotations
 
@@ -9,61 +9,47 @@ from typing import Annotated, TypeVar
 import typer
 
 from evotune import database_url
+from evotune.display.formats import DetailFormat, Format
 from evotune.suggestions import did_you_mean
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
-class Format(StrEnum):
-    """How a list is written."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-
-
-class DetailFormat(StrEnum):
-    """How one thing with parts is written; CSV has no room for parts."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 class ExportFormat(StrEnum):
-    """What an export makes."""
+    """The kind of file that an export writes."""
 
     PACKAGE = "package"
     T4 = "t4"
 
 
-def count(given: str | int) -> int:
-    """A whole number of at least 1."""
-    number = whole(given)
+def count(value: str | int) -> int:
+    """Read a whole number of at least 1."""
+    number = whole(value)
     if number < 1:
-        raise typer.BadParameter(f"must be a whole number of at least 1, got {given}")
+        raise typer.BadParameter(f"must be a whole number of at least 1, got {value}")
     return number
 
 
-def whole(given: str | int) -> int:
-    """A whole number of at least 0. Typer reads defaults, too, by the reader of their option."""
-    text = str(given)
+def whole(value: str | int) -> int:
+    """Read a whole number of at least 0. Typer passes a default, which is a number, to the reader of its option."""
+    text = str(value)
     if not (text.isascii() and text.isdigit()):
-        raise typer.BadParameter(f"must be a whole number, got {given}")
+        raise typer.BadParameter(f"must be a whole number, got {value}")
     return int(text)
 
 
-def trial_or_baseline(given: str) -> int | None:
-    """A trial's number; None for "baseline"."""
-    if given == "baseline":
+def trial_or_baseline(text: str) -> int | None:
+    """Read a trial's number; return None for `baseline`."""
+    if text == "baseline":
         return None
     try:
-        return count(given)
+        return count(text)
     except typer.BadParameter:
-        raise typer.BadParameter(f"must be a trial's number or `baseline`, got {given}") from None
+        raise typer.BadParameter(f"must be a trial's number or `baseline`, got {text}") from None
 
 
 def seconds(text: str) -> float:
-    """A number of seconds above 0."""
+    """Read a number of seconds above 0."""
     try:
         value = float(text)
     except ValueError:
@@ -73,8 +59,8 @@ def seconds(text: str) -> float:
     return value
 
 
-def share(text: str) -> float:
-    """A share as a percentage, such as 3%, or as a number below 1."""
+def fraction(text: str) -> float:
+    """Read a fraction, written as a percentage such as 3% or as a number below 1."""
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
@@ -85,7 +71,7 @@ def share(text: str) -> float:
 
 
 def choice(kind: type[Choice]) -> Callable[[str], Choice]:
-    """A reader of one of the values of `kind`."""
+    """Return a reader of one of the values of `kind`."""
 
     def read(text: str) -> Choice:
         try:
@@ -103,11 +89,11 @@ DbOption = Annotated[
 ]
 FormatOption = Annotated[
     Format,
-    typer.Option("--format", parser=choice(Format), metavar="table|json|csv", help="How the list is written."),
+    typer.Option("--format", parser=choice(Format), metavar="table|json|csv", help="Format of the list."),
 ]
 DetailFormatOption = Annotated[
     DetailFormat,
-    typer.Option("--format", parser=choice(DetailFormat), metavar="table|json", help="How it is written."),
+    typer.Option("--format", parser=choice(DetailFormat), metavar="table|json", help="Format of the output."),
 ]
 KernelOption = Annotated[str | None, typer.Option("--kernel", metavar="K", help="Only this kernel.")]
 TargetOption = Annotated[str | None, typer.Option("--target", metavar="T", help="Only this target, such as cpu.")]

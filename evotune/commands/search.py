@@ -9,14 +9,14 @@ import typer
 
 from evotune import database_url
 from evotune.commands import options
-from evotune.commands.set_options import given
+from evotune.commands.set_options import named_options
 from evotune.errors import UserError
 from evotune.planning import request
 
-# Settings that a stored search keeps when it goes on.
+# Options that a stored search keeps when it is resumed.
 FIXED_BY_RESUME = ("space", "target", "workload", "sampler", "seed", "build_only", "warm_start", "replay", "no_reuse")
-# Settings of building and measuring.
-NOTHING_TO_A_REPLAY = (
+# Options of building and measuring, which a replay does not do.
+MEASURING_ONLY = (
     "kernel",
     "space",
     "target",
@@ -36,14 +36,15 @@ KernelArgument = Annotated[
 ]
 SpaceOption = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Search space: a YAML file or a built-in name, else the target's own."),
+    typer.Option(metavar="FILE", help="Search space: a YAML file or a built-in name.", show_default="the target's own"),
 ]
 TargetOption = Annotated[
     str,
     typer.Option(metavar="T", help="cpu, sm_80, sm_86, sm_89, sm_90, or auto: this machine's GPU, else its CPU."),
 ]
 WorkloadOption = Annotated[
-    list[str] | None, typer.Option(metavar="NAME", help="May be repeated; without it, the kernel's first.")
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Workload to optimise for; may be repeated.", show_default="the kernel's first"),
 ]
 BudgetOption = Annotated[
     int | None,
@@ -55,7 +56,7 @@ BudgetOption = Annotated[
     ),
 ]
 TimeLimitOption = Annotated[
-    float | None, typer.Option(parser=options.seconds, metavar="S", help="Propose nothing after S seconds.")
+    float | None, typer.Option(parser=options.seconds, metavar="S", help="Propose no configuration after S seconds.")
 ]
 SamplerOption = Annotated[
     str | None,
@@ -66,7 +67,8 @@ SamplerOption = Annotated[
     ),
 ]
 SeedOption = Annotated[
-    int, typer.Option(parser=options.whole, metavar="N", help="Same seed and same timings give the same proposals.")
+    int,
+    typer.Option(parser=options.whole, metavar="N", help="The same seed and the same timings give the same proposals."),
 ]
 RayAddressOption = Annotated[
     str | None, typer.Option(metavar="A", help="Join this Ray cluster instead of a local one.")
@@ -76,25 +78,23 @@ GpusOption = Annotated[
     typer.Option(
         parser=options.count,
         metavar="N",
-        help="Measure on N GPUs; an autoscaling cluster brings them.",
-        show_default="all that there are",
+        help="Measure on N GPUs; an autoscaling cluster starts them.",
+        show_default="all",
     ),
 ]
-ResumeOption = Annotated[
-    int | None, typer.Option(parser=options.count, metavar="ID", help="Go on with a stored search.")
-]
+ResumeOption = Annotated[int | None, typer.Option(parser=options.count, metavar="ID", help="Continue a stored search.")]
 BuildOnlyOption = Annotated[
     bool,
     typer.Option(
         "--build-only",
-        help="Compile and record, measure nothing; no device is needed. Example: --target sm_89 --build-only.",
+        help="Compile and record, but do not measure; no device is needed. Example: --target sm_89 --build-only.",
     ),
 ]
 WarmStartOption = Annotated[
     bool,
     typer.Option(
         "--warm-start",
-        help="Begin with the leaderboard's best of the nearest workloads and devices, at most a tenth of the budget.",
+        help="Start from the best trials of the nearest workloads and devices, at most a tenth of the budget.",
     ),
 ]
 ReplayOption = Annotated[
@@ -105,7 +105,9 @@ ReplayOption = Annotated[
 ]
 NoReuseOption = Annotated[
     bool,
-    typer.Option("--no-reuse", help="Build and measure what other searches in the database have measured, too."),
+    typer.Option(
+        "--no-reuse", help="Also build and measure configurations that other searches in the database have measured."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to standard error.")]
 
@@ -138,7 +140,7 @@ def search(
         _refuse_fixed_settings(context, resume)
         database_url.existing(db)
     if replay is not None:
-        _refuse_beside_replay(context)
+        _refuse_measuring_options(context)
     fresh = resume is None
     _search(
         request.SearchRequest(
@@ -166,7 +168,7 @@ def search(
 def _search(wanted: request.SearchRequest, json: bool) -> None:
     from evotune.display import serialise, summary
     from evotune.display.progress import make_reporter
-    from evotune.replay.run import is_replay, run_replay
+    from evotune.replay.replay_search import is_replay, run_replay
     from evotune.search.run import run_search
 
     reporter = make_reporter(json)
@@ -182,12 +184,12 @@ def _search(wanted: request.SearchRequest, json: bool) -> None:
 
 
 def _refuse_fixed_settings(context: typer.Context, resume: int) -> None:
-    names = given(context, FIXED_BY_RESUME)
+    names = named_options(context, FIXED_BY_RESUME)
     if names:
-        raise UserError(f"--resume goes on with search {resume} as it was, got {names} too; leave {names} out")
+        raise UserError(f"--resume continues search {resume} as it was, got {names} too; leave {names} out")
 
 
-def _refuse_beside_replay(context: typer.Context) -> None:
-    names = given(context, NOTHING_TO_A_REPLAY)
+def _refuse_measuring_options(context: typer.Context) -> None:
+    names = named_options(context, MEASURING_ONLY)
     if names:
         raise UserError(f"--replay builds and measures nothing, got {names} too; leave {names} out")

@@ -1,4 +1,4 @@
-"""What was found out about one trial beside its outcome, as tables: certification, profile, diagnosis."""
+"""The certifications, profiles and diagnoses of one trial as tables."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
-from rich.table import Table
 
-from evotune.display.tables import percent, table
-from evotune.display.terminal import duration, microseconds
+from evotune.display.table import Table
+from evotune.display.terminal import SECONDS, duration, microseconds, percent
 
 if TYPE_CHECKING:
     from evotune_db.records import CertificationRecord, DiagnosisRecord, ProfileRecord, TrialDetails
 
-TIME = "%Y-%m-%d %H:%M:%S"
-
 
 def findings(details: TrialDetails) -> Iterator[RenderableType]:
-    """The diagnosis, which says what is at fault, then certifications with the logs of what failed, and profiles."""
+    """Yield the diagnoses, then certifications with the logs of their failed checks, then profiles."""
     yield from diagnoses(details)
     for certification in details.certifications:
         yield from _certification(certification)
@@ -29,7 +26,7 @@ def findings(details: TrialDetails) -> Iterator[RenderableType]:
 
 
 def diagnoses(details: TrialDetails) -> Iterator[RenderableType]:
-    """For each workload in one sentence which stage is at fault, then the figures and the tiles."""
+    """Yield for each workload a sentence on the stage at fault, the figures of all stages, and the wrong tiles."""
     stages = sorted(details.diagnoses, key=attrgetter("workload"))
     for workload, of_workload in groupby(stages, key=attrgetter("workload")):
         yield from _diagnosis(workload, list(of_workload))
@@ -50,7 +47,7 @@ def _inputs(stage: DiagnosisRecord) -> str:
 
 
 def _verdict(stages: Sequence[DiagnosisRecord], at_fault: DiagnosisRecord | None) -> Iterator[str]:
-    """Which stages are right, which were not compared, and which is at fault."""
+    """Yield the stages that are right, those that were not compared, and the first one at fault."""
     if all(stage.passed for stage in stages):
         yield "every stage is right"
         return
@@ -74,7 +71,7 @@ def _fault(at_fault: DiagnosisRecord) -> str:
 
 
 def _stages(stages: Sequence[DiagnosisRecord]) -> Table:
-    result = table("stage", "result", ">max error", ">allowed", ">RMS error", ">wrong", "first wrong")
+    result = Table("stage", "result", ">max error", ">allowed", ">RMS error", ">wrong", "first wrong")
     for stage in stages:
         if stage.reason is not None:
             result.add_row(stage.stage, f"not compared: {stage.reason}")
@@ -94,10 +91,9 @@ def _stages(stages: Sequence[DiagnosisRecord]) -> Table:
 def _certification(record: CertificationRecord) -> Iterator[RenderableType]:
     verdict = "passed" if record.passed else "not passed"
     runs = f"{record.runs} runs, {record.different_runs} different" if record.runs else "no runs compared"
-    place = f"build {record.build_key[:12]} on {record.device.name}, {record.made.strftime(TIME)}"
-    # Not the table's title, which would be wrapped to the table's width.
+    place = f"build {record.build_key[:12]} on {record.device.name}, {record.made.strftime(SECONDS)}"
     yield f"certification {verdict}: {place}; {runs}"
-    result = table("check", "result", ">findings", ">time", "summary")
+    result = Table("check", "result", ">findings", ">time", "summary")
     for check in record.checks:
         outcome = "passed" if check.passed else "not passed"
         result.add_row(check.tool, outcome, str(check.findings), duration(check.seconds), check.summary)
@@ -109,7 +105,7 @@ def _certification(record: CertificationRecord) -> Iterator[RenderableType]:
 
 def _profiles(profiles: Sequence[ProfileRecord]) -> Table:
     figures = (">duration", ">tensor pipe", ">lanes in use", ">DRAM", ">L2", ">occupancy", ">registers")
-    result = table("workload", "build", *figures, "device", "made", title="profiles")
+    result = Table("workload", "build", *figures, "device", "made", title="profiles", keys=2)
     for profile in profiles:
         percentages = (
             *(profile.tensor_active_pct, profile.warp_execution_efficiency_pct, profile.dram_throughput_pct),
@@ -122,7 +118,7 @@ def _profiles(profiles: Sequence[ProfileRecord]) -> Table:
             *("not read" if value is None else percent(value) for value in percentages),
             "not read" if profile.registers is None else str(profile.registers),
             profile.device.name,
-            profile.made.strftime(TIME),
+            profile.made.strftime(SECONDS),
         )
     return result
 

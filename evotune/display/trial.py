@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
-from rich.table import Table
 
 from evotune.display.findings import findings
-from evotune.display.tables import proof, table
-from evotune.display.terminal import assignments, duration, microseconds, speedup
+from evotune.display.leaderboard import proof
+from evotune.display.table import Fields, Table
+from evotune.display.terminal import SECONDS, assignments, duration, microseconds, speedup
 from evotune.planning.warm_start import origin
 from evotune_workers.diagnosis.wrong_result import wrong_result
 
 if TYPE_CHECKING:
     from evotune_db.records import BuildRecord, GateRecord, TimingRecord, TrialDetails
 
-TIME = "%Y-%m-%d %H:%M:%S"
-
 
 def print_trial(details: TrialDetails, target: Console) -> None:
-    """Prints the trial's outcome, place, configuration, builds with their logs, gates, timings and other findings."""
+    """Print the trial's outcome, origin, configuration, builds with their logs, gates, timings and other findings."""
     for part in _parts(details):
         target.print(part)
 
 
 def _parts(details: TrialDetails) -> Iterator[RenderableType]:
     yield _outcome(details)
-    yield _facts(details)
+    yield _properties(details)
+    yield ""
     if details.builds:
         yield _builds(details.builds)
     for build in details.builds:
+        yield f"flags of build {build.key[:12]}: {' '.join(build.flags)}"
         yield f"log of build {build.key[:12]}:\n{build.log.strip() or 'empty'}\n"
     if details.gates:
         yield _gates(details.gates)
+        yield from _gate_figures(details.gates)
     if details.timings:
         yield _timings(details.timings)
     for timing in details.timings:
@@ -45,7 +46,7 @@ def _parts(details: TrialDetails) -> Iterator[RenderableType]:
 
 
 def _lacks_diagnosis(details: TrialDetails) -> bool:
-    """Whether there is a wrong result of its own that was not traced."""
+    """Return True if the trial has a wrong result of its own that no diagnosis has traced."""
     if details.diagnoses or details.same_binary_as is not None:
         return False
     return wrong_result(details.gates, details.record.workloads) is not None
@@ -59,49 +60,45 @@ def _outcome(details: TrialDetails) -> str:
     return text + (f": {trial.reason}" if trial.reason else "")
 
 
-def _facts(details: TrialDetails) -> Table:
-    record = details.record
-    facts = Table.grid(padding=(0, 2))
-    facts.add_row("kernel", f"{record.kernel.name} ({record.kernel.source_hash[:12]})")
-    facts.add_row("workloads", ", ".join(record.workloads))
-    facts.add_row("target", record.target)
-    facts.add_row("device", f"{details.device.name} ({details.device.uuid})" if details.device else "none")
-    facts.add_row("search", f"{details.search}, number {details.trial.number} of sampler {record.sampler}")
-    if (precedent := origin(details)) is not None:
-        where = f"{precedent.workload} on {precedent.device}"
-        changed = f", {precedent.changed} of its parameters changed to fit here" if precedent.changed else ""
-        facts.add_row("warm start", f"from trial {precedent.trial} of search {precedent.search}, {where}{changed}")
-    facts.add_row("proposed", details.proposed.strftime(TIME))
-    facts.add_row("finished", details.finished.strftime(TIME) if details.finished else "not yet")
-    facts.add_row("configuration", assignments(details.trial.configuration))
+def _properties(details: TrialDetails) -> Fields:
+    trial, record, result = details.trial, details.record, Fields()
+    result.add("kernel", f"{record.kernel.name} ({record.kernel.source_hash[:12]})")
+    result.add("workloads", ", ".join(record.workloads))
+    result.add("target", record.target)
+    result.add("device", f"{details.device.name} ({details.device.uuid})" if details.device else "none")
+    result.add("search", f"{details.search}, number {trial.number} of sampler {record.sampler}")
+    if (source := origin(details)) is not None:
+        where = f"{source.workload} on {source.device}"
+        changed = f", {source.changed} of its parameters changed to fit here" if source.changed else ""
+        result.add("warm start", f"from trial {source.trial} of search {source.search}, {where}{changed}")
+    result.add("proposed", details.proposed.strftime(SECONDS))
+    result.add("finished", details.finished.strftime(SECONDS) if details.finished else "not yet")
+    result.add("configuration", assignments(trial.configuration))
     for entry in details.leaderboard:
         place = (
             f"rank {entry.rank} in {entry.workload}, {speedup(entry.speedup, entry.speedup_low, entry.speedup_high)}"
         )
-        facts.add_row("leaderboard", f"{place} over {entry.baseline}, {proof(entry)}")
-    for given_up in details.suspects:
-        came_to = f"failed at {given_up.failed_gate}" if given_up.failed_gate else given_up.state
-        facts.add_row("suspect", f"{came_to} on {given_up.worker}, given up: {given_up.reason}")
-    reused_from = details.trial.reused_from
-    if reused_from is not None:
-        facts.add_row("reused from", f"trial {reused_from}, with its gates and timings: evotune show {reused_from}")
+        result.add("leaderboard", f"{place} over {entry.baseline}, {proof(entry)}")
+    for outcome in details.unreliable_outcomes:
+        state = f"failed at {outcome.failed_gate}" if outcome.failed_gate else outcome.state
+        result.add("unreliable", f"{state} on {outcome.worker}, not used: {outcome.reason}")
+    if trial.reused_from is not None:
+        other = f"trial {trial.reused_from}, with its gates and timings"
+        result.add("reused from", f"{other}: evotune show {trial.reused_from}")
     elif details.same_binary_as is not None:
-        facts.add_row("same binary as", f"trial {details.same_binary_as}")
-    return facts
-
-
-def _builds(builds: tuple[BuildRecord, ...]) -> Table:
-    result = table("build", "result", ">time", "resources", "compiler", "flags", title="builds")
-    for build in builds:
-        outcome = "built" if build.succeeded else "failed"
-        resources = _figures(build)
-        result.add_row(
-            build.key[:12], outcome, duration(build.seconds), resources, build.compiler, " ".join(build.flags)
-        )
+        result.add("same binary as", f"trial {details.same_binary_as}")
     return result
 
 
-def _figures(build: BuildRecord) -> str:
+def _builds(builds: tuple[BuildRecord, ...]) -> Table:
+    result = Table("build", "result", ">time", "resources", "compiler", title="builds")
+    for build in builds:
+        outcome = "built" if build.succeeded else "failed"
+        result.add_row(build.key[:12], outcome, duration(build.seconds), _resources(build), build.compiler)
+    return result
+
+
+def _resources(build: BuildRecord) -> str:
     named = {
         "registers": build.registers,
         "spill_stores": build.spill_stores,
@@ -113,22 +110,33 @@ def _figures(build: BuildRecord) -> str:
 
 
 def _gates(gates: tuple[GateRecord, ...]) -> Table:
-    result = table(
-        "gate", "workload", "inputs", "result", ">max error", ">RMS error", ">time", "figures", title="gates"
-    )
+    columns = ("gate", "workload", "inputs", "result", ">time", ">max error", ">RMS error")
+    result = Table(*columns, title="gates", keys=3)
     for gate in gates:
-        seed = "" if gate.seed is None else f" seed {gate.seed}"
         result.add_row(
             gate.gate,
             gate.workload or "",
-            f"{gate.distribution or ''}{seed}",
+            _inputs(gate),
             "passed" if gate.passed else f"failed: {gate.reason}",
+            "" if gate.seconds is None else duration(gate.seconds),
             _against_limit(gate.max_error, gate.max_limit),
             _against_limit(gate.rms_error, gate.rms_limit),
-            "" if gate.seconds is None else duration(gate.seconds),
-            assignments(gate.figures),
         )
     return result
+
+
+def _gate_figures(gates: tuple[GateRecord, ...]) -> Iterator[str]:
+    """Yield the figures of each gate that has some in a line of its own; they are too long for a table."""
+    with_figures = [gate for gate in gates if gate.figures]
+    for gate in with_figures:
+        where = ", ".join(filter(None, (gate.gate, gate.workload, _inputs(gate))))
+        yield f"figures of {where}: {assignments(gate.figures)}"
+    if with_figures:
+        yield ""
+
+
+def _inputs(gate: GateRecord) -> str:
+    return " ".join(filter(None, (gate.distribution, "" if gate.seed is None else f"seed {gate.seed}")))
 
 
 def _against_limit(error: float | None, limit: float | None) -> str:
@@ -138,14 +146,14 @@ def _against_limit(error: float | None, limit: float | None) -> str:
 
 
 def _timings(timings: tuple[TimingRecord, ...]) -> Table:
-    columns = ("workload", "phase", "mode", ">median", ">p50", ">p90", ">p99", "speed-up", ">baseline", "", "blocks")
-    result = table(*columns, title="timings")
+    columns = ("workload", "phase", "mode", ">median", ">p50", ">p90", ">p99", ">speed-up")
+    result = Table(*columns, ">baseline", "baseline's name", "blocks", title="timings", keys=3)
     for timing in timings:
         result.add_row(*_timing_cells(timing))
     return result
 
 
-def _timing_cells(timing: TimingRecord) -> list[Any]:
+def _timing_cells(timing: TimingRecord) -> list[str]:
     times = (timing.median_us, timing.p50_us, timing.p90_us, timing.p99_us)
     censored = ", stopped early" if timing.censored else ""
     return [

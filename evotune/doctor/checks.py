@@ -1,13 +1,10 @@
-"""What this machine has and lacks for evotune, each lack with its remedy."""
+"""Checks of everything that evotune needs from this machine; each lack comes with its remedy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-
-from evotune.display.tables import table
 from evotune.doctor import gpu_probes, probes
 from evotune.doctor.probes import Missing
 from evotune.errors import one_line
@@ -16,10 +13,10 @@ from evotune_workers.compilers.cuda_toolkit import REMEDY
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked for.
+    """The result of one check.
 
-    `needed_for` says what cannot do without it: `all` targets, `cpu`, `gpu`, or `gpu build`, which is all that a search
-    with --build-only asks of a GPU target. `purpose` says what it does there.
+    `needed_for` names the targets that need the thing: `all`, `cpu`, `gpu`, or `gpu build` for a search of a GPU target
+    with --build-only. `purpose` is its use there. `remedy` is None where the thing is present.
     """
 
     name: str
@@ -31,30 +28,23 @@ class Check:
 
 
 def examine(db: str) -> tuple[Check, ...]:
-    """Looks at this machine and at the database of that URL; writes nothing there and never raises for a lack."""
+    """Check this machine and the database of that URL; write nothing, and raise nothing for a lack."""
     return tuple(_checks(db))
 
 
 def cpu_target_works(checks: Sequence[Check]) -> bool:
-    """Whether nothing is lacking that a search on the CPU needs."""
+    """Return True if this machine has everything that a search on the CPU needs."""
     return _has(checks, "all", "cpu")
 
 
-def print_checks(checks: Sequence[Check], target: Console) -> None:
-    """Prints a table of what was found, then what to do about what was not, and which targets can work."""
-    result = table("", "what", "needed for", "to", "found")
-    for check in checks:
-        there = "yes" if check.present else "no"
-        result.add_row(there, check.name, check.needed_for, check.purpose, check.found)
-    target.print(result)
-    for check in checks:
-        if not check.present:
-            target.print(f"{check.name}: {check.remedy}")
-    gpu, build = _has(checks, "all", "gpu build", "gpu"), _has(checks, "all", "gpu build")
-    target.print(
-        f"CPU target: {_verdict(cpu_target_works(checks))}. GPU targets: {_verdict(gpu)}; "
-        f"compiling for them with --build-only {_verdict(build)}."
-    )
+def gpu_target_works(checks: Sequence[Check]) -> bool:
+    """Return True if this machine has everything that a search on a GPU needs."""
+    return _has(checks, "all", "gpu build", "gpu")
+
+
+def gpu_build_works(checks: Sequence[Check]) -> bool:
+    """Return True if this machine can compile for a GPU that it need not have."""
+    return _has(checks, "all", "gpu build")
 
 
 def _checks(db: str) -> Iterator[Check]:
@@ -100,7 +90,3 @@ def _check(name: str, needed_for: str, purpose: str, look: Callable[[], str], re
 
 def _has(checks: Sequence[Check], *needed_for: str) -> bool:
     return all(check.present for check in checks if check.needed_for in needed_for)
-
-
-def _verdict(works: bool) -> str:
-    return "can work" if works else "cannot work yet"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from evotune.export.binaries import Binary, Form, architectures, make_binaries, make_forms
 from evotune.export.evidence import Evidence, ExportError, gather
+from evotune.export.export_target import ExportTarget
 from evotune.export.portfolio import loss
-from evotune.export.targets import ExportTarget
 from evotune_db.records import LeaderboardEntry, TrialDetails
 
 

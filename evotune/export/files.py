@@ -10,9 +10,9 @@ from importlib import metadata
 
 from evotune.export.contents import Contents, Exported, Row
 from evotune.export.evidence import Evidence, ExportError
+from evotune.export.export_target import TEMPLATES, ExportTarget
 from evotune.export.manifest import manifest
 from evotune.export.readme import readme
-from evotune.export.targets import TEMPLATES, ExportTarget
 
 MODULES = ("integrity.py", "verification.py", "verify_timing.py")
 # What the kernel's author must supply in `export/`, beside what launches each variant and modules that these import.

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from evotune.export.contents import Served, assemble
 from evotune.export.evidence import ExportError
+from evotune.export.export_target import export_target
 from evotune.export.files import package_files
-from evotune.export.targets import export_target
 from evotune_workers.compilers.build import ToolchainError
 
 

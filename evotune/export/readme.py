@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evotune.export.contents import Contents, Row
-from evotune.export.targets import TEMPLATES, ExportTarget
+from evotune.export.export_target import TEMPLATES, ExportTarget
 
 BEATEN = " SDPA serves where it was faster than every trial; the figures there are those of the fastest trial."
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from evotune.errors import UserError
 from evotune.planning.request import IMPORTED
-from evotune.replay.reading import read_text
 from evotune.replay.recording import RecordingError
-from evotune.replay.t4 import T4Result, read_results
+from evotune.replay.recording_file import read_text
+from evotune.replay.t4_results import T4Result, read_results
 from evotune.search.lease import SearchLease
 from evotune.space import configuration_key
 from evotune.t4.invalidity import CORRECT, GATES

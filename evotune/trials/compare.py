@@ -1,8 +1,7 @@
-"""`evotune compare`: two trials, or a trial and the fastest baseline, timed against each other on this machine."""
+"""Time two trials, or a trial and the fastest baseline, against each other on this machine."""
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,8 +15,8 @@ from evotune_db.records import LeaderboardFilter
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.measuring.child_session import GateFailed
+from evotune_workers.measuring.jobs import CompareJob, CompareWithBaselinesJob
 from evotune_workers.measuring.measurer import Measurer
-from evotune_workers.system.machine_lock import measuring
 from evotune_workers.timing.statistics import Interval
 
 Verdict = Literal["faster", "slower", "no difference seen"]
@@ -25,7 +24,7 @@ Verdict = Literal["faster", "slower", "no difference seen"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """`speedup` = `second`'s time / `first`'s, with its 95 % interval; medians in microseconds, on cold caches."""
+    """Two medians in microseconds, on cold caches. `speedup` is the second time / the first, with its 95 % interval."""
 
     workload: str
     device: str
@@ -40,13 +39,14 @@ class Comparison:
 
 
 def compare_trials(database: Database, first: int, second: int | None, workload: str | None) -> Comparison:
-    """Times trial `first` against trial `second`, or against the fastest baseline where that is None.
+    """Time trial `first` against trial `second`, or against the fastest baseline where `second` is None.
 
-    Fresh process, seeds that no search uses, interleaved blocks and the bootstrap interval by which finalists are
-    confirmed. Raises UserError when a trial is not listed, when the two are not of one kernel, target and workload,
-    when this machine lacks the device, or when it is too busy to tell.
+    As in the confirmation of finalists: a fresh process, seeds that no search uses, interleaved blocks and a bootstrap
+    interval. Raises UserError when a trial is not listed, or when the two differ in kernel, target or workload. Raises
+    it also when this machine lacks the device or is too busy for a clear result.
     """
-    chosen = [_chosen(database, trial, workload) for trial in (first, second) if trial is not None]
+    wanted = [trial for trial in (first, second) if trial is not None]
+    chosen = [select(database, LeaderboardFilter(trial=trial, workload=workload, top=1)) for trial in wanted]
     _check_same(chosen)
     ours = chosen[0]
     device = device_that_measured(ours.entry, "compared")
@@ -55,8 +55,7 @@ def compare_trials(database: Database, first: int, second: int | None, workload:
     seeds = confirmation_seeds(ours.details.record.seed)
     measurer = Measurer(ours.folder, device)
     try:
-        with measuring() if device.kind == "cpu" else contextlib.nullcontext():
-            other, first_us, second_us, ratio = _timed(measurer, candidates, variant, seeds)
+        other, first_us, second_us, ratio = _timed(measurer, candidates, variant, seeds)
     except GateFailed as failed:
         raise UserError(f"the trials must run and be timed to be compared: {failed}") from failed
     finally:
@@ -77,22 +76,10 @@ def compare_trials(database: Database, first: int, second: int | None, workload:
 
 
 def verdict(ratio: Interval) -> Verdict:
-    """What an interval of second / first says of the first."""
+    """Return the verdict on the first trial from an interval of second time / first time."""
     if ratio.low > 1:
         return "faster"
     return "slower" if ratio.high < 1 else "no difference seen"
-
-
-def in_words(found: Comparison) -> str:
-    """Two lines for the terminal."""
-    times = f"{found.first_us:.4g} us against {found.second_us:.4g} us"
-    figures = f"{found.speedup:.3f}x [{found.speedup_low:.3f}, {found.speedup_high:.3f}]"
-    said = "no difference seen" if found.verdict == "no difference seen" else f"{found.first} is {found.verdict}"
-    return f"{found.first} against {found.second} at {found.workload} on {found.device}\n{said}: {figures}, {times}"
-
-
-def _chosen(database: Database, trial: int, workload: str | None) -> Selected:
-    return select(database, LeaderboardFilter(trial=trial, workload=workload, top=1))
 
 
 def _check_same(chosen: list[Selected]) -> None:
@@ -107,10 +94,10 @@ def _check_same(chosen: list[Selected]) -> None:
 def _timed(
     measurer: Measurer, candidates: list[Candidate], variant: str, seeds: tuple[int, ...]
 ) -> tuple[str | None, float, float, Interval]:
-    """The baseline's name if there is one, both times, and their ratio."""
+    """Return the baseline's name if there is one, both times, and their ratio."""
     if len(candidates) == 1:
-        timing = measurer.compare_with_baselines(candidates[0], variant, seeds)
+        timing = measurer.run(CompareWithBaselinesJob(candidates[0], variant, seeds))
         ratio = Interval(timing.speedup, timing.speedup_low, timing.speedup_high)
         return timing.baseline, timing.median_us, timing.baseline_us, ratio
-    duel = measurer.compare(candidates[0], candidates[1], variant, seeds)
+    duel = measurer.run(CompareJob(candidates[0], candidates[1], variant, seeds))
     return None, duel.first_us, duel.second_us, duel.ratio

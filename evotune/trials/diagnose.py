@@ -1,4 +1,4 @@
-"""`evotune diagnose`: where in the kernel a stored trial's wrong result comes from."""
+"""Trace the wrong result of a stored trial to a stage of the kernel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from evotune_workers.system.machine_lock import building
 
 
 def diagnose_trial(database: Database, trial: int) -> TrialDetails:
-    """Diagnoses a trial and records it, in the place of an earlier diagnosis; returns all that is recorded of it then.
+    """Diagnose a trial, replace its recorded diagnosis, and return everything that is recorded of it.
 
     Raises UserError when the trial has no wrong result, when this machine lacks its device, when the kernel has no
     stages, or when the build is no longer the one that was measured.
@@ -31,17 +31,17 @@ def diagnose_trial(database: Database, trial: int) -> TrialDetails:
     variant = load_kernel(folder).variant_for(details.record.target)
     if not variant.stages:
         raise UserError(f"a kernel must declare stages to be diagnosed, the variant {variant.name} has none")
-    # As in a search: builds of others may go on beside it, but no measurement on a CPU.
+    # As in a search, a build waits for a measurement on a CPU.
     with building() if device.kind == "cpu" else contextlib.nullcontext():
         candidate = rebuilt(details, folder, variant.name, wrong.built_for)
         [built] = candidate.builds
         stages = build_stages(folder, StageBuildJob(variant.name, details.record.target, built.workload, built.macros))
-        measurer = Measurer(folder, device)
-        try:
-            seeds = search_seeds(details.record.seed)
-            diagnosis = measurer.diagnose(DiagnoseJob(candidate, wrong, stages, variant.name, seeds))
-        finally:
-            measurer.close()
+    measurer = Measurer(folder, device)
+    try:
+        seeds = search_seeds(details.record.seed)
+        diagnosis = measurer.run(DiagnoseJob(candidate, wrong, stages, variant.name, seeds))
+    finally:
+        measurer.close()
     database.record_diagnosis(trial, diagnosis_records(diagnosis))
     return database.trial(trial)
 

@@ -21,7 +21,7 @@ from evotune_db import Database
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.compilers.cpp import FLAGS, compiler_name
 from evotune_workers.compilers.imports import read_imports
-from evotune_workers.gates.foreign import foreign_import
+from evotune_workers.gates.allowed_imports import forbidden_import
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.measuring.child_session import Session
@@ -79,7 +79,7 @@ def test_a_build_that_ignores_its_configuration_is_one_binary_and_the_parameter_
         recorder = Recorder(database, search, Study(valid, "random", 1), PlainReporter(Console(file=told)), {})
         first, second = (proposed(recorder, number) for number in range(len(valid)))
         assert recorder.built(first)
-        recorder.left_at_that(first)
+        recorder.built_only(first)
         assert not recorder.built(second)
         recorder.flush()
         assert "same binary as trial 1: tile_n changed nothing" in told.getvalue()
@@ -119,7 +119,7 @@ def test_a_library_that_exports_the_clock_serves_only_itself(session: Session, t
 
 
 def test_containers_mathematics_and_openmp_are_nobodys_business(tmp_path: Path) -> None:
-    assert foreign_import(library(tmp_path, CONTAINERS)) is None
+    assert forbidden_import(library(tmp_path, CONTAINERS)) is None
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_containers_mathematics_and_openmp_are_nobodys_business(tmp_path: Path) 
     ],
 )
 def test_threads_files_clocks_and_system_calls_are_refused(tmp_path: Path, line: str, used: str) -> None:
-    reason = foreign_import(library(tmp_path, line))
+    reason = forbidden_import(library(tmp_path, line))
     assert reason is not None and re.search(f"it uses .*(?:{used})", reason)
 
 
@@ -145,7 +145,7 @@ def test_imports_are_read_with_the_library_that_they_come_from(tmp_path: Path) -
 
 @pytest.mark.parametrize("binary", [b"", b"\x7fELF\x02\x01", b"\x7fELF\x02\x01" + bytes(100)])
 def test_what_is_no_whole_library_is_refused(binary: bytes) -> None:
-    assert "a shared library must" in (foreign_import(binary) or "")
+    assert "a shared library must" in (forbidden_import(binary) or "")
 
 
 def library(folder: Path, source: str) -> bytes:

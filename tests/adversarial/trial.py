@@ -17,7 +17,7 @@ from evotune_workers.kernel.folder import named_workload
 from evotune_workers.measuring.child_session import GateFailed, Session
 from evotune_workers.measuring.jobs import ConfirmJob
 from evotune_workers.measuring.measurer import Measurer
-from evotune_workers.measuring.timing_session import NoResult, Timekeeper
+from evotune_workers.measuring.timing_session import NoResult, TimingSession
 
 from .case import Case, Refusal
 
@@ -60,7 +60,7 @@ def verdict(
         with session.loaded(side, variant, tuple(seeds)):
             results = [result for gate in RUNNING_GATES for result in session.run_gate(gate, "candidate", built)]
             if timed:
-                Timekeeper(session, {"candidate": built}).cold_and_warm(None)
+                TimingSession(session, {"candidate": built}).cold_and_warm(None)
     except NoResult:
         return results[-1]
     except GateFailed as refused:
@@ -70,7 +70,7 @@ def verdict(
 
 def confirmed(measurer: Measurer, candidate: Candidate, variant: str, seeds: Sequence[int]) -> GateResult:
     """What confirming says of a finalist."""
-    [measurement] = measurer.confirm(ConfirmJob((candidate,), variant, tuple(seeds)))
+    [measurement] = measurer.run(ConfirmJob((candidate,), variant, tuple(seeds)))
     return GateResult(measurement.failed_gate or "confirm", measurement.failed_gate is None, measurement.reason)
 
 

@@ -21,14 +21,6 @@ ATTENTION = kernel_folder("attention_fwd")
 SEEDS = (1, 2, 3)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing that an earlier run built is reused, and nothing is left behind."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVOTUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="session")
 def gpu() -> Device:
     """The first GPU of this machine."""
@@ -55,7 +47,7 @@ class GpuBench:
         return build_candidate(self.folder, job)
 
     def measure(self, candidate: Candidate, seeds: tuple[int, ...] = SEEDS) -> Measurement:
-        return self.measurer.measure(MeasureJob(candidate, "sm80", seeds, {}))
+        return self.measurer.run(MeasureJob(candidate, "sm80", seeds, {}))
 
 
 @pytest.fixture(scope="module")

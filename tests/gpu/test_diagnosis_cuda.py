@@ -40,7 +40,7 @@ def diagnose(bench: GpuBench, candidate: Candidate, wrong: WrongResult) -> dict[
     assert built.build.failure is None, built.build.failure
     job = StageBuildJob("sm80", bench.device.target, built.workload, built.macros)
     stages = build_stages(bench.folder, job)
-    diagnosis = bench.measurer.diagnose(DiagnoseJob(candidate, wrong, stages, "sm80", SEEDS))
+    diagnosis = bench.measurer.run(DiagnoseJob(candidate, wrong, stages, "sm80", SEEDS))
     return {finding.stage: finding for finding in diagnosis.stages}
 
 

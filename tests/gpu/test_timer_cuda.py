@@ -16,6 +16,7 @@ from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.compilers.cuda_toolkit import find_nvcc
 from evotune_workers.kernel import Geometry
 from evotune_workers.kernel.device import Device
+from evotune_workers.measuring.jobs import CompareJob
 from evotune_workers.measuring.timing_session import NoResult
 from evotune_workers.runtimes.graph import CallGraph
 
@@ -81,7 +82,7 @@ def test_a_known_time_is_measured_within_2_percent(spin: CudaProgram, microsecon
 def test_cold_buffers_come_from_memory_and_warm_ones_from_the_cache(gpu: Device) -> None:
     """A copy that fits the cache is faster warm, and cold no faster than memory; one that does not fit is the same."""
     # Two transfers a clock (CUDA C++ best practices guide, "Theoretical Bandwidth Calculation").
-    peak = 2 * float(gpu.facts["memory_clock_hz"]) * float(gpu.facts["memory_bus_bits"]) / 8
+    peak = 2 * float(gpu.properties["memory_clock_hz"]) * float(gpu.properties["memory_bus_bits"]) / 8
     cache = gpu.cache_bytes
     small, large = cache // 8, 2 * cache
     warm, cold = copying_us(small, 1), copying_us(small, 5 * cache // small)
@@ -138,7 +139,7 @@ def test_a_gpu_that_others_use_makes_no_winner(saxpy: GpuBench) -> None:
 def against_itself(saxpy: GpuBench, candidate: Candidate) -> float | None:
     """The ratio when the interval leaves 1 out."""
     try:
-        ratio = saxpy.measurer.compare(candidate, candidate, "sm80", SEEDS).ratio
+        ratio = saxpy.measurer.run(CompareJob(candidate, candidate, "sm80", SEEDS)).ratio
     except NoResult:
         return None
     return None if ratio.low <= 1 <= ratio.high else ratio.median

@@ -1,20 +1,19 @@
-"""Fixtures of the integration tests: a build cache, and a measurer of the small kernel."""
+"""Fixtures of the integration tests: a measurer of the small kernel, and an empty build cache."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.saxpy import Bench
 
 
-@pytest.fixture(autouse=True, scope="session")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Use no build of an earlier run, and leave none behind."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVOTUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile in this test what others may have built."""
+    monkeypatch.setenv("EVOTUNE_CACHE", str(tmp_path / "own-cache"))
 
 
 @pytest.fixture(scope="module")

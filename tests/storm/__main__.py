@@ -170,7 +170,7 @@ class Storm:
 
 
 # Of the machine's CPU: they are made once and stay.
-LOCKS = {"evotune-cpu-quiet.lock", "evotune-cpu-turnstile.lock"}
+LOCKS = {"evotune-cpu-machine.lock", "evotune-cpu-turnstile.lock"}
 
 
 @contextlib.contextmanager

@@ -1,17 +1,21 @@
-"""Choosing rows of a table so that every value of every column, and of chosen pairs of columns, occurs."""
+"""Choose rows of a table so that every value of every column, and of chosen pairs of columns, occurs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+
+from evotune.space import Space, ValidSet
+from evotune.space.rules import Derived, Rules
 
 Table = npt.NDArray[np.integer]
 
 
 def covering_rows(table: Table, pairs: Sequence[tuple[int, int]]) -> list[int]:
-    """Numbers of rows, the same each time, that have whatever some row of the table has.
+    """Return the numbers of rows, the same each time, that together have whatever some row of the table has.
 
     Greedy: next comes a row with the most values and pairs that are still missing; among equals, one at random.
     """
@@ -27,8 +31,25 @@ def covering_rows(table: Table, pairs: Sequence[tuple[int, int]]) -> list[int]:
     return chosen
 
 
+def draw_valid(space: Space, limits: Mapping[str, int], derived: Derived, count: int) -> ValidSet:
+    """Return the valid ones among `count` configurations, the same each time.
+
+    They are drawn from those that satisfy every constraint on parameters alone. A space of a GPU has half a million of
+    these, and what a kernel derives from each would take seconds to compute.
+    """
+    rules = Rules(frozenset(each.name for each in space.parameters), space.constraints, limits, derived)
+    early = tuple(each for each in space.constraints if not rules.needs_derived(each))
+    whole = replace(space, constraints=early, defaults=()).enumerate(limits)
+    rows = np.sort(np.random.default_rng(0).choice(len(whole), min(count, len(whole)), replace=False))
+    drawn = [whole.configuration(int(row)) for row in rows]
+    figures = [{**configuration, **derived(configuration)} for configuration in drawn]
+    columns = {name: np.array([each[name] for each in figures]) for name in figures[0]}
+    holds = np.logical_and.reduce([rules.holds(each, columns) for each in space.constraints])
+    return replace(whole, codes=whole.codes[rows[holds]])
+
+
 def _features(table: Table, pairs: Sequence[tuple[int, int]]) -> npt.NDArray[np.uint16]:
-    """A column for each column and each pair, in which no value is also a value of another column."""
+    """Return a column for each column and each pair, in which no value is also a value of another column."""
     wide = table.astype(np.int64)
     columns = [*wide.T, *(wide[:, one] * (wide[:, other].max() + 1) + wide[:, other] for one, other in pairs)]
     starts = np.cumsum([0, *(column.max() + 1 for column in columns)])

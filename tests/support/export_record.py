@@ -90,7 +90,7 @@ class Measured:
             device=details.device,
             builds=details.builds,
             gates=details.gates,
-            timings=tuple(replace(timing, phase="search") for timing in details.timings),
+            timings=details.timings,
         )
         database.record_outcome(trial, outcome)
         database.finish_search(search, "finished")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evotune.search.dispatcher import ATTEMPTS
+from evotune.search.dispatch.dispatcher import ATTEMPTS
 from evotune_workers.compilers.builder import BuildJob, build_candidate
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.device import cpu_device
@@ -36,7 +36,7 @@ class Bench:
     def measure(self, candidate: Candidate) -> Measurement:
         """Measure as a search does: again, when a busy machine spoilt the measurement."""
         for _ in range(ATTEMPTS):
-            measurement = self.measurer.measure(MeasureJob(candidate, "cpu", (1, 2, 3), {}))
+            measurement = self.measurer.run(MeasureJob(candidate, "cpu", (1, 2, 3), {}))
             if not measurement.busy:
                 break
         return measurement

@@ -1,29 +1,27 @@
-"""Which of the three import roots may import which."""
+"""The house: which room imports which, how many modules a room has, and that its text names its subjects."""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from importlinter.cli import lint_imports
 
+from tests.prose import hidden_subjects
 from tests.support.paths import ROOT
 
-FOLDERS = {
-    "evotune": ROOT / "evotune",
-    "evotune_workers": ROOT / "workers" / "evotune_workers",
-    "evotune_db": ROOT / "db" / "evotune_db",
-}
-MAY_IMPORT = {"evotune": set(FOLDERS), "evotune_workers": {"evotune_workers"}, "evotune_db": {"evotune_db"}}
+PACKAGES = (ROOT / "evotune", ROOT / "workers" / "evotune_workers", ROOT / "db" / "evotune_db")
+WRITTEN = (*PACKAGES, ROOT / "kernels", ROOT / "benchmarks", ROOT / "tests")
+MOST_MODULES = 20
 
 
-@pytest.mark.parametrize("root", FOLDERS)
-def test_a_root_imports_only_the_roots_that_it_may(root: str) -> None:
-    files = sorted(FOLDERS[root].rglob("*.py"))
-    assert files
-    for path in files:
-        forbidden = (imported_roots(path) & set(FOLDERS)) - MAY_IMPORT[root]
-        assert not forbidden, f"{path.relative_to(ROOT)} imports {', '.join(sorted(forbidden))}"
+def test_a_room_imports_only_rooms_below_it_and_there_is_no_cycle(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert lint_imports(config_filename="pyproject.toml", no_cache=True, no_logo=True) == 0, capsys.readouterr().out
 
 
 def test_kernels_import_the_contract_and_neither_the_orchestrator_nor_the_record() -> None:
@@ -31,8 +29,20 @@ def test_kernels_import_the_contract_and_neither_the_orchestrator_nor_the_record
         assert not imported_roots(path) & {"evotune", "evotune_db"}, path
 
 
+def test_no_room_holds_more_than_20_modules() -> None:
+    modules = [path for folder in WRITTEN for path in folder.rglob("*.py")]
+    rooms = Counter(path.parent for path in set(modules) if path.name != "__init__.py")
+    assert not {str(room.relative_to(ROOT)): size for room, size in rooms.items() if size > MOST_MODULES}
+
+
+def test_no_sentence_of_a_docstring_or_comment_hides_its_subject() -> None:
+    files = [path for folder in WRITTEN for path in folder.rglob("*.py")]
+    found = [f"{path.relative_to(ROOT)}:{line}: {text}" for path in files for line, text in hidden_subjects(path)]
+    assert not found, "\n".join(found)
+
+
 def imported_roots(path: Path) -> set[str]:
-    """The first part of every module that a file imports by its full name, wherever in the file it does so."""
+    """Return the first part of every module that a file imports by its full name, wherever in the file it does so."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
         if isinstance(node, ast.Import):

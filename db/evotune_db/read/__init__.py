@@ -1,1 +1,1 @@
-"""Queries."""
+"""Queries, which change nothing."""

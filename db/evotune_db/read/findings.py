@@ -1,4 +1,4 @@
-"""Reads of what is found out about one trial, in the order in which it was recorded."""
+"""Read the findings about one trial, in the order in which they were recorded."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from evotune_db.schema.tables import build, device
 
 
 def certifications_of(connection: Connection, trial_id: int) -> tuple[CertificationRecord, ...]:
-    """A trial's certifications, each with its checks in the order in which they run."""
+    """Return a trial's certifications, each with its checks in the order in which they run."""
     checks = _checks_of(connection, trial_id)
     rows = connection.execute(_with_build_and_device(certification, ("id", *CERTIFICATION_FIELDS), trial_id))
     return tuple(certification_record(row, checks.get(row.id, [])) for row in rows)
 
 
 def profiles_of(connection: Connection, trial_id: int) -> tuple[ProfileRecord, ...]:
-    """A trial's profiles."""
+    """Return a trial's profiles."""
     return tuple(map(profile_record, connection.execute(_with_build_and_device(profile, PROFILE_FIELDS, trial_id))))
 
 
 def diagnoses_of(connection: Connection, trial_id: int) -> tuple[DiagnosisRecord, ...]:
-    """A trial's diagnosis, a record a workload and stage."""
+    """Return a trial's diagnosis, one record for each workload and stage."""
     columns = [diagnosis.c[name] for name in DIAGNOSIS_FIELDS]
     query = select(*columns).where(diagnosis.c.trial_id == trial_id).order_by(diagnosis.c.id)
     return tuple(map(diagnosis_record, connection.execute(query)))
@@ -44,9 +44,9 @@ def diagnoses_of(connection: Connection, trial_id: int) -> tuple[DiagnosisRecord
 
 def _with_build_and_device(table: Table, names: tuple[str, ...], trial_id: int) -> Select[*tuple[object, ...]]:
     columns = (table.c[name] for name in names)
-    facts = (device.c[name] for name in DEVICE_FIELDS)
+    device_columns = (device.c[name] for name in DEVICE_FIELDS)
     return (
-        select(*columns, build.c.key, *facts)
+        select(*columns, build.c.key, *device_columns)
         .join_from(table, build, table.c.build_id == build.c.id)
         .join(device, table.c.device_id == device.c.id)
         .where(table.c.trial_id == trial_id)
@@ -55,7 +55,7 @@ def _with_build_and_device(table: Table, names: tuple[str, ...], trial_id: int) 
 
 
 def _checks_of(connection: Connection, trial_id: int) -> dict[int, list[AnyRow]]:
-    """The checks of each certification of the trial, by its id."""
+    """Return the checks of each certification of the trial, by the certification's id."""
     of_certification = certification_check.c.certification_id
     query = (
         select(of_certification, *(certification_check.c[name] for name in CHECK_FIELDS))

@@ -1,4 +1,4 @@
-"""The leaderboard, ranked in SQL."""
+"""Read the leaderboard, ranked in SQL."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from evotune_db.schema.finding_tables import profile
 from evotune_db.schema.tables import device, leaderboard, timing, trial
 
 GROUP = tuple(leaderboard.c[name] for name in ("kernel", "target", "device", "workload"))
-# Confirmed figures come from a fresh process and count for more than faster ones that were measured once.
+# Confirmed figures come from a fresh process; they rank before faster figures that were measured only once.
 ORDER = (leaderboard.c.confirmed.desc(), leaderboard.c.speedup.desc(), leaderboard.c.trial_id)
 _RANK = func.row_number().over(partition_by=GROUP, order_by=ORDER).label("rank")
 SHOWN = (
@@ -32,9 +32,9 @@ SHOWN = (
 
 
 def ranked(connection: Connection, wanted: LeaderboardFilter) -> list[LeaderboardEntry]:
-    """Entries by kernel, target, device, workload and rank; `top` counts within each such group.
+    """Return entries by kernel, target, device, workload and rank; `top` counts within each such group.
 
-    A filter by trial leaves the rank as it is among all others, every other filter ranks what it lets through.
+    A filter by trial keeps its rank among all entries; every other filter ranks only the entries that fit it.
     """
     ranks = _ranks(connection, wanted)
     query = (
@@ -53,17 +53,17 @@ def ranked(connection: Connection, wanted: LeaderboardFilter) -> list[Leaderboar
 
 
 def _ranks(connection: Connection, wanted: LeaderboardFilter) -> Subquery:
-    """The keys of entries that fit with their ranks, of as many at least as are wanted."""
+    """Select the keys and ranks of the entries that fit, or of more than that."""
     # A search's entries are few, and an entry's rank depends on all others.
     few = wanted.top is None or wanted.search is not None or wanted.trial is not None
     if connection.dialect.name == "postgresql" and not few:
         return _first_of_each_group(wanted)
-    # Only what the ranking's index holds: 100,000 rows are then ranked without touching the table.
+    # Only columns of the ranking's index: 100,000 rows are then ranked without reading the table.
     return select(leaderboard.c.trial_id, leaderboard.c.workload, _RANK).where(*_conditions(wanted)).subquery()
 
 
 def _first_of_each_group(wanted: LeaderboardFilter) -> Subquery:
-    """Reads no more of the ranking's index than what is wanted: it steps from group to group, and into each."""
+    """Read only the wanted part of the ranking's index: step from group to group, and into each."""
     groups = _groups()
     of_group = [column == groups.c[column.name] for column in GROUP]
     first = select(leaderboard).where(*of_group, *_conditions(wanted)).order_by(*ORDER).limit(wanted.top).lateral()
@@ -80,11 +80,11 @@ def _first_of_each_group(wanted: LeaderboardFilter) -> Subquery:
 
 
 def _groups() -> CTE:
-    """Every group once: each the index's first behind the one before (PostgreSQL wiki, "Loose indexscan")."""
+    """Select every group once, each as the index's first after the last (PostgreSQL wiki, "Loose indexscan")."""
     ordered = select(*GROUP).order_by(*GROUP).limit(1)
     groups = select(ordered.subquery()).cte("groups", recursive=True)
-    behind = tuple_(*GROUP) > tuple_(*(groups.c[column.name] for column in GROUP))
-    following = ordered.where(behind).lateral()
+    after = tuple_(*GROUP) > tuple_(*(groups.c[column.name] for column in GROUP))
+    following = ordered.where(after).lateral()
     return groups.union_all(select(following).select_from(groups.join(following, true())))
 
 
@@ -99,7 +99,7 @@ def _conditions(wanted: LeaderboardFilter) -> list[ColumnElement[bool]]:
 
 
 def _listed_for(search: int) -> CompoundSelect[tuple[int]]:
-    """Trials of a search, and those it took over. A union reads an index for each; with `or` every entry is read."""
+    """Select the trials of a search and those it reused. A union reads an index for each; an OR reads every entry."""
     entry = leaderboard.alias()
     own = select(entry.c.trial_id).where(entry.c.search_id == search)
     return own.union_all(
@@ -112,7 +112,7 @@ def _device_fits(part: str) -> ColumnElement[bool]:
 
 
 def _latest_profile() -> ScalarSelect[int]:
-    """The entry's build at the entry's workload, profiled last."""
+    """Select the id of the latest profile of the entry's build at the entry's workload."""
     made = profile.alias()
     same = (made.c[name] == leaderboard.c[name] for name in ("trial_id", "build_id", "workload"))
     return select(func.max(made.c.id)).where(*same).correlate(leaderboard).scalar_subquery()

@@ -1,16 +1,16 @@
-"""What a search may begin with: the best that earlier searches of the same kernel found, wherever they ran."""
+"""Read the best entries of earlier searches of a kernel, from which a new search may start."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, func, select
 
 from evotune_db.read.ranking import GROUP, ORDER
-from evotune_db.records import Precedent
+from evotune_db.records import StartingPoint
 from evotune_db.schema.tables import device, leaderboard, search, trial
 
 
-def precedents(connection: Connection, kernel: str, top: int) -> list[Precedent]:
-    """The best `top` entries of each version, target, device and workload of a kernel, older searches first."""
+def starting_points(connection: Connection, kernel: str, top: int) -> list[StartingPoint]:
+    """Return the best `top` entries of each version, target, device and workload of a kernel, older searches first."""
     source = (search.c.kernel_hash, *GROUP)
     place = func.row_number().over(partition_by=source, order_by=ORDER).label("place")
     own = (leaderboard.c[name] for name in ("search_id", "trial_id", "device_id", "target", "device", "workload"))
@@ -33,4 +33,4 @@ def precedents(connection: Connection, kernel: str, top: int) -> list[Precedent]
         .where(placed.c.place <= top)
         .order_by(placed.c.search_id, placed.c.workload, placed.c.place)
     )
-    return [Precedent(**row._mapping) for row in connection.execute(query)]
+    return [StartingPoint(**row._mapping) for row in connection.execute(query)]

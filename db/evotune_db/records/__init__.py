@@ -6,7 +6,7 @@ None, lists and dicts of them.
 
 from evotune_db.records.build import BuildRecord, DeviceRecord
 from evotune_db.records.details import TrialDetails
-from evotune_db.records.evidence import GateRecord, OutcomeRecord, TimingRecord
+from evotune_db.records.evidence import GateLike, GateRecord, OutcomeRecord, TimingLike, TimingRecord
 from evotune_db.records.findings import (
     CHECK_TOOLS,
     CertificationRecord,
@@ -15,8 +15,8 @@ from evotune_db.records.findings import (
     DiagnosisRecord,
     ProfileRecord,
 )
-from evotune_db.records.health import CanaryRecord, SuspectRecord
-from evotune_db.records.leaderboard import LeaderboardEntry, LeaderboardFilter, Precedent
+from evotune_db.records.health import HealthCheckRecord, UnreliableOutcome
+from evotune_db.records.leaderboard import LeaderboardEntry, LeaderboardFilter, StartingPoint
 from evotune_db.records.search import (
     KernelRecord,
     SearchRecord,
@@ -32,20 +32,20 @@ __all__ = [
     "CHECK_TOOLS",
     "FINISHED",
     "BuildRecord",
-    "CanaryRecord",
     "CertificationRecord",
     "CheckRecord",
     "CheckTool",
     "DeviceRecord",
     "DiagnosisRecord",
+    "GateLike",
     "GateRecord",
+    "HealthCheckRecord",
     "KernelRecord",
     "LeaderboardEntry",
     "LeaderboardFilter",
     "NewTrial",
     "OutcomeRecord",
     "OwnBinary",
-    "Precedent",
     "ProfileRecord",
     "Reusable",
     "SearchRecord",
@@ -53,10 +53,12 @@ __all__ = [
     "SearchSummary",
     "ShownState",
     "SpaceRecord",
+    "StartingPoint",
     "StoredSearch",
     "StoredTrial",
-    "SuspectRecord",
+    "TimingLike",
     "TimingRecord",
     "TrialDetails",
     "TrialState",
+    "UnreliableOutcome",
 ]

@@ -8,7 +8,7 @@ from datetime import datetime
 from evotune_db.records.build import BuildRecord, DeviceRecord
 from evotune_db.records.evidence import GateRecord, TimingRecord
 from evotune_db.records.findings import CertificationRecord, DiagnosisRecord, ProfileRecord
-from evotune_db.records.health import SuspectRecord
+from evotune_db.records.health import UnreliableOutcome
 from evotune_db.records.leaderboard import LeaderboardEntry
 from evotune_db.records.search import SearchRecord
 from evotune_db.records.trial import StoredTrial
@@ -18,7 +18,7 @@ from evotune_db.records.trial import StoredTrial
 class TrialDetails:
     """Everything recorded about one trial, each kind in the order in which it was recorded.
 
-    `suspects` are the outcomes that it lost; all other fields belong to its present outcome.
+    `unreliable_outcomes` are the outcomes that it lost; all other fields belong to its present outcome.
     """
 
     trial: StoredTrial
@@ -35,4 +35,4 @@ class TrialDetails:
     certifications: tuple[CertificationRecord, ...] = ()
     profiles: tuple[ProfileRecord, ...] = ()
     diagnoses: tuple[DiagnosisRecord, ...] = ()
-    suspects: tuple[SuspectRecord, ...] = ()
+    unreliable_outcomes: tuple[UnreliableOutcome, ...] = ()

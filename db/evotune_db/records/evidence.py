@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from evotune_db.records.build import BuildRecord, DeviceRecord
 
 
+# A worker's result is written as it is: a class of another package needs these fields and no base class. As frozen
+# dataclasses the protocols have read-only fields, and the records that are read back inherit them.
 @dataclass(frozen=True)
-class GateRecord:
-    """One check of one trial: `figures` holds what was measured and what was allowed."""
+class GateLike(Protocol):
+    """One check of one trial: `figures` holds the measured values and their limits."""
 
     gate: str
     passed: bool
@@ -28,18 +30,21 @@ class GateRecord:
 
 
 @dataclass(frozen=True)
-class TimingRecord:
+class GateRecord(GateLike):
+    """A check as it is read back."""
+
+
+@dataclass(frozen=True)
+class TimingLike(Protocol):
     """One side-by-side timing of a trial at a workload against the fastest baseline.
 
-    Times in microseconds. `speedup` = baseline / candidate, the median of per-block ratios, with its 95 % interval.
-    `phase` "search" is the trial's own measurement, "confirm" the finalists' in a fresh process. A censored timing
-    stopped early because the trial was already slower than the incumbent: it informs the sampler and never ranks.
-    `samples`: raw times per side, a list per block. `conditions`: clocks, dropped blocks, OpenMP runtime, driver,
-    limits of cold buffers and the like. `build_key` names the build that was timed.
+    Times in microseconds. `speedup` = baseline / candidate, the median of per-block ratios, with its 95 % interval. A
+    censored timing stopped early because the trial was already slower than the incumbent: it informs the sampler and
+    never ranks. `samples`: raw times per side, a list per block. `conditions`: clocks, dropped blocks, OpenMP runtime,
+    driver, limits of cold buffers and the like. `build_key` names the build that was timed.
     """
 
     workload: str
-    phase: Literal["search", "confirm"]
     mode: Literal["cold", "warm"]
     build_key: str
     baseline: str
@@ -59,6 +64,16 @@ class TimingRecord:
 
 
 @dataclass(frozen=True)
+class TimingRecord(TimingLike):
+    """A timing as it is read back.
+
+    `phase` "search" is the trial's own measurement, "confirm" a finalist's in a fresh process.
+    """
+
+    phase: Literal["search", "confirm"]
+
+
+@dataclass(frozen=True)
 class OutcomeRecord:
     """The outcome of a trial. `same_binary_as` names the trial whose identical binary was measured instead.
 
@@ -73,6 +88,6 @@ class OutcomeRecord:
     same_binary_as: int | None = None
     device: DeviceRecord | None = None
     builds: tuple[BuildRecord, ...] = ()
-    gates: tuple[GateRecord, ...] = ()
-    timings: tuple[TimingRecord, ...] = ()
+    gates: tuple[GateLike, ...] = ()
+    timings: tuple[TimingLike, ...] = ()
     reuse_key: str | None = None

@@ -50,8 +50,8 @@ class CertificationRecord:
 class ProfileRecord:
     """Hardware counters of one launch of a build at a workload; None where a counter could not be read.
 
-    Percentages are shares of the device's peak, but for two: `achieved_occupancy_pct` is a share of the warps that a
-    multiprocessor can hold, `warp_execution_efficiency_pct` of the lanes of a warp. `metrics`: every counter as the
+    Percentages are shares of the device's peak, except for two. `achieved_occupancy_pct` is a share of the warps that a
+    multiprocessor can hold, and `warp_execution_efficiency_pct` of the lanes of a warp. `metrics`: every counter as the
     profiler printed it.
     """
 

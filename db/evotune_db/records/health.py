@@ -11,7 +11,7 @@ from evotune_db.records.build import DeviceRecord
 
 
 @dataclass(frozen=True)
-class CanaryRecord:
+class HealthCheckRecord:
     """A health check: one configuration of a search, measured again by one worker.
 
     `trial` is the trial of that configuration. `figures` are by workload: times in microseconds, and the speed-up over
@@ -29,7 +29,7 @@ class CanaryRecord:
 
 
 @dataclass(frozen=True)
-class SuspectRecord:
+class UnreliableOutcome:
     """An outcome that a trial lost, because its worker failed a health check for this `reason`."""
 
     state: Literal["passed", "failed"]

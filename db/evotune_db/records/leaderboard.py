@@ -49,7 +49,7 @@ class LeaderboardFilter:
 
 
 @dataclass(frozen=True)
-class Precedent:
+class StartingPoint:
     """A leaderboard entry from which another search may start.
 
     `place` counts from 1 within one version of the kernel (`kernel_hash`), target, device and workload. `changed`

@@ -1,7 +1,7 @@
-"""The tables of what is found out about a trial beside its outcome; part of the schema, see schema.py.
+"""The tables of findings about a trial beside its outcome; a part of the schema, see tables.py.
 
-A check repeats whether its certification passed, tied to it by a composite foreign key, so that no certification with a
-failed check can have passed.
+A check repeats the verdict of its certification, tied to it by a composite foreign key. No certification with a failed
+check can therefore have passed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ certification = Table(
     Column("passed", Boolean, nullable=False),
     Column("runs", Integer, nullable=False),
     Column("different_runs", Integer, nullable=False),
-    # What a leaderboard entry and a check refer to.
+    # A leaderboard entry refers to the first, a check to the second.
     UniqueConstraint("id", "trial_id", "build_id", "passed"),
     UniqueConstraint("id", "passed"),
     CheckConstraint("runs >= 0 AND different_runs >= 0 AND different_runs <= runs", name="runs"),

@@ -1,4 +1,4 @@
-"""The table of who runs a search; what its rows mean is in lease.py."""
+"""The table of leases: each row names the process that runs a search; see write/lease.py and lease_status.py."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ lease = Table(
     Column("process", Integer, nullable=False),
     Column("born", Text),
     Column("renewed", UtcDateTime, nullable=False),
-    # The holder's last write, and the id that it made if it made one.
+    # The last write under the lease, and the id that it made if it made one.
     Column("written", Text),
     Column("result", Id),
 )

@@ -1,4 +1,4 @@
-"""What every table is registered with, and how its constraints are named."""
+"""The metadata of all tables, with the rule that names their constraints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bringing a database to this version's tables. Alembic is imported only when there is something to do."""
+"""Migrate a database to this version's tables; Alembic is imported only when a migration is missing."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from evotune_db.schema.tables import metadata
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0008"
+HEAD = "0009"
 VERSION_TABLE = "alembic_version"
 # Any number that others on the same server are unlikely to lock: "evotune" in ASCII.
 ADVISORY_LOCK = int.from_bytes(b"evotune", "big")
 
 
 def migrate(read: Engine, write: Engine, shown: str) -> None:
-    """Applies what is missing, in one transaction, whichever of several processes comes first.
+    """Apply the missing migrations in one transaction; of several processes the first one does it.
 
-    Raises DatabaseError when the tables are not evotune's or are a newer evotune's.
+    Raises DatabaseError when the tables belong to another program or to a newer evotune.
     """
     with read.connect() as connection:
         if revision(connection, shown) == HEAD:
@@ -38,7 +38,7 @@ def migrate(read: Engine, write: Engine, shown: str) -> None:
 
 
 def revision(connection: Connection, shown: str) -> str | None:
-    """The revision that the database is at, None for one without tables of ours."""
+    """Return the revision of the database, None for one without evotune's tables."""
     tables = set(inspect(connection).get_table_names())
     if VERSION_TABLE in tables:
         return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
@@ -53,7 +53,10 @@ def revision(connection: Connection, shown: str) -> str | None:
 
 @contextmanager
 def foreign_keys_off(connection: Connection) -> Iterator[None]:
-    """Outside a transaction, on SQLite, which takes the drop of a table to be rebuilt for the deletion of its rows."""
+    """Turn off foreign keys on SQLite, where dropping a table to rebuild it would count as deleting its rows.
+
+    SQLite obeys only outside a transaction.
+    """
     if connection.dialect.name != "sqlite":
         yield
         return
@@ -67,7 +70,7 @@ def foreign_keys_off(connection: Connection) -> Iterator[None]:
 
 
 def configuration(connection: Connection) -> Config:
-    """What Alembic's commands need to work on this connection, in its transaction."""
+    """Return the configuration by which Alembic's commands work on this connection, in its transaction."""
     from alembic.config import Config
 
     config = Config()

@@ -1,9 +1,9 @@
-"""The tables as they are now, with those of the other *_tables.py. Migrations lead here, which a test checks.
+"""The tables of this version, with those of the other *_tables.py; a test checks that the migrations lead here.
 
-What makes a result trustworthy is enforced by the database itself. A leaderboard entry repeats the columns that it was
-admitted for, and composite foreign keys tie them to their rows, so no entry can exist whose trial did not pass or
-shares another's binary, whose timing is censored, warm or another trial's, or whose figures differ from its timing's;
-and none counts as certified without a certification that passed of this trial and of the very build that was timed.
+The database itself enforces the rules that make a result trustworthy. A leaderboard entry repeats the columns that
+admit it, and composite foreign keys tie them to their rows. No entry can exist whose trial did not pass or shares
+another's binary, or whose timing is censored, warm or another trial's. No entry's figures can differ from its timing's.
+An entry counts as certified only with a certification that passed, of this trial and of the build that was timed.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from sqlalchemy import (
 
 from evotune_db.schema.column_types import Finite, ForeignText, Id, Json, UtcDateTime
 from evotune_db.schema.finding_tables import certification
-from evotune_db.schema.health_tables import canary, suspect
+from evotune_db.schema.health_tables import health_check, unreliable_trial
 from evotune_db.schema.lease_table import lease
 from evotune_db.schema.metadata import metadata
 
 __all__ = [
     "build",
-    "canary",
     "device",
     "gate_result",
+    "health_check",
     "kernel",
     "leaderboard",
     "lease",
     "metadata",
     "search",
     "space",
-    "suspect",
     "timing",
     "trial",
     "trial_build",
+    "unreliable_trial",
 ]
 
 kernel = Table(
@@ -120,8 +120,8 @@ build = Table(
     Column("log", ForeignText, nullable=False),
 )
 
-# own_binary repeats same_binary_as IS NULL in a form that a foreign key can demand. A trial that took over the outcome
-# of another search's has the binary of that one, so that no entry can be its own. See reuse.py for reuse_key.
+# own_binary repeats same_binary_as IS NULL in a form that a foreign key can demand. A trial that reused the outcome of
+# another search's trial has that trial's binary, so it can have no entry of its own. For reuse_key see read/reuse.py.
 trial = Table(
     "trial",
     metadata,
@@ -148,7 +148,7 @@ trial = Table(
     CheckConstraint("state IN ('proposed', 'building', 'measuring', 'passed', 'failed', 'built')", name="state"),
     CheckConstraint("(state = 'failed') = (failed_gate IS NOT NULL)", name="failed_gate"),
     CheckConstraint("(state IN ('passed', 'failed', 'built')) = (finished IS NOT NULL)", name="finished"),
-    # Built for a target and never run, so on no device.
+    # A trial that is built for a target and never run has no device.
     CheckConstraint("state <> 'built' OR device_id IS NULL", name="built"),
     CheckConstraint("objective IS NULL OR state = 'passed'", name="objective"),
     CheckConstraint("own_binary = (same_binary_as IS NULL)", name="own_binary"),
@@ -189,7 +189,7 @@ gate_result = Table(
     Index("ix_gate_result_trial_id", "trial_id"),
 )
 
-# samples stands last: SQLite then reads every other column without walking through them.
+# samples stands last, so that SQLite reads every other column without walking through it.
 timing = Table(
     "timing",
     metadata,
@@ -226,7 +226,7 @@ timing = Table(
         name="figures",
     ),
     Index("ix_timing_trial_id", "trial_id"),
-    # What a leaderboard entry's build refers to.
+    # The build of a leaderboard entry refers to this key.
     Index("ix_timing_build", "id", "build_id", unique=True),
 )
 
@@ -271,7 +271,7 @@ leaderboard = Table(
     CheckConstraint("confirmed = (timing_phase = 'confirm')", name="confirmed"),
     CheckConstraint("certification_id IS NOT NULL OR NOT certified", name="certified"),
 )
-# The order of the ranking, so that it needs no sort; see ranking.py.
+# The order of the ranking, so that it needs no sort; see read/ranking.py.
 Index(
     "ix_leaderboard_rank",
     *(leaderboard.c[name] for name in ("kernel", "target", "device", "workload")),
@@ -279,5 +279,5 @@ Index(
     leaderboard.c.speedup.desc(),
     leaderboard.c.trial_id,
 )
-# trial_id besides, since SQLite looks for a changed trial's entries here and would read all those of its search.
+# trial_id is the second column, since SQLite looks here for a changed trial's entries and would read all of its search.
 Index("ix_leaderboard_search_id", leaderboard.c.search_id, leaderboard.c.trial_id)

@@ -1,1 +1,1 @@
-"""Statements that change the record."""
+"""Statements that change the database."""

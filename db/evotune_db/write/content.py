@@ -1,4 +1,4 @@
-"""Rows that are one by content: a device, a build."""
+"""Rows that are found by their content: each device and each build is stored once."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import Connection, bindparam, select, update
 
 from evotune_db.errors import DatabaseError
+from evotune_db.lookups import in_chunks
 from evotune_db.records import BuildRecord, DeviceRecord
 from evotune_db.rows import BUILD_FIELDS, AnyRow, device_values, values
 from evotune_db.schema.tables import build, device
-from evotune_db.write.statements import id_by_content, in_chunks, insert_new_rows
+from evotune_db.write.statements import id_by_content, insert_new_rows
 
 _BY_KEY = select(build.c.id, build.c.key, build.c.succeeded).where(build.c.key.in_(bindparam("keys", expanding=True)))
 _SUCCEED = update(build).where(build.c.id == bindparam("row_id"), ~build.c.succeeded)
 
 
 def device_id(connection: Connection, record: DeviceRecord) -> int:
-    """The device's row, inserted if it is new."""
+    """Return the id of the device's row; insert the row if it is new."""
     return id_by_content(connection, device, "hash", device_values(record))
 
 
 def device_ids(connection: Connection, records: Sequence[DeviceRecord | None]) -> list[int | None]:
-    """The devices' rows in the order given, inserted if they are new; None where there is no device."""
+    """Return the ids of the devices' rows in their order, None without a device; insert the rows that are new."""
     rows = [None if record is None else device_values(record) for record in records]
     by_hash = {row["hash"]: row for row in rows if row is not None}
     ids = {content: id_by_content(connection, device, "hash", by_hash[content]) for content in sorted(by_hash)}
@@ -30,15 +31,16 @@ def device_ids(connection: Connection, records: Sequence[DeviceRecord | None]) -
 
 
 def build_ids(connection: Connection, records: Iterable[BuildRecord]) -> dict[str, int]:
-    """The builds' rows by key, inserted if they are new. Of several with one key the first that succeeded counts.
+    """Return the ids of the builds' rows by key; insert the rows that are new.
 
-    So it does beside what is stored: a build that failed, out of time say, gives way to one that succeeded.
+    A key stands for the first of its builds that succeeded. A stored build that failed, for example out of time, is
+    replaced by a build that succeeded.
     """
     by_key: dict[str, BuildRecord] = {}
     for record in records:
         if record.key not in by_key or (record.succeeded and not by_key[record.key].succeeded):
             by_key[record.key] = record
-    # In the order of their keys: two processes that insert the same builds never wait for each other.
+    # Sorted by key, so that two processes that insert the same builds never wait for each other.
     rows = {key: values(by_key[key], BUILD_FIELDS) for key in sorted(by_key)}
     insert_new_rows(connection, build, list(rows.values()))
     stored = _stored(connection, list(rows))
@@ -50,22 +52,22 @@ def build_ids(connection: Connection, records: Iterable[BuildRecord]) -> dict[st
     return {key: row.id for key, row in stored.items()}
 
 
-def known_builds(connection: Connection, keys: Iterable[str], what: str) -> dict[str, int]:
-    """The rows of recorded builds by key; DatabaseError, saying `what` names them, when there is none of a key."""
+def known_builds(connection: Connection, keys: Iterable[str], user: str) -> dict[str, int]:
+    """Return the ids of recorded builds by key; DatabaseError, which names the `user` of the key, without a build."""
     wanted = sorted(set(keys))
     stored = _stored(connection, wanted)
     for key in wanted:
         if key not in stored:
-            raise DatabaseError(f"a {what} must name a recorded build, got the key {key}; record its build with it")
+            raise DatabaseError(f"a {user} must name a recorded build, got the key {key}; record its build with it")
     return {key: row.id for key, row in stored.items()}
 
 
-def known_build(connection: Connection, key: str, what: str) -> int:
-    """The row of one recorded build; raises as above."""
-    return known_builds(connection, (key,), what)[key]
+def known_build(connection: Connection, key: str, user: str) -> int:
+    """Return the id of one recorded build; raises as `known_builds`."""
+    return known_builds(connection, (key,), user)[key]
 
 
 def _stored(connection: Connection, keys: Sequence[str]) -> Mapping[str, AnyRow]:
-    """Id and success of the builds with these keys."""
+    """Return id and success of the builds with these keys."""
     found = (connection.execute(_BY_KEY, {"keys": some}) for some in in_chunks(keys))
     return {row.key: row for rows in found for row in rows}

@@ -1,4 +1,4 @@
-"""Writes of what was checked and timed of trials."""
+"""Insert the evidence of trials: the results of gates, and timings."""
 
 from __future__ import annotations
 
@@ -8,61 +8,66 @@ from typing import Literal, NamedTuple
 from sqlalchemy import Connection
 
 from evotune_db.errors import DatabaseError
-from evotune_db.records import GateRecord, TimingRecord
+from evotune_db.records import GateLike, TimingLike
 from evotune_db.rows import GATE_FIELDS, TIMING_FIELDS, Values, values
-from evotune_db.schema.column_types import finite, storable, to_json
+from evotune_db.schema.column_types import finite, finite_or_text, storable, to_json
 from evotune_db.schema.tables import gate_result, timing
-from evotune_db.write.statements import insert_ready, insert_rows
+from evotune_db.write.statements import insert_driver_rows, insert_rows
 
 Phase = Literal["search", "confirm"]
-# Most rows of an outcome are of this table.
+# Most rows of an outcome belong to this table.
 GATE_COLUMNS = ("trial_id", "phase", *GATE_FIELDS)
+# The fields of a timing that its own columns store as they are.
+MEASURED_FIELDS = tuple(name for name in TIMING_FIELDS if name not in ("phase", "conditions"))
 
 
 class Timed(NamedTuple):
-    """A timing, the trial that it is of, and the device that it was taken on."""
+    """A timing, the id of its trial, and the id of the device that ran it."""
 
     trial_id: int
     device_id: int | None
-    record: TimingRecord
+    record: TimingLike
 
 
-def add_gates(connection: Connection, gates: Iterable[tuple[int, GateRecord]], phase: Phase) -> None:
-    """The verdicts on trials, each with its trial's id."""
-    insert_ready(connection, gate_result, GATE_COLUMNS, [_gate_row(*each, phase) for each in gates])
+def add_gates(connection: Connection, gates: Iterable[tuple[int, GateLike]], phase: Phase) -> None:
+    """Insert gate results, each with its trial's id."""
+    insert_driver_rows(connection, gate_result, GATE_COLUMNS, [_gate_row(*each, phase) for each in gates])
 
 
-def _gate_row(trial_id: int, of: GateRecord, phase: Phase) -> tuple[object, ...]:
-    """As its columns' types would make it."""
-    reason = None if of.reason is None else storable(of.reason)
-    where = (of.gate, of.passed, reason, of.workload, of.distribution, of.seed)
-    errors = (finite(of.max_error), finite(of.max_limit), finite(of.rms_error), finite(of.rms_limit))
-    return trial_id, phase, *where, *errors, finite(of.seconds), _json_text(of.figures)
+def _gate_row(trial_id: int, gate: GateLike, phase: Phase) -> tuple[object, ...]:
+    """Return the values of GATE_COLUMNS, converted as their column types would."""
+    reason = None if gate.reason is None else storable(gate.reason)
+    verdict = (gate.gate, gate.passed, reason, gate.workload, gate.distribution, gate.seed)
+    errors = (finite(gate.max_error), finite(gate.max_limit), finite(gate.rms_error), finite(gate.rms_limit))
+    return trial_id, phase, *verdict, *errors, finite(gate.seconds), _json_text(gate.figures)
 
 
 def _json_text(figures: Mapping[str, object]) -> str:
     try:
-        return to_json(figures)
-    except (TypeError, ValueError) as error:
+        return _encoded(figures)
+    except TypeError as error:
         raise DatabaseError(f"figures of a gate must be JSON, got {figures!r}: {error}") from error
 
 
-def require_phase(timings: Iterable[TimingRecord], phase: Phase) -> None:
-    """The phase is what makes an entry count as confirmed; DatabaseError for any other than is recorded now."""
-    for record in timings:
-        if record.phase != phase:
-            raise DatabaseError(f"a timing recorded here must be of the phase {phase}, got {record.phase}")
+def _encoded(figures: Mapping[str, object]) -> str:
+    try:
+        return to_json(figures)
+    except ValueError:
+        # Most figures are finite, so that only the others pay for the conversion.
+        return to_json(finite_or_text(figures))
 
 
-def add_timings(connection: Connection, timings: Iterable[Timed], builds: Mapping[str, int]) -> None:
-    """The timings, of builds by their keys."""
-    insert_rows(connection, timing, [timing_row(timed, builds) for timed in timings])
+def add_timings(connection: Connection, timings: Iterable[Timed], builds: Mapping[str, int], phase: Phase) -> None:
+    """Insert timings; `builds` maps build keys to rows."""
+    insert_rows(connection, timing, [timing_row(timed, builds, phase) for timed in timings])
 
 
-def timing_row(timed: Timed, builds: Mapping[str, int]) -> Values:
-    """As it is stored."""
+def timing_row(timed: Timed, builds: Mapping[str, int], phase: Phase) -> Values:
+    """Return the values of a row of `timing`; the phase makes an entry count as confirmed."""
     return {
-        **values(timed.record, TIMING_FIELDS),
+        **values(timed.record, MEASURED_FIELDS),
+        "phase": phase,
+        "conditions": finite_or_text(timed.record.conditions),
         "trial_id": timed.trial_id,
         "device_id": timed.device_id,
         "build_id": builds[timed.record.build_key],

@@ -1,4 +1,4 @@
-"""The leaderboard's rows, each made of the rows that it stands for."""
+"""Insert and replace leaderboard entries, each selected from the rows that it refers to."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from functools import cache
 
 from sqlalchemy import ColumnElement, Connection, Insert, Select, bindparam, false, func, select
 
+from evotune_db.lookups import in_chunks
 from evotune_db.schema.finding_tables import certification
 from evotune_db.schema.tables import device, leaderboard, search, timing, trial
-from evotune_db.write.statements import dialect_insert, in_chunks
+from evotune_db.write.statements import dialect_insert
 
 ENTRY = {
     "trial_id": trial.c.id,
@@ -30,45 +31,44 @@ ENTRY = {
     "build_id": timing.c.build_id,
     "certification_id": certification.c.id,
 }
-# An entry that takes another timing of its trial takes all of these.
+# An entry that changes to another timing of its trial changes all of these columns.
 MEASURED = (
     *("device_id", "device", "timing_id", "timing_phase", "timing_complete", "speedup", "confirmed"),
     *("certified", "build_id", "certification_id"),
 )
 
 
-def enter(connection: Connection, trial_ids: Sequence[int]) -> None:
-    """Enters those timings of trials with a new outcome that qualify.
+def add_entries(connection: Connection, trial_ids: Sequence[int]) -> None:
+    """Insert an entry for each timing that qualifies of trials with a new outcome.
 
-    All that such a trial has of the phase `search` is its new outcome's: what an outcome leaves that was given up is of
-    the phase `suspect`.
+    All evidence of the phase `search` belongs to the new outcome, since that of a lost outcome has the phase `suspect`.
     """
     for some in in_chunks(trial_ids):
-        connection.execute(_entering(), {"trial_ids": some})
+        connection.execute(_adding(), {"trial_ids": some})
 
 
-def enter_anew(connection: Connection, timing_ids: Sequence[int]) -> None:
-    """Enters those of the timings that qualify, each in the place of the trial's entry for that workload."""
+def replace_entries(connection: Connection, timing_ids: Sequence[int]) -> None:
+    """Insert an entry for each timing that qualifies; it replaces the trial's entry for that workload."""
     if timing_ids:
         connection.execute(_replacing(connection.dialect.name), {"timing_ids": timing_ids})
 
 
 @cache
-def _entering() -> Insert:
+def _adding() -> Insert:
     new = timing.c.trial_id.in_(bindparam("trial_ids", expanding=True)) & (timing.c.phase == "search")
     return leaderboard.insert().from_select(list(ENTRY), _qualifying(new))
 
 
 @cache
 def _replacing(dialect: str) -> Insert:
-    given = timing.c.id.in_(bindparam("timing_ids", expanding=True))
-    new = dialect_insert(dialect, leaderboard).from_select(list(ENTRY), _qualifying(given))
+    confirming = timing.c.id.in_(bindparam("timing_ids", expanding=True))
+    new = dialect_insert(dialect, leaderboard).from_select(list(ENTRY), _qualifying(confirming))
     taken = {name: new.excluded[name] for name in MEASURED}
     return new.on_conflict_do_update(index_elements=["trial_id", "workload"], set_=taken)
 
 
-def _qualifying(given: ColumnElement[bool]) -> Select[*tuple[object, ...]]:
-    """What the leaderboard stores of those of the given timings that may stand on it."""
+def _qualifying(wanted: ColumnElement[bool]) -> Select[*tuple[object, ...]]:
+    """Select the entries of the wanted timings that qualify: complete, of a passed trial with its own binary."""
     made = certification.alias()
     same_build = (made.c.trial_id == timing.c.trial_id) & (made.c.build_id == timing.c.build_id)
     latest = select(func.max(made.c.id)).where(same_build).correlate(timing).scalar_subquery()
@@ -78,5 +78,5 @@ def _qualifying(given: ColumnElement[bool]) -> Select[*tuple[object, ...]]:
         .join(search, trial.c.search_id == search.c.id)
         .join(device, timing.c.device_id == device.c.id)
         .outerjoin(certification, certification.c.id == latest)
-        .where(given, timing.c.complete, trial.c.state == "passed", trial.c.own_binary)
+        .where(wanted, timing.c.complete, trial.c.state == "passed", trial.c.own_binary)
     )

@@ -1,12 +1,12 @@
-"""One process at a time runs a search: a row says which, and every write of its checks that it still does.
+"""Acquire, renew and release the lease of a search: only the process with the lease may write to that search.
 
-A row and no advisory lock or lock file, because it means the same on SQLite and on PostgreSQL, says who holds it, and
-outlasts a lost connection. On its own machine a process that has ended is known at once; one of another machine has
-lost its lease when it has not renewed it for LEASE_SECONDS by the database's clock. A process that was only held up
-that long finds out at its next write, which is refused in the same transaction: two can never both write (the fencing
-of M. Kleppmann, "Designing Data-Intensive Applications", chapter 8).
+A row means the same on SQLite and on PostgreSQL, names the process, and outlasts a lost connection. An advisory lock or
+a lock file does not. A process that was paused for too long learns of it at its next write, which is refused in the
+same transaction. Two processes can therefore never both write (the fencing of Kleppmann, "Designing Data-Intensive
+Applications", chapter 8).
 
-The row also names the holder's last write. When a connection is lost during a commit, that tells whether it was made.
+The row also names the last write under the lease. When a connection is lost during a commit, the row tells if the
+write was committed.
 """
 
 from __future__ import annotations
@@ -15,112 +15,87 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import ColumnElement, Connection, Row, Update, bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Update, bindparam, delete, func, select, update
 
-from evotune_db.errors import DatabaseError
-from evotune_db.holder import Holder
+from evotune_db import lease_status
+from evotune_db.errors import LeaseHeld, LeaseLost
+from evotune_db.lookups import database_time, now, one_row
+from evotune_db.process_identity import ProcessIdentity
+from evotune_db.rows import AnyRow
 from evotune_db.schema.lease_table import lease
 from evotune_db.schema.tables import search
-from evotune_db.write.statements import insert_row, now, only
-
-# Longer than a lost connection is waited for (retry.py), so that its end finds the lease as it was.
-LEASE_SECONDS = 120.0
-
-
-# What says who holds a search, beside any other column; nothing of it where nobody does.
-HOLDER = (lease.c.host, lease.c.machine, lease.c.process, lease.c.born, lease.c.renewed)
-
-
-class LeaseHeld(DatabaseError):
-    """Another process runs the search."""
-
-
-class LeaseLost(DatabaseError):
-    """Another process has taken the search over."""
+from evotune_db.write.statements import insert_row
 
 
 @dataclass(frozen=True)
 class Lease:
-    """What the holder knows of its row."""
+    """The search and the token by which a process finds its row again."""
 
     search: int
     token: str
 
 
 @dataclass(frozen=True)
-class Written:
+class CommittedWrite:
     """A write that was committed, and the id that it made."""
 
     result: int | None
 
 
-def take(connection: Connection, wanted: Lease, holder: Holder) -> None:
-    """Makes this process the one that runs the search; LeaseHeld when another does."""
-    # The search's row, since there may be none of the lease yet to be locked against another who takes it.
-    only(connection, select(search.c.id).where(search.c.id == wanted.search).with_for_update(), "search", wanted.search)
+def acquire(connection: Connection, wanted: Lease, owner: ProcessIdentity) -> None:
+    """Give the lease to the process `owner`; raises LeaseHeld when another process has it."""
+    # Lock the search's row, since there may be no row of the lease yet to lock against another process.
+    locked = select(search.c.id).where(search.c.id == wanted.search).with_for_update()
+    one_row(connection, locked, "search", wanted.search)
     row = connection.execute(select(lease).where(lease.c.search_id == wanted.search)).one_or_none()
-    moment = time_of(connection)
+    moment = database_time(connection)
     if row is not None:
-        _require_free(row, holder, moment)
+        _require_lapsed(row, owner, moment)
         connection.execute(delete(lease).where(lease.c.search_id == wanted.search))
-    mine = {name: getattr(holder, name) for name in ("host", "machine", "process", "born")}
-    insert_row(connection, lease, {**mine, "search_id": wanted.search, "token": wanted.token, "renewed": moment})
+    process = {name: getattr(owner, name) for name in ("host", "machine", "process", "born")}
+    insert_row(connection, lease, {**process, "search_id": wanted.search, "token": wanted.token, "renewed": moment})
 
 
 def note_write(connection: Connection, held: Lease, write: str, result: int | None) -> None:
-    """Books the holder's write, the last thing in its transaction; LeaseLost when it holds the search no more."""
-    booked: dict[str, object] = {"written": write, "result": result, "of_search": held.search, "of_token": held.token}
+    """Record a write under the lease, the last statement of its transaction; raises LeaseLost when it was taken."""
+    noted: dict[str, object] = {"written": write, "result": result, "of_search": held.search, "of_token": held.token}
     if connection.dialect.name == "sqlite":
-        booked["renewed"] = now()
-    _require_held(connection.execute(_note(connection.dialect.name), booked).rowcount, held)
+        noted["renewed"] = now()
+    _require_held(connection.execute(_note(connection.dialect.name), noted).rowcount, held)
 
 
-def find_write(connection: Connection, held: Lease, write: str) -> Written | None:
-    """The holder's last write if it was this one, waiting for its transaction should that not have ended."""
+def find_write(connection: Connection, held: Lease, write: str) -> CommittedWrite | None:
+    """Return the last write under the lease if it was this one.
+
+    Waits for the transaction of that write if it has not ended yet.
+    """
     query = select(lease.c.written, lease.c.result).where(_row(held)).with_for_update()
     row = connection.execute(query).one_or_none()
-    return Written(row.result) if row is not None and row.written == write else None
+    return CommittedWrite(row.result) if row is not None and row.written == write else None
 
 
 def renew(connection: Connection, held: Lease) -> None:
-    """Says that the holder is alive; LeaseLost when it holds the search no more."""
-    renewed = update(lease).where(_row(held)).values(renewed=time_of(connection))
+    """Record that the process is alive; raises LeaseLost when another process has taken the lease."""
+    renewed = update(lease).where(_row(held)).values(renewed=database_time(connection))
     _require_held(connection.execute(renewed).rowcount, held)
 
 
 def release(connection: Connection, held: Lease) -> None:
-    """Frees the search, unless another holds it already."""
+    """Release the lease, unless another process has taken it already."""
     connection.execute(delete(lease).where(_row(held)))
 
 
-def is_held(row: Row[*tuple[object, ...]], asking: Holder, moment: datetime) -> bool:
-    """Whether a process runs the search, by a row with HOLDER; its end on another machine shows by its silence."""
-    return row.renewed is not None and not _is_free(row, asking, moment)
-
-
-def _require_free(row: Row[*tuple[object, ...]], asking: Holder, moment: datetime) -> None:
-    if _is_free(row, asking, moment):
+def _require_lapsed(row: AnyRow, asking: ProcessIdentity, moment: datetime) -> None:
+    if lease_status.has_lapsed(row, asking, moment):
         return
     rule = f"a search is run by one process at a time, search {row.search_id} is run by process {row.process}"
-    if _gone(row, asking) is False:
+    if lease_status.owner_has_ended(row, asking) is False:
         raise LeaseHeld(f"{rule} on this machine; wait for it or end it, and try again")
+    silent = max(0.0, lease_status.silent_seconds(row, moment))
     raise LeaseHeld(
-        f"{rule} on {row.host}, last heard of {max(0.0, _silence(row, moment)):.0f} s ago; wait for it or end it: "
-        f"after {LEASE_SECONDS:.0f} s without a word it may be gone on with"
+        f"{rule} on {row.host}, last heard of {silent:.0f} s ago; wait for it or end it: after "
+        f"{lease_status.LEASE_SECONDS:.0f} s of silence the search can be resumed"
     )
-
-
-def _is_free(row: Row[*tuple[object, ...]], asking: Holder, moment: datetime) -> bool:
-    gone = _gone(row, asking)
-    return _silence(row, moment) >= LEASE_SECONDS if gone is None else gone
-
-
-def _gone(row: Row[*tuple[object, ...]], asking: Holder) -> bool | None:
-    return Holder(row.host, row.process, row.machine, row.born).gone(asking)
-
-
-def _silence(row: Row[*tuple[object, ...]], moment: datetime) -> float:
-    return float((moment - row.renewed).total_seconds())
 
 
 def _require_held(rows: int, held: Lease) -> None:
@@ -131,21 +106,13 @@ def _require_held(rows: int, held: Lease) -> None:
         )
 
 
-def time_of(connection: Connection) -> datetime:
-    """By the server's clock, which all its clients share; an SQLite file is used on one machine."""
-    if connection.dialect.name == "sqlite":
-        return now()
-    moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
-    return moment
-
-
 def _row(held: Lease) -> ColumnElement[bool]:
     return (lease.c.search_id == held.search) & (lease.c.token == held.token)
 
 
 @cache
 def _note(dialect: str) -> Update:
-    """Built once, and without a question for the time: every write of a search ends with it."""
-    mine = (lease.c.search_id == bindparam("of_search")) & (lease.c.token == bindparam("of_token"))
-    noted = update(lease).where(mine)
+    """Build the statement once, without a query for the time, since every write of a search ends with it."""
+    own = (lease.c.search_id == bindparam("of_search")) & (lease.c.token == bindparam("of_token"))
+    noted = update(lease).where(own)
     return noted if dialect == "sqlite" else noted.values(renewed=func.clock_timestamp())

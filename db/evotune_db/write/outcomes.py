@@ -1,4 +1,4 @@
-"""Writes at a trial's end: its outcome with all the evidence, and a finalist's confirmation."""
+"""Record the outcomes of trials with all their evidence, and the confirmations of finalists."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from typing import Literal
 from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from evotune_db.errors import DatabaseError
-from evotune_db.records import BuildRecord, DeviceRecord, GateRecord, OutcomeRecord, TimingRecord
+from evotune_db.lookups import in_chunks, now
+from evotune_db.records import BuildRecord, DeviceRecord, GateLike, OutcomeRecord, TimingLike
 from evotune_db.rows import OUTCOME_FIELDS, Values, values
 from evotune_db.schema.tables import leaderboard, timing, trial, trial_build
 from evotune_db.write.content import build_ids, device_id, device_ids, known_builds
-from evotune_db.write.evidence import Timed, add_gates, add_timings, require_phase, timing_row
-from evotune_db.write.leaderboard import enter, enter_anew
-from evotune_db.write.reuse import HANDED_ON
+from evotune_db.write.evidence import Timed, add_gates, add_timings, timing_row
+from evotune_db.write.leaderboard import add_entries, replace_entries
+from evotune_db.write.reuse import COPIED
 from evotune_db.write.searches import mark_measuring, require_unfinished
-from evotune_db.write.statements import in_chunks, insert_row, insert_rows, now, require_passed, update_rows
+from evotune_db.write.statements import insert_row, insert_rows, require_passed, update_rows
 
-_FOLLOWERS = trial.c.reused_from.is_not(None)
-_FOLLOWED = (
+_REUSES = trial.c.reused_from.is_not(None)
+_REUSED = (
     select(trial.c.same_binary_as)
     .distinct()
-    .where(trial.c.same_binary_as.in_(bindparam("trial_ids", expanding=True)), _FOLLOWERS)
+    .where(trial.c.same_binary_as.in_(bindparam("trial_ids", expanding=True)), _REUSES)
 )
-_HAND_ON = (
+_COPY_AGAIN = (
     update(trial)
-    .where(trial.c.same_binary_as == bindparam("origin"), _FOLLOWERS)
-    .values({name: bindparam(f"new_{name}") for name in HANDED_ON})
+    .where(trial.c.same_binary_as == bindparam("origin"), _REUSES)
+    .values({name: bindparam(f"new_{name}") for name in COPIED})
 )
 
 
 @dataclass(frozen=True)
-class _Ended:
-    """A trial, what it came to, and the rows of its device and its distinct builds."""
+class _Finished:
+    """A trial, its outcome, and the rows of its device and its distinct builds."""
 
     trial_id: int
     outcome: OutcomeRecord
@@ -47,10 +48,10 @@ class _Ended:
 def record_outcomes(
     connection: Connection, outcomes: Sequence[tuple[int, OutcomeRecord]], measuring: Sequence[int]
 ) -> None:
-    """Everything that trials came to; a complete cold timing of a passed one enters the leaderboard.
+    """Record outcomes with their evidence; a complete cold timing of a passed trial enters the leaderboard.
 
-    A statement for each table, however many trials there are, and rows in the order of their keys. Trials `measuring`
-    are marked as such.
+    There is one statement for each table, however many trials there are, with rows in the order of their keys. The
+    trials `measuring` are marked as being measured.
     """
     mark_measuring(connection, measuring)
     if not outcomes:
@@ -59,44 +60,42 @@ def record_outcomes(
     trial_ids = [trial_id for trial_id, _ in in_order]
     _require_distinct(trial_ids)
     require_unfinished(connection, trial_ids)
-    require_phase((record for _, outcome in in_order for record in outcome.timings), "search")
     builds = build_ids(connection, (record for _, outcome in outcomes for record in outcome.builds))
-    ended = list(_with_rows(connection, in_order, builds))
-    _end(connection, ended)
-    _link_builds(connection, ended)
-    add_gates(connection, ((one.trial_id, record) for one in ended for record in one.outcome.gates), "search")
-    timed = [Timed(one.trial_id, one.device_id, record) for one in ended for record in one.outcome.timings]
-    add_timings(connection, timed, _of_timings(connection, timed, builds))
-    enter(connection, list(dict.fromkeys(one.trial_id for one in timed)))
+    finished = list(_with_rows(connection, in_order, builds))
+    _finish(connection, finished)
+    _link_builds(connection, finished)
+    add_gates(connection, ((one.trial_id, record) for one in finished for record in one.outcome.gates), "search")
+    timed = [Timed(one.trial_id, one.device_id, record) for one in finished for record in one.outcome.timings]
+    add_timings(connection, timed, _timed_builds(connection, timed, builds), "search")
+    add_entries(connection, list(dict.fromkeys(one.trial_id for one in timed)))
 
 
 def record_confirmation(
     connection: Connection,
     trial_id: int,
     confirmed_on: DeviceRecord,
-    gates: Sequence[GateRecord],
-    timings: Sequence[TimingRecord],
+    gates: Sequence[GateLike],
+    timings: Sequence[TimingLike],
     passed: bool,
     reason: str | None,
     builds: Sequence[BuildRecord],
 ) -> None:
-    """A finalist's second measurement: its entries take the new timings, or go and the trial fails."""
+    """Record a finalist's second measurement: its entries get the new timings, or are deleted and the trial fails."""
     require_passed(connection, trial_id, "confirm")
     build_ids(connection, builds)
     add_gates(connection, ((trial_id, record) for record in gates), "confirm")
-    require_phase(timings, "confirm")
     ran_on = device_id(connection, confirmed_on)
     timed = [Timed(trial_id, ran_on, record) for record in timings]
-    known = _of_timings(connection, timed, {})
-    added = [insert_row(connection, timing, timing_row(one, known)) for one in timed]
+    known = _timed_builds(connection, timed, {})
+    added = [insert_row(connection, timing, timing_row(one, known, "confirm")) for one in timed]
     if passed:
-        enter_anew(connection, added)
+        replace_entries(connection, added)
     else:
         _fail(connection, trial_id, "confirm", reason)
 
 
 def withdraw(connection: Connection, trial_id: int, reason: str) -> None:
-    """A passed trial that certification shows to be wrong: its entries go and it fails."""
+    """Fail a passed trial that certification shows to be wrong, and delete its entries."""
     require_passed(connection, trial_id, "withdraw")
     _fail(connection, trial_id, "certify", reason)
 
@@ -109,57 +108,57 @@ def _require_distinct(in_order: Sequence[int]) -> None:
 
 def _with_rows(
     connection: Connection, outcomes: Sequence[tuple[int, OutcomeRecord]], builds: Mapping[str, int]
-) -> Iterator[_Ended]:
-    """The outcomes with the rows that they refer to."""
+) -> Iterator[_Finished]:
+    """Yield the outcomes with the rows that they refer to."""
     devices = device_ids(connection, [outcome.device for _, outcome in outcomes])
     for (trial_id, outcome), ran_on in zip(outcomes, devices, strict=True):
         distinct = dict.fromkeys(builds[record.key] for record in outcome.builds)
-        yield _Ended(trial_id, outcome, ran_on, tuple(distinct))
+        yield _Finished(trial_id, outcome, ran_on, tuple(distinct))
 
 
-def _end(connection: Connection, ended: Sequence[_Ended]) -> None:
-    """Gives trials, and those of other searches that took over what they had come to before, their outcomes."""
+def _finish(connection: Connection, finished: Sequence[_Finished]) -> None:
+    """Give trials their outcomes, and copy these to the trials that had reused an earlier outcome of theirs."""
     moment = now()
-    rows = {one.trial_id: {**_outcome_row(one), "finished": moment} for one in ended}
+    rows = {one.trial_id: {**_outcome_row(one), "finished": moment} for one in finished}
     update_rows(connection, trial, rows)
-    # An outcome that was doubted keeps its followers until now, and can be taken over by no other meanwhile.
+    # A trial that lost its outcome keeps its reusers until now, and no other can reuse it meanwhile.
     for some in in_chunks(list(rows)):
-        followed = sorted(connection.execute(_FOLLOWED, {"trial_ids": some}).scalars())
-        if followed:
-            connection.execute(_HAND_ON, [_handed_on(trial_id, rows[trial_id]) for trial_id in followed])
+        reused = sorted(connection.execute(_REUSED, {"trial_ids": some}).scalars())
+        if reused:
+            connection.execute(_COPY_AGAIN, [_copied(trial_id, rows[trial_id]) for trial_id in reused])
 
 
-def _outcome_row(ended: _Ended) -> Values:
-    outcome = ended.outcome
+def _outcome_row(finished: _Finished) -> Values:
+    outcome = finished.outcome
     return {
         **values(outcome, OUTCOME_FIELDS),
         "own_binary": outcome.same_binary_as is None,
-        "device_id": ended.device_id,
-        "build_id": next(iter(ended.build_ids), None),
+        "device_id": finished.device_id,
+        "build_id": next(iter(finished.build_ids), None),
     }
 
 
-def _handed_on(origin: int, row: Values) -> Values:
-    return {"origin": origin, **{f"new_{name}": row[name] for name in HANDED_ON}}
+def _copied(origin: int, row: Values) -> Values:
+    return {"origin": origin, **{f"new_{name}": row[name] for name in COPIED}}
 
 
-def _link_builds(connection: Connection, ended: Sequence[_Ended]) -> None:
+def _link_builds(connection: Connection, finished: Sequence[_Finished]) -> None:
     links = [
         {"trial_id": one.trial_id, "position": position, "build_id": build_id}
-        for one in ended
+        for one in finished
         for position, build_id in enumerate(one.build_ids)
     ]
     insert_rows(connection, trial_build, links)
 
 
-def _of_timings(connection: Connection, timed: Sequence[Timed], builds: Mapping[str, int]) -> Mapping[str, int]:
-    """The builds with those that were timed and are not among them, which must be recorded."""
+def _timed_builds(connection: Connection, timed: Sequence[Timed], builds: Mapping[str, int]) -> Mapping[str, int]:
+    """Return the builds, with those that were timed and recorded earlier."""
     others = {one.record.build_key for one in timed} - builds.keys()
     return {**builds, **known_builds(connection, others, "timing")} if others else builds
 
 
 def _fail(connection: Connection, trial_id: int, gate: Literal["confirm", "certify"], reason: str | None) -> None:
-    """Fails a trial and those that share its binary, of whatever search, which would do the same."""
+    """Fail a trial and those of any search that share its binary, since they would fail in the same way."""
     connection.execute(delete(leaderboard).where(leaderboard.c.trial_id == trial_id))
     failed = {"state": "failed", "failed_gate": gate, "reason": reason, "objective": None, "reuse_key": None}
     same_binary = (trial.c.same_binary_as == trial_id) & (trial.c.state == "passed")

@@ -1,4 +1,4 @@
-"""Writes as a search goes on: it begins and ends, its trials are proposed, built and measured."""
+"""Record the course of a search: it starts and ends, its trials are proposed, built and measured."""
 
 from __future__ import annotations
 
@@ -8,19 +8,11 @@ from typing import Literal
 from sqlalchemy import Connection, bindparam, select, update
 
 from evotune_db.errors import DatabaseError
+from evotune_db.lookups import in_chunks, not_found, now, one_row
 from evotune_db.records import FINISHED, NewTrial, SearchRecord, SearchState
 from evotune_db.rows import NEW_TRIAL_FIELDS, AnyRow, search_values, values
 from evotune_db.schema.tables import kernel, search, space, trial
-from evotune_db.write.statements import (
-    in_chunks,
-    insert_if_new,
-    insert_row,
-    insert_rows,
-    not_found,
-    now,
-    only,
-    update_row,
-)
+from evotune_db.write.statements import insert_if_new, insert_row, insert_rows, update_row
 
 _SEARCH = select(search.c.id).where(search.c.id == bindparam("row_id"))
 _NUMBERED = (trial.c.search_id == bindparam("of_search")) & trial.c.number.in_(bindparam("numbers", expanding=True))
@@ -31,13 +23,13 @@ _PROGRESS = (
     .order_by(trial.c.id)
     .with_for_update()
 )
-# A trial has the moment at which it finished exactly when its state is one of FINISHED, see schema/tables.py.
+# The column `finished` is set exactly when the state is one of FINISHED, see schema/tables.py.
 _UNFINISHED = (trial.c.id == bindparam("row_id")) & trial.c.finished.is_(None)
 _MARK = update(trial).where(_UNFINISHED).values(state="measuring")
 
 
 def start_search(connection: Connection, record: SearchRecord) -> int:
-    """A new running search; returns its id."""
+    """Insert a new running search; return its id."""
     kernel_values = {"name": record.kernel.name, "source_hash": record.kernel.source_hash}
     space_values = {"name": record.space.name, "hash": record.space.hash, "text": record.space.text}
     insert_if_new(connection, kernel, kernel_values)
@@ -47,13 +39,13 @@ def start_search(connection: Connection, record: SearchRecord) -> int:
 
 
 def resume_search(connection: Connection, search_id: int, budget: int) -> None:
-    """Sets a search running again, with this budget."""
+    """Set a search running again, with this budget."""
     _require_search(connection, search_id)
     update_row(connection, search, search_id, {"state": "running", "finished": None, "budget": budget})
 
 
 def finish_search(connection: Connection, search_id: int, state: SearchState) -> None:
-    """Ends a search."""
+    """Set a search to its final state."""
     _require_search(connection, search_id)
     update_row(connection, search, search_id, {"state": state, "finished": now()})
 
@@ -61,22 +53,22 @@ def finish_search(connection: Connection, search_id: int, state: SearchState) ->
 def add_trials(
     connection: Connection, search_id: int, trials: Sequence[NewTrial], state: Literal["proposed", "building"]
 ) -> tuple[int, ...]:
-    """New trials; returns their ids in the order given."""
+    """Insert new trials; return their ids in the order of `trials`."""
     _require_search(connection, search_id)
     common = {"search_id": search_id, "state": state, "own_binary": True, "proposed": now()}
     insert_rows(connection, trial, [{**values(proposed, NEW_TRIAL_FIELDS), **common} for proposed in trials])
-    return numbered(connection, search_id, [proposed.number for proposed in trials])
+    return ids_by_number(connection, search_id, [proposed.number for proposed in trials])
 
 
-def numbered(connection: Connection, search_id: int, numbers: Sequence[int]) -> tuple[int, ...]:
-    """The ids of a search's trials with these numbers, in the order given."""
+def ids_by_number(connection: Connection, search_id: int, numbers: Sequence[int]) -> tuple[int, ...]:
+    """Return the ids of a search's trials with these numbers, in the order of `numbers`."""
     found = (connection.execute(_IDS, {"of_search": search_id, "numbers": some}) for some in in_chunks(numbers))
     ids = {row.number: row.id for rows in found for row in rows}
     return tuple(ids[number] for number in numbers)
 
 
 def mark_measuring(connection: Connection, trial_ids: Sequence[int]) -> None:
-    """Records that trials are being measured; raises as `require_unfinished` does when one has its outcome."""
+    """Mark trials as being measured; raises as `require_unfinished` when one has its outcome."""
     wanted = sorted(set(trial_ids))
     if not wanted:
         return
@@ -86,17 +78,17 @@ def mark_measuring(connection: Connection, trial_ids: Sequence[int]) -> None:
 
 
 def require_unfinished(connection: Connection, trial_ids: Sequence[int]) -> None:
-    """Locks trials that have no outcome yet, in the order of their ids, so that no two processes wait for each other.
+    """Lock trials in the order of their ids, so that two processes never wait for each other.
 
-    Raises NotFoundError when one of them is not there, DatabaseError when it has its outcome.
+    Raises NotFoundError when one of them is missing, DatabaseError when one has its outcome.
     """
     for some in in_chunks(sorted(trial_ids)):
         found = {row.id: row for row in connection.execute(_PROGRESS, {"trial_ids": some})}
         for trial_id in some:
-            _require_open(trial_id, found.get(trial_id))
+            _require_no_outcome(trial_id, found.get(trial_id))
 
 
-def _require_open(trial_id: int, row: AnyRow | None) -> None:
+def _require_no_outcome(trial_id: int, row: AnyRow | None) -> None:
     if row is None:
         raise not_found("trial", trial_id)
     if row.state in FINISHED:
@@ -107,4 +99,4 @@ def _require_open(trial_id: int, row: AnyRow | None) -> None:
 
 
 def _require_search(connection: Connection, search_id: int) -> None:
-    only(connection, _SEARCH, "search", search_id)
+    one_row(connection, _SEARCH, "search", search_id)

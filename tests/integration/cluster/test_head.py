@@ -59,6 +59,7 @@ def killed_after_its_node(folder: Path, nodes: NodesHere) -> None:
         search.kill()
 
 
+@pytest.mark.usefixtures("empty_cache")
 def test_a_lost_node_a_killed_search_and_a_lost_head_cost_a_search_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,20 +15,21 @@ from tests.support.paths import SAXPY
 BUILD = """
 import pickle, sys
 from pathlib import Path
-from evotune_workers.cluster import node_worker as outpost
+from evotune_workers.cluster import build_task
 package, recipe = (Path(name).read_bytes() for name in sys.argv[1:])
-outpost.get_ready(package)
-print([each.build.failure for each in outpost.build(package, recipe).builds])
+build_task.prepare(package)
+print([each.build.failure for each in build_task.build(package, recipe).builds])
 """
 ACT = """
 import sys, unittest.mock
-import evotune_workers.actors as actors
-from evotune_workers.kernel.device import cpu_device
+from pathlib import Path
+from evotune_workers.child import sandbox
+from evotune_workers.cluster.node_worker import NodeWorker
 def started(folder, device):
     print("torch imported" if "torch" in sys.modules else "not yet", flush=True)
     sys.exit()
-with unittest.mock.patch.object(actors, "sandbox_for", started):
-    actors._measurer(sys.argv[1], cpu_device())
+with unittest.mock.patch.object(sandbox, "sandbox_for", started):
+    NodeWorker(False, Path(sys.argv[1]).read_bytes())
 """
 TORCH_IS_THERE = "print('torch' in sys.modules)"
 
@@ -47,5 +48,7 @@ def test_a_node_builds_without_importing_torch(tmp_path: Path) -> None:
     assert said(BUILD + TORCH_IS_THERE, package, recipe) == ["[None, None]", "False"]
 
 
-def test_a_child_is_started_before_its_actor_imports_torch() -> None:
-    assert said(ACT, SAXPY) == ["not yet"]
+def test_a_child_is_started_before_its_worker_imports_torch(tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    package.write_bytes(pickle.dumps(pack_kernel(SAXPY)))
+    assert said(ACT, package) == ["not yet"]

@@ -13,15 +13,16 @@ import pytest
 import ray
 from ray.exceptions import ActorUnavailableError
 
-from evotune_workers.cluster import gpu_sharing as shares_module
-from evotune_workers.cluster import worker_pool as roster_module
+from evotune_workers.cluster import gpu_sharing as gpu_sharing_module
+from evotune_workers.cluster import worker_pool as worker_pool_module
 from evotune_workers.cluster.connection import ClusterError, connected
-from evotune_workers.cluster.gpu_sharing import Share, Shares
+from evotune_workers.cluster.gpu_sharing import GpuShare, GpuShares
 from evotune_workers.cluster.node_versions import node_versions
-from evotune_workers.cluster.node_worker import Post, Unfit
+from evotune_workers.cluster.node_worker import WorkerDescription
 from evotune_workers.cluster.nodes import Nodes
 from evotune_workers.cluster.slots import Worker
-from evotune_workers.cluster.worker_pool import Roster
+from evotune_workers.cluster.unusable_node import UnusableNode
+from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.kernel.targets import known_device
 from tests.support.ray_nodes import NodesHere, nodes_here
 
@@ -30,27 +31,29 @@ PACKAGE = pickle.dumps("a kernel")
 DEADLINE_SECONDS = 60.0
 SHORT_TURN_SECONDS = 1.5
 
-MakeRoster = Callable[..., Roster]
+MakeWorkerPool = Callable[..., WorkerPool]
 
 
-def posing_outpost() -> Any:
-    """In the place of Outpost: says that its GPU is of the kind that its node was started with."""
+def posing_worker() -> Any:
+    """In the place of NodeWorker: says that its GPU is of the kind that its node was started with."""
 
     class Posing:
         def __init__(self, cuda: bool, package: bytes) -> None:
             pass
 
-        def describe(self) -> Post | Unfit:
+        def describe(self) -> WorkerDescription | UnusableNode:
             import os
 
             here = ray.get_runtime_context()
             place = os.environ["CUDA_VISIBLE_DEVICES"]
             if (kind := os.environ.get("POSING")) == "broken":
-                return Unfit(here.get_node_id(), "a host", "its GPU must be usable, it is not")
+                return UnusableNode(here.get_node_id(), "a host", "its GPU must be usable, it is not")
             device = known_device(kind or TARGET)
             uuid = f"{here.get_node_id()} {place}"
             instance = str(os.getpid())
-            return Post(here.get_node_id(), "a host", place, instance, replace(device, uuid=uuid), node_versions())
+            return WorkerDescription(
+                here.get_node_id(), "a host", place, instance, replace(device, uuid=uuid), node_versions()
+            )
 
         def node(self) -> str:
             return str(ray.get_runtime_context().get_node_id())
@@ -68,7 +71,7 @@ def joined() -> Iterator[NodesHere]:
 @pytest.fixture
 def cluster(joined: NodesHere, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodesHere]:
     """A head alone, and GPUs' actors that pose."""
-    monkeypatch.setattr(roster_module, "_Outpost", posing_outpost())
+    monkeypatch.setattr(worker_pool_module, "_NodeWorker", posing_worker())
     yield joined
     joined.leave_the_head_alone()
 
@@ -78,12 +81,12 @@ def l4(count: int = 1) -> dict[str, Any]:
 
 
 @pytest.fixture
-def roster() -> Iterator[MakeRoster]:
-    """Makes rosters, and ends them."""
-    made: list[Roster] = []
+def pool() -> Iterator[MakeWorkerPool]:
+    """Makes pools, and ends them."""
+    made: list[WorkerPool] = []
 
-    def make(wanted: int | None = None, share: Share | None = None) -> Roster:
-        made.append(Roster(PACKAGE, TARGET, Nodes(grows=True), wanted, share))
+    def make(wanted: int | None = None, share: GpuShare | None = None) -> WorkerPool:
+        made.append(WorkerPool(PACKAGE, TARGET, Nodes(grows=True), wanted, share))
         return made[-1]
 
     yield make
@@ -94,17 +97,17 @@ def roster() -> Iterator[MakeRoster]:
 @pytest.fixture
 def short_turns(monkeypatch: pytest.MonkeyPatch) -> float:
     """The seconds of a turn, by an actor of its own; looks are as much shorter, which hand a GPU over."""
-    monkeypatch.setattr(shares_module, "NAME", "shares_of_short_turns")
-    monkeypatch.setattr(shares_module, "Shares", shares_of_short_turns())
-    monkeypatch.setattr(roster_module, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(gpu_sharing_module, "NAME", "gpu_shares_of_short_turns")
+    monkeypatch.setattr(gpu_sharing_module, "GpuShares", gpu_shares_of_short_turns())
+    monkeypatch.setattr(worker_pool_module, "LOOK_SECONDS", 0.2)
     return SHORT_TURN_SECONDS
 
 
-def shares_of_short_turns() -> type[Shares]:
-    """In the place of Shares, whose constants are those of another process."""
+def gpu_shares_of_short_turns() -> type[GpuShares]:
+    """In the place of GpuShares, whose constants are those of another process."""
     seconds = SHORT_TURN_SECONDS
 
-    class ShortTurns(Shares):
+    class ShortTurns(GpuShares):
         def __init__(self) -> None:
             from evotune_workers.cluster import gpu_sharing
 
@@ -114,14 +117,14 @@ def shares_of_short_turns() -> type[Shares]:
     return ShortTurns
 
 
-def until(condition: Callable[[], bool], *rosters: Roster) -> list[str]:
-    """Lets rosters do their work; returns what they told."""
+def until(condition: Callable[[], bool], *pools: WorkerPool) -> list[str]:
+    """Lets pools do their work; returns what they told."""
     told: list[str] = []
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, told
-        for each in rosters:
-            told += [change.text for change in each.assembled(0.1)]
+        for each in pools:
+            told += [change.text for change in each.wait(0.1)]
             for worker in each.surplus:
                 each.dismiss(worker)
     return told
@@ -137,11 +140,11 @@ def node_of(worker: Worker) -> str:
 
 
 def test_only_gpus_of_the_targets_kind_measure_and_nodes_that_come_are_used(
-    cluster: NodesHere, roster: MakeRoster
+    cluster: NodesHere, pool: MakeWorkerPool
 ) -> None:
     cluster.add(num_gpus=1, resources={"accelerator_type:T4": 1})
     cluster.add(**l4(2))
-    made = roster()
+    made = pool()
     until(lambda: len(made.workers) == 2, made)
     assert len({node_of(worker) for worker in made.workers}) == 1
     assert {worker.name for worker in made.workers} == {"gpu 0 of a host", "gpu 1 of a host"}
@@ -150,10 +153,10 @@ def test_only_gpus_of_the_targets_kind_measure_and_nodes_that_come_are_used(
 
 
 def test_gpus_that_are_asked_for_are_waited_for_and_replaced_when_their_node_is_lost(
-    cluster: NodesHere, roster: MakeRoster
+    cluster: NodesHere, pool: MakeWorkerPool
 ) -> None:
     first = cluster.add(**l4())
-    made = roster(wanted=2)
+    made = pool(wanted=2)
     until(lambda: len(made.workers) == 1, made)
     [lost] = made.workers
     cluster.add(**l4())
@@ -167,10 +170,10 @@ def test_gpus_that_are_asked_for_are_waited_for_and_replaced_when_their_node_is_
     assert come is not lost and node_of(come) != node_of(left)
 
 
-def test_a_node_that_cannot_be_used_is_passed_over(cluster: NodesHere, roster: MakeRoster) -> None:
+def test_a_node_that_cannot_be_used_is_passed_over(cluster: NodesHere, pool: MakeWorkerPool) -> None:
     cluster.add(**l4(), env_vars={"POSING": "broken"})
     cluster.add(**l4())
-    made = roster()
+    made = pool()
     told = until(lambda: len(made.workers) == 1 and not made.futures, made)
     assert set(told) == {"a host does not measure: its GPU must be usable, it is not", "gpu 0 of a host has come"}
     cluster.add(**l4())
@@ -178,24 +181,24 @@ def test_a_node_that_cannot_be_used_is_passed_over(cluster: NodesHere, roster: M
 
 
 def test_gpus_of_another_kind_on_a_node_that_does_not_say_what_it_has_are_found_out(
-    cluster: NodesHere, roster: MakeRoster
+    cluster: NodesHere, pool: MakeWorkerPool
 ) -> None:
     cluster.add(num_gpus=1, env_vars={"POSING": "sm_80"})
-    made = roster()
+    made = pool()
     with pytest.raises(ClusterError, match=r"its device must be of target sm_89, got NVIDIA A100 SXM4 80GB \(sm_80\)"):
         until(lambda: False, made)
 
 
 def test_a_quarantined_gpu_is_given_to_nobody_and_its_neighbour_works_on(
-    cluster: NodesHere, roster: MakeRoster
+    cluster: NodesHere, pool: MakeWorkerPool
 ) -> None:
     cluster.add(**l4(2))
-    made = roster(wanted=3)
+    made = pool(wanted=3)
     until(lambda: len(made.workers) == 2, made)
     bad, good = made.workers
     made.quarantine(bad)
     for _ in range(30):
-        made.assembled(0.1)
+        made.wait(0.1)
         assert made.workers == (good,) and not made.surplus
     cluster.add(**l4())
     until(lambda: len(made.workers) == 2, made)
@@ -204,7 +207,7 @@ def test_a_quarantined_gpu_is_given_to_nobody_and_its_neighbour_works_on(
 
 def test_a_machine_whose_every_gpu_is_of_another_kind_is_told_at_once(cluster: NodesHere) -> None:
     cluster.add(num_gpus=1, env_vars={"POSING": "sm_80"})
-    made = Roster(PACKAGE, TARGET, Nodes(grows=False))
+    made = WorkerPool(PACKAGE, TARGET, Nodes(grows=False))
     try:
         with pytest.raises(ClusterError, match=r"there is none: a host does not measure: its device must be of target"):
             until(lambda: False, made)
@@ -216,10 +219,10 @@ def test_a_search_that_goes_on_measures_on_no_other_model(cluster: NodesHere) ->
     cluster.add(**l4())
     device = known_device(TARGET)
     same, other = (device.name, device.limits), ("NVIDIA L40S", device.limits)
-    made = Roster(PACKAGE, TARGET, Nodes(grows=False), model=same)
+    made = WorkerPool(PACKAGE, TARGET, Nodes(grows=False), model=same)
     until(lambda: len(made.workers) == 1, made)
     made.close()
-    made = Roster(PACKAGE, TARGET, Nodes(grows=False), model=other)
+    made = WorkerPool(PACKAGE, TARGET, Nodes(grows=False), model=other)
     try:
         with pytest.raises(ClusterError, match=r"its device must be NVIDIA L40S with the limits of what was measured"):
             until(lambda: False, made)
@@ -227,9 +230,9 @@ def test_a_search_that_goes_on_measures_on_no_other_model(cluster: NodesHere) ->
         made.close()
 
 
-def test_a_restarted_worker_is_another_process(cluster: NodesHere, roster: MakeRoster) -> None:
+def test_a_restarted_worker_is_another_process(cluster: NodesHere, pool: MakeWorkerPool) -> None:
     cluster.add(**l4())
-    made = roster()
+    made = pool()
     until(lambda: len(made.workers) == 1, made)
     [before] = made.workers
     made.restart(before)
@@ -238,18 +241,18 @@ def test_a_restarted_worker_is_another_process(cluster: NodesHere, roster: MakeR
 
 
 def test_a_cluster_without_such_a_gpu_is_told_what_it_has_and_what_to_do(
-    cluster: NodesHere, roster: MakeRoster
+    cluster: NodesHere, pool: MakeWorkerPool
 ) -> None:
     cluster.add(num_gpus=1, resources={"accelerator_type:T4": 1})
     with pytest.raises(ClusterError, match=r"target sm_89, this cluster has T4: .*--gpus N .* for L4,"):
-        roster()
+        pool()
 
 
-def test_searches_share_gpus_and_take_what_others_leave(cluster: NodesHere, roster: MakeRoster) -> None:
+def test_searches_share_gpus_and_take_what_others_leave(cluster: NodesHere, pool: MakeWorkerPool) -> None:
     cluster.add(**l4(2))
-    first = roster(share=Share(TARGET, "first"))
+    first = pool(share=GpuShare(TARGET, "first"))
     until(lambda: len(first.workers) == 2, first)
-    second = roster(share=Share(TARGET, "second"))
+    second = pool(share=GpuShare(TARGET, "second"))
     until(lambda: len(first.workers) == len(second.workers) == 1, first, second)
     assert {worker.name for worker in (*first.workers, *second.workers)} == {"gpu 0 of a host", "gpu 1 of a host"}
     first.close()
@@ -257,37 +260,37 @@ def test_searches_share_gpus_and_take_what_others_leave(cluster: NodesHere, rost
 
 
 def test_ten_searches_hold_two_gpus_in_turn_and_for_the_same_time(
-    cluster: NodesHere, roster: MakeRoster, short_turns: float
+    cluster: NodesHere, pool: MakeWorkerPool, short_turns: float
 ) -> None:
     cluster.add(**l4(2))
-    rosters = [roster(share=Share(TARGET, f"search {place}")) for place in range(10)]
-    had = hold_in_turn(rosters, short_turns)
+    pools = [pool(share=GpuShare(TARGET, f"search {place}")) for place in range(10)]
+    had = hold_in_turn(pools, short_turns)
     # Whoever is given a GPU has had least, and holds it for a turn and the two looks that handing it over takes: two
     # differ by that at most. Another turn less the looks is for a busy machine: a factor of 3 beside a turn in all.
     assert max(had) - min(had) <= 2 * short_turns, had
 
 
-def hold_in_turn(rosters: Sequence[Roster], seconds: float) -> list[float]:
+def hold_in_turn(pools: Sequence[WorkerPool], seconds: float) -> list[float]:
     """Until each has held a GPU for so long in all; returns for how long each has."""
-    had, began = [0.0] * len(rosters), time.monotonic()
+    had, began = [0.0] * len(pools), time.monotonic()
     now = began
     while min(had) < seconds:
-        drive(rosters)
-        held = [worker.name for each in rosters for worker in each.workers]
+        drive(pools)
+        held = [worker.name for each in pools for worker in each.workers]
         assert len(set(held)) == len(held) <= 2, "a GPU is one search's"
         before, now = now, time.monotonic()
         assert now - began < DEADLINE_SECONDS, had
-        had = [each + len(holder.workers) * (now - before) for each, holder in zip(had, rosters, strict=True)]
+        had = [each + len(holder.workers) * (now - before) for each, holder in zip(had, pools, strict=True)]
     return had
 
 
-def drive(rosters: Sequence[Roster]) -> None:
+def drive(pools: Sequence[WorkerPool]) -> None:
     """What the pipelines of searches whose workers have nothing in hand do, for a moment."""
-    for each in rosters:
+    for each in pools:
         each.look()
         for worker in each.surplus:
             each.dismiss(worker)
-    awaited = {future: each for each in rosters for future in each.futures}
+    awaited = {future: each for each in pools for future in each.futures}
     done = ray.wait(list(awaited), timeout=0.1)[0] if awaited else []
     for future in done:
         awaited[future].take(future)

@@ -19,6 +19,8 @@ from tests.support.cubin import most_threads
 from tests.support.nvcc_needed import nvcc_or_skip
 from tests.support.one_kernel import PLAIN, request_for
 
+pytestmark = pytest.mark.usefixtures("empty_cache")
+
 SPILLING = """
 extern "C" __global__ __launch_bounds__(1024) void entry(float* x, int n) {
     float v[96];
@@ -76,11 +78,6 @@ extern "C" __global__ void entry(float* x) {
 @pytest.fixture(autouse=True, scope="module")
 def needs_nvcc() -> None:
     nvcc_or_skip()
-
-
-@pytest.fixture(autouse=True)
-def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EVOTUNE_CACHE", str(tmp_path / "cache"))
 
 
 def resources(build: Build) -> Resources:

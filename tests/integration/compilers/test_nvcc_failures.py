@@ -16,6 +16,8 @@ from evotune_workers.compilers.nvcc import compile_nvcc
 from tests.support.nvcc_needed import nvcc_or_skip
 from tests.support.one_kernel import PLAIN, request_for
 
+pytestmark = pytest.mark.usefixtures("empty_cache")
+
 # 32 functions of 1000 steps, all inlined: minutes of work.
 SLOW = """
 template <int n> __device__ __forceinline__ float chain(float x) {
@@ -35,11 +37,6 @@ extern "C" __global__ void entry(float* x) {
 @pytest.fixture(autouse=True, scope="module")
 def needs_nvcc() -> None:
     nvcc_or_skip()
-
-
-@pytest.fixture(autouse=True)
-def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EVOTUNE_CACHE", str(tmp_path / "cache"))
 
 
 def test_the_line_of_a_source_that_does_not_compile_is_the_failure(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from evotune_db import Database, DatabaseError, NotFoundError
 from evotune_db.records import (
-    CanaryRecord,
     DeviceRecord,
+    HealthCheckRecord,
     LeaderboardFilter,
     NewTrial,
     OutcomeRecord,
@@ -82,7 +82,7 @@ def recorded(database: Database, search: int) -> tuple[StoredSearch, list[TrialD
 def test_a_batch_comes_to_what_the_same_outcomes_come_to_one_by_one(
     database: Database, another: Database, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    monkeypatch.setattr("evotune_db.write.statements.CHUNK", chunk)
+    monkeypatch.setattr("evotune_db.lookups.CHUNK", chunk)
     searches = []
     for each in (database, another):
         search = each.start_search(SEARCH)
@@ -131,7 +131,6 @@ def test_trials_are_marked_all_or_none(database: Database) -> None:
     ("refused", "told"),
     [
         pytest.param(replace(own("x"), failed_gate="numerics"), "ck_trial_failed_gate", id="passed and failed"),
-        pytest.param(own("x", timing(phase="confirm")), "must be of the phase search", id="another phase"),
         pytest.param(passed(timing(build_key="nobody's")), "must name a recorded build", id="no such build"),
         pytest.param(own("x", timing(), timing(1.8)), "leaderboard", id="a workload listed twice"),
         pytest.param(replace(own("x"), same_binary_as=999), "(?i)foreign key", id="a twin of nothing"),
@@ -164,7 +163,7 @@ def test_a_trial_has_one_outcome_in_a_batch_too(database: Database) -> None:
     assert [trial.state for trial in database.load_search(search).trials] == ["failed", "proposed"]
 
 
-def test_doubted_trials_are_listed_by_what_a_batch_measured_anew(database: Database) -> None:
+def test_reopened_trials_are_listed_by_what_a_batch_measured_anew(database: Database) -> None:
     """Also one that had been confirmed; whoever had taken an outcome over has the new one."""
     search, follower_of = database.start_search(SEARCH), {}
     ids = [record(database, search, number, replace(passed(timing(3.0)), reuse_key=str(number))) for number in range(3)]
@@ -173,8 +172,8 @@ def test_doubted_trials_are_listed_by_what_a_batch_measured_anew(database: Datab
     for number, origin in enumerate(ids[:2]):
         follower_of[origin] = propose(database, elsewhere, number)
         assert database.reuse(follower_of[origin], origin, "measured elsewhere")
-    canary = database.record_canary(search, CanaryRecord(ids[2], "gpu 0", DEVICE, "odd", "slow", 1.0, {}))
-    database.doubt(search, canary, (0, 1))
+    check = database.record_health_check(search, HealthCheckRecord(ids[2], "gpu 0", DEVICE, "odd", "slow", 1.0, {}))
+    database.reopen_trials(search, check, (0, 1))
 
     fresh = propose(database, search, 3)
     anew = [replace(passed(timing(speedup)), objective=1 / speedup) for speedup in (1.2, 1.3, 1.4)]

@@ -25,8 +25,8 @@ from tests.support.paths import ROOT
 
 pytest_plugins = ["tests.support.db.fixtures"]
 OPEN = f"import sys; sys.path.insert(0, {str(ROOT / 'db')!r}); from evotune_db import Database, DatabaseError"
-# The definition of every table and index by name; on PostgreSQL a row for each column, constraint and index.
-SQLITE = "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql <> ''"
+# The definition of every table, index and view by name; on PostgreSQL a row for each column, constraint and index.
+SQLITE = "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index', 'view') AND sql <> ''"
 POSTGRESQL = """
 SELECT table_name, concat_ws(' ', column_name, data_type, is_nullable, column_default)
 FROM information_schema.columns WHERE table_schema = 'public'

@@ -23,7 +23,7 @@ class Held:
     def __init__(self, database: Database) -> None:
         self.database, self.told = database, list[str]()
         self.search = database.start_search(SEARCH)
-        database.hold(self.search, self.told.append)
+        database.acquire_lease(self.search, self.told.append)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_batch_whose_answer_was_lost_is_made_once(proxy: Proxy, held: Held) ->
 
 
 def test_a_server_that_stays_away_is_one_line(proxy: Proxy, held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evotune_db.write.retry.RETRY_SECONDS", 1.0)
+    monkeypatch.setattr("evotune_db.retry.RETRY_SECONDS", 1.0)
     proxy.cut()
     with pytest.raises(ConnectionLost, match="a database server must take the connection, got postgresql://") as lost:
         propose(held.database, held.search, 0)

@@ -9,6 +9,8 @@ import pytest
 
 from evotune_db import Database, DatabaseError
 from evotune_db.records import LeaderboardFilter, NewTrial, OutcomeRecord, SearchRecord
+from evotune_workers.gates.gate import GateResult
+from evotune_workers.timing.summary import Timing
 from tests.support.db.examples import DEVICE, SEARCH, build, failed, gate, passed, propose, record, timing
 from tests.support.db.writer import start_writer
 
@@ -72,7 +74,7 @@ def test_a_search_ends_and_is_resumed_with_a_larger_budget(database: Database) -
     database.record_outcomes((), measuring=(trial,))
     database.resume_search(search, 50)
     database.record_outcomes((), measuring=(trial,))
-    database.hold(search, print)
+    database.acquire_lease(search, print)
     assert (database.searches()[0].state, database.searches()[0].finished) == ("running", None)
     assert database.load_search(search).record.budget == 50
 
@@ -118,7 +120,6 @@ def test_a_refused_outcome_writes_nothing(database: Database) -> None:
         replace(passed(), failed_gate="numerics"),
         replace(passed(), timings=(timing(), timing(1.8))),
         replace(passed(), timings=(timing(float("nan")),)),
-        replace(passed(), timings=(timing(phase="confirm"),)),
         replace(passed(), device=None),
         replace(passed(), same_binary_as=trial),
         replace(passed(), same_binary_as=999),
@@ -147,6 +148,27 @@ def test_whatever_a_compiler_or_a_crash_writes_can_be_stored(database: Database)
     details = database.trial(record(database, database.start_search(SEARCH), 0, outcome))
     assert details.trial.reason == details.builds[0].log == details.gates[0].reason == clean
     assert details.gates[0].figures == {clean: [clean]} and details.gates[0].max_error is None
+
+
+def test_figures_and_conditions_that_are_no_numbers_are_kept_as_text(database: Database) -> None:
+    figures = {"ratio": float("nan"), "groups": [1, float("inf")], "worst": {"low": float("-inf")}}
+    kept = {"ratio": "nan", "groups": [1, "inf"], "worst": {"low": "-inf"}}
+    outcome = replace(
+        passed(), gates=(replace(gate(), figures=figures),), timings=(replace(timing(), conditions=figures),)
+    )
+    details = database.trial(record(database, database.start_search(SEARCH), 0, outcome))
+    assert details.gates[0].figures == details.timings[0].conditions == kept
+
+
+def test_what_a_worker_returns_is_written_as_it_is(database: Database) -> None:
+    checked = GateResult("numerics", True, None, "mission", "peaky", 1, 1e-3, 2e-3, figures={"groups": (1, 2)})
+    numbers = (28.0, 28.0, 29.0, 30.0, 56.0, 2.0, 1.9, 2.1, 12, 0)
+    timed = Timing("mission", "cold", "build", "sdpa", *numbers, False, {"candidate": [(1.0, 2.0)]})
+    outcome = replace(passed(), gates=(checked,), timings=(timed,))
+    details = database.trial(record(database, database.start_search(SEARCH), 0, outcome))
+    [check], [read] = details.gates, details.timings
+    assert (check.gate, check.max_error, check.figures) == ("numerics", 1e-3, {"groups": [1, 2]})
+    assert (read.phase, read.build_key, read.samples) == ("search", "build", {"candidate": [[1.0, 2.0]]})
 
 
 def test_a_space_and_a_kernel_are_stored_once_by_content(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""What the benchmarks at scale rest on: a database filled by the server itself, and leaderboards read in part."""
+"""Leaderboards of a large record on PostgreSQL read a part of it; their plans are told by the server itself."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import cache
 
 import pytest
 
-from benchmarks.million import fill, plans
-from benchmarks.million_trials import LISTS, explain, outcomes
+from benchmarks.query_plans import LISTS, explain, explained, record_outcomes
+from benchmarks.shared.many_trials import fill
 from evotune_db import Database
 from evotune_db.engine import open_engines
 from evotune_db.records import LeaderboardFilter
@@ -29,15 +29,14 @@ def filled(server: Server) -> str:
     """A database of 80 small searches, more than there are groups."""
     url = server.new_database()
     engines = open_engines(url)
-    *_, trials = fill.fill(engines.write, 4_000)
+    *_, trials = fill(engines.write, 4_000, per_search=50)
     assert trials == 4_000
     engines.close()
     return url
 
 
 @pytest.fixture
-def url(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(fill, "TRIALS_PER_SEARCH", 50)
+def url(server: Server) -> str:
     return filled(server)
 
 
@@ -53,17 +52,17 @@ def test_the_first_of_each_group_are_those_of_the_whole_ranking(url: str, name: 
 
 def test_a_list_reads_the_index_of_the_ranking_and_no_table_whole(url: str) -> None:
     engines = open_engines(url)
-    with plans.explained(engines.read) as told:
+    with explained(engines.read) as plans:
         Database(engines).leaderboard(LISTS["everything"])
     engines.close()
-    [plan] = [each for each in told if "leaderboard" in each]
+    [plan] = [each for each in plans if "leaderboard" in each]
     assert "Recursive Union" in plan and "Index Only Scan using ix_leaderboard_rank" in plan
 
 
 def test_outcomes_are_recorded_beside_what_is_there_and_their_plans_told(url: str) -> None:
     engines = open_engines(url)
     database = Database(engines)
-    assert outcomes(database, 3)["median"] > 0
+    assert min(record_outcomes(database, 3)) > 0
     told = explain(engines.read, database)
     database.close()
     assert set(told) == {*(f"The leaderboard of {name}" for name in LISTS), "An outcome"}

@@ -15,14 +15,16 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, Table, create_engine, func, select, text
 
 from evotune_db import Database, address
-from evotune_db.records import LeaderboardFilter
+from evotune_db.records import HealthCheckRecord, LeaderboardFilter
 from evotune_db.schema import migrate
 from evotune_db.schema.column_types import to_json
-from tests.support.db.examples import SEARCH, certification, diagnosis, failed, passed, record, timing
+from tests.support.db.examples import DEVICE, SEARCH, certification, diagnosis, failed, passed, record, timing
 from tests.support.db.rows import write_rows
 
 pytest_plugins = ["tests.support.db.fixtures"]
 Rows = dict[str, list[dict[str, Any]]]
+# The names of tables and columns before revision 0009.
+OLD_NAMES = {"health_check": "canary", "unreliable_trial": "suspect", "health_check_id": "canary_id"}
 
 
 @pytest.fixture(scope="module")
@@ -82,27 +84,33 @@ def held(rows: Rows, connection: Connection) -> Rows:
     return {
         name: [
             {column: value for column, value in _as_then(row, there).items() if column in table.columns}
-            for row in rows[name]
+            for row in rows[new]
             if _fits(row, table, there)
         ]
+        for new in rows
         for name, table in there.items()
+        if name in (new, OLD_NAMES.get(new))
     }
 
 
 def _fits(row: dict[str, Any], table: Table, there: dict[str, Table]) -> bool:
-    """Two kinds of rows are younger than their tables: evidence that is suspect, stages that were not compared."""
+    """Two kinds of rows are younger than their tables: evidence that is unreliable, stages that were not compared."""
     if table.name == "diagnosis":
         return "reason" in table.columns or row["reason"] is None
-    return "suspect" in there or row.get("phase") != "suspect"
+    return not there.keys().isdisjoint(("suspect", "unreliable_trial")) or row.get("phase") != "suspect"
 
 
 def _as_then(row: dict[str, Any], there: dict[str, Table]) -> dict[str, Any]:
     """Before there were certifications, `certified` was a column already, and never true."""
+    if "health_check" not in there:
+        row = {OLD_NAMES.get(column, column): value for column, value in row.items()}
     return row if "certification" in there or "certified" not in row else {**row, "certified": False}
 
 
 def upgraded(old: Rows, rows: Rows) -> Rows:
     """An older revision's rows in today's tables: what is new is empty, but for an entry's build, the timing's."""
+    today = {name: new for new, name in OLD_NAMES.items()}
+    old = {today.get(name, name): [{today.get(c, c): v for c, v in row.items()} for row in old[name]] for name in old}
     found = {name: [dict.fromkeys(new[0]) | row for row in old.get(name, [])] for name, new in rows.items()}
     for entry, new in zip(found["leaderboard"], rows["leaderboard"], strict=True):
         entry["build_id"] = new["build_id"]
@@ -175,6 +183,28 @@ def test_an_entry_that_someone_marked_as_certified_is_not_after_the_upgrade(url:
         connection.execute(text("UPDATE leaderboard SET certified = true"))
     with Database.open(url) as database:
         assert [entry.certified for entry in database.leaderboard(LeaderboardFilter())] == [False] * 3
+
+
+@pytest.mark.parametrize("revision", [NEWEST, "0007"])
+def test_scripts_read_health_checks_under_their_old_names(url: str, revision: str, rows: Rows) -> None:
+    make_old(url, revision, rows)
+    Database.open(url).close()
+    joined = "SELECT suspect.id, canary.worker, canary.made FROM suspect JOIN canary ON canary.id = suspect.canary_id"
+    with connected(url) as connection:
+        found = {name: connection.execute(text(f"SELECT * FROM {name} ORDER BY id")) for name in ("canary", "suspect")}
+        columns = {name: list(result.keys()) for name, result in found.items()}
+        ids = {name: [row.id for row in result] for name, result in found.items()}
+        assert len(connection.execute(text(joined)).all()) == len(rows["unreliable_trial"])
+    for new in ("health_check", "unreliable_trial"):
+        assert columns[OLD_NAMES[new]] == [OLD_NAMES.get(column, column) for column in rows[new][0]]
+        assert ids[OLD_NAMES[new]] == [row["id"] for row in rows[new]]
+
+
+def test_health_checks_after_an_upgrade_get_new_ids(url: str, rows: Rows) -> None:
+    make_old(url, "0008", rows)
+    with Database.open(url) as database:
+        check = HealthCheckRecord(1, "gpu 0", DEVICE, "good", None, 2.5, {})
+        assert database.record_health_check(1, check) == len(rows["health_check"]) + 1
 
 
 def test_a_database_without_rows_is_upgraded(url: str, rows: Rows) -> None:

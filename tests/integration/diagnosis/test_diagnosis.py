@@ -21,7 +21,7 @@ from evotune_workers.diagnosis.wrong_result import WrongResult
 from evotune_workers.kernel import Configuration, Value
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.kernel.folder import load_kernel, named_workload
-from evotune_workers.measuring import diagnoser
+from evotune_workers.measuring import diagnose
 from evotune_workers.measuring.jobs import DiagnoseJob
 from evotune_workers.measuring.measurer import Measurer
 from tests.support.command import environment, evotune, sqlite
@@ -228,7 +228,7 @@ class Bench:
         candidate = build_candidate(self.folder, job)
         macros = candidate.builds[0].macros
         stages = build_stages(self.folder, StageBuildJob("cpu", "cpu", wrong.built_for, macros))
-        diagnosis = self.measurer.diagnose(DiagnoseJob(candidate, wrong, stages, "cpu", (1, 2, 3)))
+        diagnosis = self.measurer.run(DiagnoseJob(candidate, wrong, stages, "cpu", (1, 2, 3)))
         return {finding.stage: finding for finding in diagnosis.stages}
 
 
@@ -260,7 +260,7 @@ NORMAL = WrongResult("numerics", "mission", "normal", 1, "mission")
 def test_a_stage_that_cannot_be_run_says_why_and_the_others_are_compared(
     planted: Bench, fault: int, stage: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(diagnoser, "LIMIT_SECONDS", 5.0)
+    monkeypatch.setattr(diagnose, "LIMIT_SECONDS", 5.0)
     found = planted.diagnose(NORMAL, fault=fault)
     assert not found[stage].passed and found[stage].compared is None
     assert reason in (found[stage].reason or "")

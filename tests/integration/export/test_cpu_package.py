@@ -35,11 +35,8 @@ def evotune_is_out_of_reach(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVOTUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        folder = _copied(kernel_folder("attention_fwd"), tmp_path_factory.mktemp("kernels"))
-        yield measure(folder, CONFIGURATION)
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    return measure(_copied(kernel_folder("attention_fwd"), tmp_path_factory.mktemp("kernels")), CONFIGURATION)
 
 
 @pytest.fixture(scope="module")

@@ -40,11 +40,9 @@ def evotune_is_out_of_reach(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
+def measured() -> Measured:
     nvcc_or_skip()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVOTUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield measure(kernel_folder("attention_fwd"), PLAIN, "sm_90")
+    return measure(kernel_folder("attention_fwd"), PLAIN, "sm_90")
 
 
 @pytest.fixture(scope="module")

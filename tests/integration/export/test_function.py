@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
@@ -29,11 +29,8 @@ TOLERANCE = 2e-3
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVOTUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        made = measure(kernel_folder("attention_fwd"), CONFIGURATION)
-        yield made.export(tmp_path_factory.mktemp("out") / "attention")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return measure(kernel_folder("attention_fwd"), CONFIGURATION).export(tmp_path_factory.mktemp("out") / "attention")
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,17 +24,15 @@ SECOND = {**CONFIGURATION, "tile_m": 24}
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One kernel for `mission`, another for `causal`, SDPA for `long`."""
     folder, out = kernel_folder("attention_fwd"), tmp_path_factory.mktemp("out") / "portfolio"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVOTUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        mission = measure(folder, CONFIGURATION, workload="mission", trial=7).claiming(1.96)
-        causal = measure(folder, SECOND, workload="causal", trial=9).claiming(1.5)
-        long = measure(folder, SECOND, workload="long", trial=9).claiming(0.9)
-        best = replace(mission.entry, trial=8, speedup=2.0)
-        export_package([mission.served(best=best), causal.served(), long.served(by_sdpa=True)], out)
-        yield out / "attention_fwd"
+    mission = measure(folder, CONFIGURATION, workload="mission", trial=7).claiming(1.96)
+    causal = measure(folder, SECOND, workload="causal", trial=9).claiming(1.5)
+    long = measure(folder, SECOND, workload="long", trial=9).claiming(0.9)
+    best = replace(mission.entry, trial=8, speedup=2.0)
+    export_package([mission.served(best=best), causal.served(), long.served(by_sdpa=True)], out)
+    return out / "attention_fwd"
 
 
 def test_the_manifest_shows_the_kernel_and_the_loss_of_each_workload(package: Path) -> None:
@@ -70,7 +67,6 @@ def test_the_command_makes_it_from_what_is_on_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("EVOTUNE_CACHE", str(tmp_path / "cache"))
     folder = kernel_folder("attention_fwd")
     speedups = {"mission": (1.5, 1.49), "causal": (1.2, 1.3), "ragged": (0.9, 0.8)}
     made = [measure(folder, configuration) for configuration in (CONFIGURATION, SECOND)]

@@ -16,23 +16,23 @@ import pytest
 import torch
 
 from evotune.planning.locate import kernel_folder, space_file
-from evotune.space.reading import load_space
+from evotune.space.space_file import load_space
 from evotune_workers.compilers.build import BuildRequest, macro_flags, macro_text
 from evotune_workers.compilers.cpp import FLAGS, compile_cpp, compiler_name
 from evotune_workers.gates.error_limits import judge_errors
-from evotune_workers.gates.gate import BenchFacts, Finding
+from evotune_workers.gates.gate import GateCriteria, Observation
 from evotune_workers.kernel import Configuration, Inputs, Value, Workload
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.runtimes.cpu import CpuProgram, CpuRuntime
 from evotune_workers.runtimes.guarded import GuardedTensor
 from evotune_workers.runtimes.openmp import share_torch_runtime
-from evotune_workers.runtimes.references import Examples
+from evotune_workers.runtimes.references import References
 
 FOLDER = kernel_folder("attention_fwd")
 KERNEL = load_kernel(FOLDER)
 MISSION, CAUSAL, WIDE, FP32 = (named_workload(KERNEL, name) for name in ("mission", "causal", "wide", "mission_fp32"))
-EXAMPLES = Examples(KERNEL, "cpu", CpuRuntime())
+REFERENCES = References(KERNEL, "cpu", CpuRuntime())
 # Which argument the scale is.
 SCALE = 8
 SHARED_OPENMP = share_torch_runtime()
@@ -99,10 +99,10 @@ class Program:
 
     def reason(self, workload: Workload, distribution: str, *, at_end: bool = True) -> str | None:
         """Why the numerics gate would refuse one launch, if it would."""
-        example = EXAMPLES.example(workload, distribution, 1)
-        errors = example.errors_of(self.run(workload, example.inputs, at_end=at_end))
-        facts = BenchFacts({}, KERNEL.numerics.max_factor, KERNEL.numerics.rms_factor, 0.0, 0.0)
-        return judge_errors("numerics", Finding({}, workload.name, distribution, 1, errors), facts).reason
+        reference = REFERENCES.reference(workload, distribution, 1)
+        errors = reference.errors_of(self.run(workload, reference.inputs, at_end=at_end))
+        criteria = GateCriteria({}, KERNEL.numerics.max_factor, KERNEL.numerics.rms_factor, 0.0, 0.0)
+        return judge_errors("numerics", Observation({}, workload.name, distribution, 1, errors), criteria).reason
 
 
 def request(configuration: Configuration, workload: Workload = MISSION) -> BuildRequest:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,14 +17,15 @@ import numpy as np
 import pytest
 
 from evotune.planning.locate import kernel_folder, space_file
-from evotune.space import ValidSet, load_space
+from evotune.space import Space, ValidSet, load_space
+from evotune.space.rules import Derived, Rules
 from evotune_workers.compilers.build import Build, BuildRequest, Resources, macro_text
 from evotune_workers.compilers.nvcc import compile_nvcc
 from evotune_workers.kernel import Configuration, Value, Workload
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.kernel.targets import known_device
 from evotune_workers.runtimes.runtime import parse_identity
-from tests.support.covering import covering_rows
+from tests.support.covering import covering_rows, draw_valid
 from tests.support.cubin import most_threads, variable
 from tests.support.nvcc_needed import nvcc_or_skip
 
@@ -36,7 +37,9 @@ WORKLOADS = (named_workload(KERNEL, "mission"), named_workload(KERNEL, "wide"))
 ELEMENTS = ("float16", "bfloat16")
 # The sample of a space goes to these in turn, its defaults to all. h200 has thread-block clusters, which sm_90 brought.
 TARGETS = {"l4": ("sm_80", "sm_89", "sm_90"), "h200": ("sm_90",)}
-EACH_OF_A_FORM = 3
+EACH_OF_A_FORM = 6
+# Every value, and every pair below, that a space has is among so many of its configurations.
+DRAWN = 20_000
 HEAD_SIZE = "head size"
 RISKY_PAIRS = (
     ("prefetch_warps", "stages"),
@@ -107,18 +110,24 @@ def built(cases: list[Case], builds: list[Build]) -> list[Built]:
 
 
 def cases_of(name: str) -> Iterator[Case]:
-    """The sample of a space, and its default at each head size, element type and target."""
+    """Yield the sample of a space, and its default at each head size, element type and target."""
     space = load_space(space_file("attention_fwd", name))
     assert space.target is not None
     limits = known_device(space.target).limits
-    sets = [space.enumerate(limits, partial(VARIANT.derived, workload=workload)) for workload in WORKLOADS]
+    derived = [partial(VARIANT.derived, workload=workload) for workload in WORKLOADS]
+    sets = [draw_valid(space, limits, each, DRAWN) for each in derived]
     elements = [cycle(ELEMENTS) for _ in WORKLOADS]
     for (head, row), target in zip(sample(sets), cycle(TARGETS[name]), strict=False):
         workload = replace(WORKLOADS[head], dtype=next(elements[head]))
         yield Case(name, sets[head].configuration(row), workload, target, default=False)
-    for (valid, workload), element, target in product(zip(sets, WORKLOADS, strict=True), ELEMENTS, TARGETS[name]):
-        assert valid.default is not None
-        yield Case(name, valid.configuration(valid.default), replace(workload, dtype=element), target, default=True)
+    defaults = [first_valid_default(space, limits, each) for each in derived]
+    for (default, workload), element, target in product(zip(defaults, WORKLOADS, strict=True), ELEMENTS, TARGETS[name]):
+        yield Case(name, default, replace(workload, dtype=element), target, default=True)
+
+
+def first_valid_default(space: Space, limits: Mapping[str, int], derived: Derived) -> Configuration:
+    rules = Rules(frozenset(each.name for each in space.parameters), space.constraints, limits, derived)
+    return next(each.configuration for each in space.defaults if rules.broken_by(each.configuration) is None)
 
 
 def sample(sets: list[ValidSet]) -> list[tuple[int, int]]:

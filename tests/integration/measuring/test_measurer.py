@@ -9,7 +9,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from evotune.search.reuse import lasts
+from evotune.search.reuse import is_lasting
 from evotune.t4.invalidity import invalidity
 from evotune_workers.compilers.build import hash_binary
 from evotune_workers.gates.resources import judge_resources
@@ -36,7 +36,7 @@ def test_an_honest_configuration_passes_every_gate_and_is_timed_cold_and_warm(be
 
 @pytest.mark.quiet
 def test_the_child_that_was_warmed_up_measures(bench: Bench) -> None:
-    bench.measurer.warm_up(WarmUpJob(("small",), (1, 2, 3)))
+    bench.measurer.run(WarmUpJob(("small",), (1, 2, 3)))
     [warm] = children()
     measurement = bench.measure(bench.build())
     assert measurement.failed_gate is None, measurement.reason
@@ -44,7 +44,7 @@ def test_the_child_that_was_warmed_up_measures(bench: Bench) -> None:
 
 
 def test_what_goes_wrong_in_a_warm_up_is_left_to_the_first_trial(bench: Bench) -> None:
-    bench.measurer.warm_up(WarmUpJob(("no such workload",), (1, 2, 3)))
+    bench.measurer.run(WarmUpJob(("no such workload",), (1, 2, 3)))
     assert not children()
     assert bench.measure(bench.build(fault="wrong")).failed_gate == "numerics"
 
@@ -68,7 +68,7 @@ def test_a_faulty_configuration_fails_at_its_gate_with_a_reason(
     measurement = bench.measure(bench.build(fault=fault))
     assert measurement.failed_gate == gate
     assert reason in (measurement.reason or "")
-    assert lasts(measurement) == (fault in REFUTED)
+    assert is_lasting(measurement) == (fault in REFUTED)
     assert not measurement.timings
 
 
@@ -118,7 +118,7 @@ def test_finalists_are_confirmed_together_and_a_faulty_one_is_found_out(bench: B
         replace(bench.build(unroll=4), number=5),
         replace(bench.build(fault="wrong"), number=7),
     ]
-    confirmed = bench.measurer.confirm(ConfirmJob(tuple(finalists), "cpu", (11, 12, 13)))
+    confirmed = bench.measurer.run(ConfirmJob(tuple(finalists), "cpu", (11, 12, 13)))
     assert [measurement.number for measurement in confirmed] == [3, 5, 7]
     assert [measurement.failed_gate for measurement in confirmed] == [None, None, "confirm"]
     assert [len(measurement.timings) for measurement in confirmed] == [2, 2, 0]

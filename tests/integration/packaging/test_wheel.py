@@ -43,3 +43,7 @@ def test_the_wheel_carries_every_file_of_the_three_packages(members: list[str]) 
 
 def test_the_wheel_carries_the_migrations(members: list[str]) -> None:
     assert any(member.startswith("evotune_db/schema/migrations/") and member.endswith(".py") for member in members)
+
+
+def test_the_wheel_says_that_the_three_packages_are_typed(members: list[str]) -> None:
+    assert {f"{package}/py.typed" for package in ("evotune", "evotune_workers", "evotune_db")} <= set(members)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from evotune.search.study import Study
 from evotune.space import configuration_key, load_space
@@ -20,6 +21,7 @@ from tests.support.paths import SAXPY
 from tests.support.record import ENDED, ask, ended, wait_for_trials
 from tests.support.saxpy import SIXTEEN_BUILDS
 
+pytestmark = pytest.mark.usefixtures("empty_cache")
 # All that there are, and stopped after the first: a fast machine builds them in a second or two.
 BUDGET = 16
 

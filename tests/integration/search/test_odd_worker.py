@@ -62,10 +62,12 @@ def test_a_slow_and_a_failing_worker_are_quarantined_and_what_they_measured_is_m
     """
     ran = evotune("search", "kernel", *SEARCH, "--budget", "6", "--ray-address", cluster, folder=folder)
     assert ran.returncode == 0, ran.stderr + ran.stdout
-    quarantined = "SELECT worker FROM canary WHERE verdict = 'quarantined'"
-    # Why each was doubted first: in a fresh process a busy machine may be in the way.
-    doubted = f"SELECT reason, min(id) FROM canary WHERE verdict = 'odd' AND worker IN ({quarantined}) GROUP BY worker"
-    slow, wrong = sorted(str(reason) for reason, _ in ask(folder, doubted))
+    quarantined = "SELECT worker FROM health_check WHERE verdict = 'quarantined'"
+    # Why each was odd first: in a fresh process a busy machine may be in the way.
+    odd = (
+        f"SELECT reason, min(id) FROM health_check WHERE verdict = 'odd' AND worker IN ({quarantined}) GROUP BY worker"
+    )
+    slow, wrong = sorted(str(reason) for reason, _ in ask(folder, odd))
     assert "longer at small than on another" in slow and "fails at" in wrong, ran.stdout
     assert ran.stdout.count("gets no more work") == 2
     trials = ask(folder, "SELECT state, failed_gate FROM trial")
@@ -91,8 +93,8 @@ def test_a_worker_alone_that_goes_wrong_ends_the_search_which_a_sound_one_finish
     kept = ask(folder, "SELECT id, state FROM trial WHERE finished IS NOT NULL")
     assert kept and {state for _, state in kept} == {"passed"}, "nothing that it said since is believed"
     # What it said stays beside, and counts nowhere.
-    [(suspect,)] = ask(folder, "SELECT max(trial_id) FROM suspect WHERE state = 'failed'")
-    assert "given up: a configuration that passed" in evotune("show", str(suspect), folder=folder).stdout
+    [(unreliable,)] = ask(folder, "SELECT max(trial_id) FROM unreliable_trial WHERE state = 'failed'")
+    assert "given up: a configuration that passed" in evotune("show", str(unreliable), folder=folder).stdout
     machine.unlink()
     resumed = evotune("search", "kernel", "--resume", "1", folder=folder)
     assert resumed.returncode == 0, resumed.stderr + resumed.stdout
@@ -102,7 +104,9 @@ def test_a_worker_alone_that_goes_wrong_ends_the_search_which_a_sound_one_finish
 def await_trials(folder: Path, wanted: int) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if (folder / "evotune.db").exists() and ask(folder, "SELECT name FROM sqlite_master WHERE name = 'canary'"):
+        if (folder / "evotune.db").exists() and ask(
+            folder, "SELECT name FROM sqlite_master WHERE name = 'health_check'"
+        ):
             [(passed,)] = ask(folder, "SELECT count(*) FROM trial WHERE state = 'passed'")
             if int(str(passed)) >= wanted:
                 return

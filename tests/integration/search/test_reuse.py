@@ -86,16 +86,16 @@ def test_what_another_search_measured_is_booked_at_once_and_its_twin_is_not_meas
     shared = [database.trial(trial.id).same_binary_as for trial in database.load_search(2).trials]
     assert shared == [origin, origin]
     # A best that was taken over stops slow candidates as any other does.
-    assert recorder.best.incumbents == {"mission": 1.99}
+    assert recorder.incumbent.speedups == {"mission": 1.99}
 
 
 def test_a_timing_that_stopped_early_is_enough_only_beside_a_best_that_is_as_fast(database: Database) -> None:
     measured_before(database, passed(timing(1.5, censored=True)))
     recorder, (proposal,) = begin(database, CONFIGURATION)
     assert recorder.take_over([proposal]) == [proposal]
-    recorder.best.incumbents = {"mission": 1.52}
+    recorder.incumbent.speedups = {"mission": 1.52}
     assert recorder.take_over([proposal]) == [proposal]
-    recorder.best.incumbents = {"mission": 1.6}
+    recorder.incumbent.speedups = {"mission": 1.6}
     assert recorder.take_over([proposal]) == []
 
 
@@ -108,7 +108,7 @@ def test_reuse_can_be_refused(database: Database) -> None:
 def test_other_conditions_are_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
     mine, made = set(reuse().wanted(CONFIGURATION)), plan()
     assert reuse().offered(CONFIGURATION, passed(), HERE) in mine
-    driver = replace(HERE, facts={**HERE.facts, "driver": "580.1"})
+    driver = replace(HERE, properties={**HERE.properties, "driver": "580.1"})
     other_piece = replace(HERE, uuid="CPU-another")
     assert reuse().offered(CONFIGURATION, passed(), driver) not in mine
     assert reuse().offered(CONFIGURATION, passed(), other_piece) in mine, "of the same model"

@@ -20,14 +20,14 @@ from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.measuring.child_session import Session
 from evotune_workers.runtimes import stopwatch_cpu
-from evotune_workers.runtimes.build_spec import BenchSpec
+from evotune_workers.runtimes.build_spec import BuildSpec
 from evotune_workers.runtimes.cpu import CpuRuntime
 from evotune_workers.runtimes.eviction_cpu import evict
-from evotune_workers.runtimes.loaded_build import Bench
-from evotune_workers.runtimes.references import Examples
+from evotune_workers.runtimes.loaded_build import LoadedBuild
+from evotune_workers.runtimes.references import References
 from evotune_workers.runtimes.stopwatch_cpu import CpuStopwatch
-from evotune_workers.timing.protocol import as_conditions
-from evotune_workers.timing.stopwatch import Block, StopwatchFacts
+from evotune_workers.timing.stopwatch import Block, StopwatchSetup
+from evotune_workers.timing.summary import as_conditions
 from tests.integration.child.test_sandbox import children
 from tests.support.paths import SPIN
 
@@ -50,18 +50,18 @@ def test_64_bytes_and_a_cache_of_1_gib_take_little_memory_and_give_a_right_time(
     """A rotation would take 83,886,081 sets. The fastest of many samples counts, since the machine may be busy."""
     before, session, candidate = children(), Session(SPIN, LARGE_CACHE), spin(50_000, "50 calls")
     with session.loaded({"spin": (candidate, candidate.builds[0])}, "cpu", SEEDS):
-        facts: StopwatchFacts = session.ask("timing", OpenStopwatch("cold", LARGE_CACHE.cache_bytes), LIMIT_SECONDS)
+        setup: StopwatchSetup = session.ask("timing", OpenStopwatch("cold", LARGE_CACHE.cache_bytes), LIMIT_SECONDS)
         blocks: tuple[Block, ...] = session.ask("timing", RunBlocks(SAMPLES, ("spin",)), LIMIT_SECONDS)
         unseen: Mapping[str, Errors] = session.ask("timing", ReviewUnseen(), LIMIT_SECONDS)
     [child] = children() - before
     peak = peak_bytes(child)
     session.close()
     assert peak <= 4 * GIB
-    assert facts.buffer_sets == 65_535
-    assert "(at most this number): inputs are evicted before every sample" in str(facts.buffers_limited)
+    assert setup.buffer_sets == 65_535
+    assert "(at most this number): inputs are evicted before every sample" in str(setup.buffers_limited)
     assert min(min(block.times_us["spin"]) for block in blocks) == pytest.approx(50, rel=0.02)
     assert not any(block.wrong for block in blocks)
-    assert [error.kernel_max for error in (*facts.errors["spin"], unseen["spin"])] == [(0.0,)] * 4
+    assert [error.kernel_max for error in (*setup.errors["spin"], unseen["spin"])] == [(0.0,)] * 4
 
 
 def peak_bytes(process: int) -> int:
@@ -87,17 +87,17 @@ def stopwatches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CpuStopwa
     assert built.build.binary is not None
     library = tmp_path_factory.mktemp("spin") / "spin.so"
     library.write_bytes(built.build.binary)
-    spec = BenchSpec({"spin_ns": 0}, "50 calls", "cpu", library, SEEDS)
-    bench = Bench(kernel, runtime, Examples(kernel, "cpu", runtime), spec)
-    baselines = kernel.baselines(bench.workload, "cpu")
-    return {mode: CpuStopwatch({"copy": bench}, baselines, mode, cache_bytes) for mode in ("cold", "warm")}
+    spec = BuildSpec({"spin_ns": 0}, "50 calls", "cpu", library, SEEDS)
+    build = LoadedBuild(kernel, runtime, References(kernel, "cpu", runtime), spec)
+    baselines = kernel.baselines(build.workload, "cpu")
+    return {mode: CpuStopwatch({"copy": build}, baselines, mode, cache_bytes) for mode in ("cold", "warm")}
 
 
 def test_little_free_memory_limits_the_sets_and_the_conditions_say_so(stopwatches: dict[str, CpuStopwatch]) -> None:
-    conditions = as_conditions(stopwatches["cold"].facts())
+    conditions = as_conditions(stopwatches["cold"].setup())
     assert conditions["buffer_sets"] == 510  # an eighth of 512 KiB
     assert "(0 MiB of memory are free): inputs are evicted before every sample" in conditions["buffers_limited"]
-    assert as_conditions(stopwatches["warm"].facts())["buffers_limited"] is None
+    assert as_conditions(stopwatches["warm"].setup())["buffers_limited"] is None
 
 
 def test_every_call_of_a_cold_sample_meets_another_evicted_set(
@@ -110,7 +110,7 @@ def test_every_call_of_a_cold_sample_meets_another_evicted_set(
         evicted.append(memory)
 
     monkeypatch.setattr(stopwatch_cpu, "evict", evict_and_note)
-    calls = stopwatches["cold"].facts().calls_per_sample
+    calls = stopwatches["cold"].setup().calls_per_sample
     met: list[int] = []
     for _ in range(3):
         stopwatches["cold"].sample("copy")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,9 +14,9 @@ from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel import Configuration
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.measuring.child_session import Session
-from evotune_workers.measuring.jobs import MeasureJob
+from evotune_workers.measuring.jobs import CompareJob, MeasureJob
 from evotune_workers.measuring.measurer import Measurer
-from evotune_workers.measuring.timing_session import NoResult, Timekeeper
+from evotune_workers.measuring.timing_session import NoResult, TimingSession
 from evotune_workers.timing.protocol import NO_SAMPLES
 from evotune_workers.timing.stopwatch import Block
 from tests.support.paths import KERNELS
@@ -39,19 +39,10 @@ while True:
     time.sleep(random.uniform(0.0, 0.1))
 """
 
-Builds = Callable[[int, str], Candidate]
 
-
-@pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builds]:
-    """The copy that takes so many nanoseconds, at a workload."""
-
-    def made(spin_ns: int, workload: str) -> Candidate:
-        return build_candidate(SPIN, BuildJob(0, {"spin_ns": spin_ns}, "cpu", "cpu", (workload,)))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVOTUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield made
+def build(spin_ns: int, workload: str) -> Candidate:
+    """Build the copy that takes so many nanoseconds, at a workload."""
+    return build_candidate(SPIN, BuildJob(0, {"spin_ns": spin_ns}, "cpu", "cpu", (workload,)))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +63,7 @@ def session() -> Iterator[Session]:
     ],
 )
 def test_a_known_time_is_measured_within_2_percent(
-    session: Session, build: Builds, microseconds: int, workload: str, blocks: int
+    session: Session, microseconds: int, workload: str, blocks: int
 ) -> None:
     """In one of three rounds: what else the machine does, its hypervisor above all, makes a sample longer."""
     candidate = build(1000 * microseconds, workload)
@@ -88,21 +79,21 @@ def measured_us(session: Session, blocks: int, candidate: Candidate) -> float:
     return NO_SAMPLES.joined(measured).median_us("spin")
 
 
-def test_cold_buffers_come_from_memory_and_warm_ones_from_the_cache(session: Session, build: Builds) -> None:
+def test_cold_buffers_come_from_memory_and_warm_ones_from_the_cache(session: Session) -> None:
     candidate = build(0, "cached")
     [built] = candidate.builds
     with session.loaded({"candidate": (candidate, built)}, "cpu", SEEDS):
-        cold, warm = Timekeeper(session, {"candidate": built}).cold_and_warm(None)["candidate"]
+        cold, warm = TimingSession(session, {"candidate": built}).cold_and_warm(None)["candidate"]
     assert warm.median_us < 0.8 * cold.median_us
 
 
 @pytest.mark.parametrize("unroll", [8, 32])
-def test_a_kernel_that_is_faster_than_a_call_from_python_is_no_cheat(build: Builds, unroll: int) -> None:
+def test_a_kernel_that_is_faster_than_a_call_from_python_is_no_cheat(unroll: int) -> None:
     """Of a microsecond caches save most; of the baseline's time, which has Python's in it, little."""
     configuration: Configuration = {"unroll": unroll, "threads": 1, "fault": "none"}
     candidate = build_candidate(SAXPY, BuildJob(0, configuration, "cpu", "cpu", ("small",)))
     measurer = Measurer(SAXPY, cpu_device())
-    measurement = measurer.measure(MeasureJob(candidate, "cpu", SEEDS, {}))
+    measurement = measurer.run(MeasureJob(candidate, "cpu", SEEDS, {}))
     measurer.close()
     assert measurement.failed_gate is None or measurement.busy, measurement.reason
 
@@ -116,7 +107,7 @@ def busy_core() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("busy_core")
-def test_a_machine_that_others_use_makes_no_winner(build: Builds) -> None:
+def test_a_machine_that_others_use_makes_no_winner() -> None:
     """A build against itself: no difference, or no result; one in twenty is what a 95 % interval allows."""
     measurer, candidate = Measurer(SPIN, cpu_device()), build(50_000, "50 calls")
     winners = [ratio for _ in range(REPEATS) if (ratio := against_itself(measurer, candidate)) is not None]
@@ -127,7 +118,7 @@ def test_a_machine_that_others_use_makes_no_winner(build: Builds) -> None:
 def against_itself(measurer: Measurer, candidate: Candidate) -> float | None:
     """The ratio when the interval leaves 1 out."""
     try:
-        ratio = measurer.compare(candidate, candidate, "cpu", SEEDS).ratio
+        ratio = measurer.run(CompareJob(candidate, candidate, "cpu", SEEDS)).ratio
     except NoResult:
         return None
     return None if ratio.low <= 1 <= ratio.high else ratio.median

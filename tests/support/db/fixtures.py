@@ -9,6 +9,7 @@ import pytest
 
 from evotune_db import Database
 from tests.support.db.client import POSTGRESQL, SQLITE, Client
+from tests.support.db.new import make_sqlite
 from tests.support.db.server import Server, programs_or_skip, running_server
 
 
@@ -21,11 +22,15 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database that does not exist yet."""
+    """Return the URL of a database without tables, or without rows where a test takes `database` too."""
+    has_tables = "database" in request.fixturenames
     if request.param == "sqlite":
-        return str(tmp_path / "evotune.db")
+        file = tmp_path / "evotune.db"
+        if has_tables:
+            make_sqlite(file)
+        return str(file)
     running: Server = request.getfixturevalue("server")
-    return running.new_database()
+    return running.new_database(running.migrated) if has_tables else running.new_database()
 
 
 @pytest.fixture

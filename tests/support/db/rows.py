@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from evotune_db import Database
-from evotune_db.records import CanaryRecord
+from evotune_db.records import HealthCheckRecord
 from tests.support.db.examples import (
     DEVICE,
     SEARCH,
@@ -32,7 +32,7 @@ def write_rows(database: Database) -> None:
     propose(database, search, 5)
     reuse(database, listed)
     examine(database, listed, wrong)
-    doubt(database, search, listed)
+    fail_health_check(database, search, listed)
 
 
 def confirm(database: Database, trial: int) -> None:
@@ -53,11 +53,11 @@ def examine(database: Database, listed: int, wrong: int) -> None:
     database.record_diagnosis(wrong, (replace(diagnosis(), distribution="peaky", seed=3), unseen))
 
 
-def doubt(database: Database, search: int, listed: int) -> None:
+def fail_health_check(database: Database, search: int, listed: int) -> None:
     """By a process that ends without a release; its last write makes an id, which the lease keeps."""
-    database.hold(search, print)
+    database.acquire_lease(search, print)
     for number, outcome in ((6, passed(timing(3.0))), (7, failed())):
         record(database, search, number, outcome)
-    odd = CanaryRecord(listed, "gpu 0 of node-7", DEVICE, "odd", "40% slower", 2.5, {"mission": {"speedup": 1.2}})
-    database.doubt(search, database.record_canary(search, odd), (6, 7))
-    database.record_canary(search, replace(odd, verdict="good", reason=None))
+    odd = HealthCheckRecord(listed, "gpu 0 of node-7", DEVICE, "odd", "40% slower", 2.5, {"mission": {"speedup": 1.2}})
+    database.reopen_trials(search, database.record_health_check(search, odd), (6, 7))
+    database.record_health_check(search, replace(odd, verdict="good", reason=None))

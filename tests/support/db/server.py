@@ -11,12 +11,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
+
+from evotune_db import Database
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,13 @@ class Server:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {like}".encode())
         return self.url(name)
+
+    @cached_property
+    def migrated(self) -> str:
+        """The name of a database with every table and no row, to be copied."""
+        url = self.new_database()
+        Database.open(url).close()
+        return url.split("?")[0].rpartition("/")[2]
 
     def _control(self, *arguments: str | Path) -> None:
         data = self._place.data or self.folder / "data"

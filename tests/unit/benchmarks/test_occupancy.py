@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.occupancy import _blocks_of_multiprocessor
-from evotune_workers.kernel import Geometry
+from evotune_workers.kernel.contract import Geometry
 from evotune_workers.kernel.targets import known_device
 
 KIB = 1024

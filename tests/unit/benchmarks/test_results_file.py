@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.results_file import ROOT, command_of
+from benchmarks.shared.results_file import ROOT, command_of
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from evotune_db.records import (
     TimingRecord,
 )
 from tests.support.db.examples import LEADERBOARD_KEYS
+from tests.support.db.new import make_sqlite
 from tests.support.paths import ROOT
 
 DEVICE = DeviceRecord("machine-1", "Test CPU [2 cores]", "cpu", {"cores": 2})
@@ -47,6 +48,7 @@ pytestmark = pytest.mark.usefixtures("own_folder")
 @pytest.fixture
 def recorded(own_folder: None) -> tuple[int, int, int]:
     """./evotune.db with one search of three trials: 1.5x, 2x, and one that fails with an error that is not a number."""
+    make_sqlite(Path(database_url.DEFAULT))
     with Database.open(database_url.DEFAULT) as database:
         search = database.start_search(SEARCH)
         first, second, third = (
@@ -186,7 +188,8 @@ def test_the_leaderboard_as_a_table_keeps_a_trial_on_one_line_in_a_pipe(capsys: 
     assert run(["leaderboard"]) == 0
     output = capsys.readouterr().out
     assert "attention_fwd · mission · cpu · Test CPU [2 cores]" in output
-    assert any("2.00x [1.99, 2.01]" in line and "tile_m=32 persistent=true" in line for line in output.splitlines())
+    assert "same in all  persistent=true" in output.splitlines()
+    assert any("2.00x [1.99, 2.01]" in line and line.endswith("      32") for line in output.splitlines())
 
 
 @pytest.mark.usefixtures("recorded")
@@ -287,3 +290,18 @@ def test_a_full_disk_is_one_line_and_a_fault_of_evotune_is_not_hidden() -> None:
     told = errors.user_line(OSError(28, "No space left on device", "/data/x.db"))
     assert told is not None and told.startswith("No space left on device: /data/x.db; ")
     assert errors.user_line(KeyError("x")) is None
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_shown_for_every_shell(shell: str) -> None:
+    shown = evotune("--show-completion", shell)
+    assert shown.returncode == 0 and "_EVOTUNE_COMPLETE" in shown.stdout
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("evotune lea", "leaderboard"), ("evotune search --resu", "--resume")])
+def test_a_shell_completes_commands_and_options(typed: str, offered: str) -> None:
+    asked = {"_EVOTUNE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    done = subprocess.run(
+        [sys.executable, "-m", "evotune"], capture_output=True, text=True, env={**environment(), **asked}
+    )
+    assert done.stdout.split() == [offered], done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 from evotune_db import Database
 from evotune_db.records import NewTrial
 from tests.support.db.examples import SEARCH, passed
+from tests.support.db.new import make_sqlite
 
 
 def steps(file: Path, statement: str) -> int:
@@ -32,6 +33,7 @@ def steps(file: Path, statement: str) -> int:
 
 def test_a_trials_new_state_does_not_read_every_entry_of_its_search(tmp_path: Path) -> None:
     file, taken = tmp_path / "evotune.db", []
+    make_sqlite(file)
     with Database.open(str(file)) as database:
         search = database.start_search(SEARCH)
         waiting = database.add_trial(search, 0, {}, "waiting")

@@ -1,4 +1,4 @@
-"""What `show` and `leaderboard` print of certifications, profiles, diagnoses and built-only trials."""
+"""Certifications, profiles, diagnoses and built-only trials as `show` and `leaderboard` print them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from tests.support.db.examples import (
     record,
     timing,
 )
+from tests.support.db.new import make_sqlite
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Databa
     monkeypatch.chdir(tmp_path)
     for variable in (database_url.VARIABLE, "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(variable, raising=False)
+    make_sqlite(tmp_path / database_url.DEFAULT)
     with Database.open(database_url.DEFAULT) as opened:
         opened.start_search(SEARCH)
         yield opened
@@ -57,12 +59,12 @@ def test_show_says_in_one_sentence_which_stage_is_at_fault_first(
     )
     table = [line for line in lines[sentence:] if line]
     assert table[1] == "stage result max error allowed RMS error wrong first wrong"
-    assert table[3:6] == [
-        "scores right 1.00e-04 1.00e-03 1.00e-05 0",
+    assert table[2:5] == [
+        "scores right 1.00e-04 1.00e-03 1.00e-05 0 -",
         "softmax wrong 2.50e-01 1.00e-03 1.00e-05 3 [0, 3, 48, 16]",
         "output wrong 2.50e-01 1.00e-03 1.00e-05 1 [0, 3, 48, 16]",
     ]
-    assert table[6:9] == ["tiles of softmax:", "..X", ".XX"]
+    assert table[5:8] == ["tiles of softmax:", "..X", ".XX"]
 
 
 def test_show_diagnoses_each_workload_by_itself(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +112,7 @@ def test_show_says_which_stage_was_not_compared_and_why(database: Database, caps
         line.startswith("diagnosis of mission (peaky, seed 3): softmax right, scores not compared, output is the first")
         for line in lines
     )
-    assert "scores not compared: the process running it died: SIGSEGV" in lines
+    assert "scores not compared: the process running it died: SIGSEGV - - - - -" in lines
     hung = (unseen("scores", "hung"), unseen("output", "hung"))
     database.record_diagnosis(trial, [replace(stage, distribution="one_hot") for stage in hung])
     assert "diagnosis of mission (one_hot): scores and output not compared" in printed(capsys, "show", str(trial))
@@ -194,10 +196,10 @@ def test_the_leaderboard_marks_what_is_certified_and_has_columns_for_counters_th
     database.record_certification(second, certification())
     database.record_profile(best, replace(profile(50.0), tensor_active_pct=None))
     lines = printed(capsys, "leaderboard")
-    assert "rank trial median speed-up baseline proof tensor pipe occupancy configuration" in lines
-    rows = [line for line in lines if "sdpa_flash" in line]
-    assert rows[0].endswith("sdpa_flash not confirmed 50.0% tile_m=0 persistent=true")
-    assert rows[1].endswith("sdpa_flash certified tile_m=16 persistent=true")
+    header = lines.index("rank trial median speed-up baseline proof tensor pipe occupancy tile_m")
+    assert lines[header - 3 : header] == ["baseline sdpa_flash", "same in all persistent=true", ""]
+    assert lines[header + 1].endswith("not confirmed - 50.0% 0")
+    assert lines[header + 2].endswith("certified - - 16")
     entries = json.loads("\n".join(printed(capsys, "leaderboard", "--format", "json")))
     assert [entry["certified"] for entry in entries] == [False, True]
     assert [entry["achieved_occupancy_pct"] for entry in entries] == [50.0, None]

@@ -1,4 +1,4 @@
-"""What the terminal shows while a search runs, from the lines that the search reports."""
+"""The progress of a search on a terminal and in a log."""
 
 from __future__ import annotations
 

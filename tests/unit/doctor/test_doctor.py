@@ -1,4 +1,4 @@
-"""What `evotune doctor` finds on this machine, and what it says of one that lacks things."""
+"""The checks of `evotune doctor` on this machine, and its text for machines that lack things."""
 
 from __future__ import annotations
 
@@ -9,21 +9,40 @@ from pathlib import Path
 import pytest
 
 from evotune.cli import run
+from evotune.display.checks import print_checks
 from evotune.display.terminal import console
-from evotune.doctor.checks import Check, cpu_target_works, examine, print_checks
+from evotune.doctor import probes
+from evotune.doctor.checks import Check, cpu_target_works, examine
 from evotune_workers.compilers import cuda_toolkit
 
 
-def test_every_lack_has_a_remedy_and_nothing_present_has_one() -> None:
-    for check in examine("./evotune.db"):
+@pytest.fixture(autouse=True)
+def no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Leave nothing that leads to a compiler but PATH, where there is none."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for variable in cuda_toolkit.FOLDER_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(cuda_toolkit, "USUAL_FOLDER", tmp_path / "nowhere")
+    monkeypatch.setattr(cuda_toolkit, "PACKAGE", "evotune-test-nvcc")
+
+
+def test_every_lack_has_a_remedy_and_everything_that_a_gpu_target_needs_is_looked_for() -> None:
+    checks = examine("./evotune.db")
+    for check in checks:
         assert check.found
         assert (check.remedy is None) == check.present
+    assert {check.name: check.needed_for for check in checks if check.needed_for.startswith("gpu")} == {
+        "CUDA compiler": "gpu build",
+        "GPU": "gpu",
+        "PyTorch with CUDA": "gpu",
+        "cuda-core": "gpu",
+        "nvidia-ml-py": "gpu",
+    }
 
 
 def test_a_machine_without_a_compiler_is_told_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
     assert run(["doctor", "--format", "json", "--db", str(tmp_path / "x.db")]) == 1
     checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
     assert checks["C++ compiler"]["found"] == "g++ is not on PATH"
@@ -31,29 +50,23 @@ def test_a_machine_without_a_compiler_is_told_what_to_install(
     assert not (tmp_path / "x.db").exists()
 
 
-def test_a_machine_without_nvcc_is_told_where_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    check = cuda_compiler(monkeypatch, tmp_path)
+def test_a_machine_without_nvcc_is_told_where_to_get_one() -> None:
+    check = cuda_compiler()
     assert not check.present and check.found.startswith("CUDA targets need nvcc, got none in PATH")
     assert check.remedy is not None and "pip install 'evotune[cuda]'" in check.remedy
     assert check.remedy not in check.found
 
 
-def test_an_nvcc_that_compiles_nothing_is_a_lack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_nvcc_that_compiles_nothing_is_a_lack(tmp_path: Path) -> None:
     (tmp_path / "nvcc").write_text("#!/bin/sh\necho gcc: No such file or directory\nexit 1\n")
     (tmp_path / "nvcc").chmod(0o755)
-    check = cuda_compiler(monkeypatch, tmp_path)
+    check = cuda_compiler()
     assert not check.present
     expected = f"{tmp_path}/nvcc must compile an empty kernel for sm_80, got 'gcc: No such file or directory'"
     assert check.found == expected
 
 
-def cuda_compiler(monkeypatch: pytest.MonkeyPatch, path: Path) -> Check:
-    """What is found where nothing but PATH could lead to nvcc."""
-    monkeypatch.setenv("PATH", str(path))
-    for variable in cuda_toolkit.FOLDER_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(cuda_toolkit, "USUAL_FOLDER", path / "nowhere")
-    monkeypatch.setattr(cuda_toolkit, "PACKAGE", "evotune-test-nvcc")
+def cuda_compiler() -> Check:
     (check,) = [check for check in examine("./evotune.db") if check.name == "CUDA compiler"]
     return check
 
@@ -78,19 +91,11 @@ def test_what_compiling_for_a_gpu_needs_is_told_from_what_measuring_on_one_needs
     assert "GPU targets: cannot work yet; compiling for them with --build-only cannot" in capsys.readouterr().out
 
 
-def test_everything_that_a_gpu_target_needs_is_looked_for() -> None:
-    looked = {check.name: check.needed_for for check in examine("./evotune.db") if check.needed_for.startswith("gpu")}
-    assert looked == {
-        "CUDA compiler": "gpu build",
-        "GPU": "gpu",
-        "PyTorch with CUDA": "gpu",
-        "cuda-core": "gpu",
-        "nvidia-ml-py": "gpu",
-    }
-
-
 def test_a_database_that_cannot_be_used_is_a_lack(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("not a database, but long enough to be looked at as one\n" * 40)
-    for url in (str(tmp_path / "notes.db"), str(tmp_path / "missing" / "x.db"), "nonsense://host/x"):
-        (database,) = [check for check in examine(url) if check.name == "database"]
-        assert not database.present and "\n" not in database.found
+    (database,) = [check for check in examine(str(tmp_path / "notes.db")) if check.name == "database"]
+    assert not database.present and "\n" not in database.found
+    for url in (str(tmp_path / "missing" / "x.db"), "nonsense://host/x"):
+        with pytest.raises(probes.Missing) as missing:
+            probes.database(url)
+        assert "\n" not in str(missing.value)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from evotune.planning.locate import kernel_folder
-from evotune_workers.kernel.folder import KernelError, load_kernel, pack_kernel, unpack_kernel
+from evotune_workers.cluster.unpack import unpack_kernel
+from evotune_workers.kernel.folder import KernelError, load_kernel, pack_kernel
 from tests.support.paths import SAXPY
 
 

@@ -11,7 +11,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from evotune.planning.locate import kernel_folder, space_file
-from evotune.space.reading import load_space
+from evotune.space.space_file import load_space
 from evotune_workers.kernel import Configuration, Inputs, StructureCase, Workload
 from evotune_workers.kernel.folder import load_kernel, named_workload
 
@@ -102,7 +102,7 @@ def test_the_reference_is_torchs_attention(causal: bool, queries: int, keys: int
 @pytest.mark.parametrize("workload", KERNEL.workloads, ids=lambda workload: workload.name)
 def test_every_baseline_runs_at_every_workload(workload: Any) -> None:
     """With a few of its heads and queries: how many there are is the same to a baseline, and takes a CPU minutes."""
-    workload = replace(workload, batch=1, heads=min(workload.heads, 4), queries=min(workload.queries, 256))
+    workload = replace(workload, batch=1, heads=min(workload.heads, 2), queries=min(workload.queries, 128))
     inputs = KERNEL.inputs(workload, "normal", 1)
     reference = KERNEL.reference(workload, inputs)
     baselines = KERNEL.baselines(workload, "cpu")

@@ -11,10 +11,10 @@ from evotune.planning.locate import kernel_folder
 from evotune.planning.plan import Plan, enumerate_valid, make_plan
 from evotune.planning.request import SearchRequest
 from evotune.planning.search_record import search_record
-from evotune.planning.warm_start import choose_precedents, in_words, recorded_precedents
+from evotune.planning.warm_start import choose_starting_points, in_words, recorded_starting_points
 from evotune.search.study import Study
 from evotune.space import ValidSet
-from evotune_db.records import Precedent
+from evotune_db.records import StartingPoint
 from evotune_workers.kernel import Configuration
 from evotune_workers.kernel.device import Device, cpu_device
 from evotune_workers.kernel.folder import load_kernel, named_workload
@@ -30,7 +30,7 @@ REQUEST = SearchRequest(
     warm_start=True,
 )
 PLAN = make_plan(REQUEST)
-# Enough for as many precedents as there are configurations; the choice knows nothing of what a budget may be.
+# Enough for as many starting points as there are configurations; the choice knows nothing of what a budget may be.
 LAVISH = replace(PLAN, budget=200)
 
 
@@ -44,9 +44,9 @@ def valid(device: Device) -> ValidSet:
     return enumerate_valid(PLAN, device)
 
 
-def known(trial: int, unroll: int, **change: object) -> Precedent:
+def known(trial: int, unroll: int, **change: object) -> StartingPoint:
     """The best of its source: the workload `larger` on this machine, by the same version of the kernel."""
-    precedent = Precedent(
+    starting_point = StartingPoint(
         trial=trial,
         search=1,
         kernel_hash=PLAN.package.source_hash,
@@ -57,15 +57,15 @@ def known(trial: int, unroll: int, **change: object) -> Precedent:
         place=1,
         configuration=configuration(unroll),
     )
-    return replace(precedent, **change)  # type: ignore[arg-type]  # fields by name
+    return replace(starting_point, **change)  # type: ignore[arg-type]  # fields by name
 
 
 def configuration(unroll: int, threads: int = 1) -> Configuration:
     return {"unroll": unroll, "threads": threads, "fault": "none"}
 
 
-def chosen(found: list[Precedent], plan: Plan, device: Device, valid: ValidSet) -> list[int]:
-    return [precedent.trial for precedent in choose_precedents(found, plan, device, valid)]
+def chosen(found: list[StartingPoint], plan: Plan, device: Device, valid: ValidSet) -> list[int]:
+    return [starting_point.trial for starting_point in choose_starting_points(found, plan, device, valid)]
 
 
 def doublings(first: str, second: str) -> tuple[bool, float]:
@@ -131,8 +131,8 @@ def test_what_a_limit_of_the_device_rules_out_gives_way_to_the_nearest_that_it_a
     valid = enumerate_valid(plan, narrow)
     largest = max(int(valid.configuration(i)["unroll"]) for i in range(len(valid)))
     assert largest < 32
-    [precedent] = choose_precedents([known(1, 32, device="A CPU with more")], plan, narrow, valid)
-    assert (precedent.trial, precedent.configuration) == (1, configuration(largest))
+    [starting_point] = choose_starting_points([known(1, 32, device="A CPU with more")], plan, narrow, valid)
+    assert (starting_point.trial, starting_point.configuration) == (1, configuration(largest))
 
 
 @pytest.mark.parametrize(("budget", "most"), [(1, 1), (10, 1), (11, 2), (60, 6), (100, 10), (1000, 10)])
@@ -144,12 +144,12 @@ def test_at_most_a_tenth_of_the_budget_and_never_more_than_ten(
 
 
 def test_what_a_search_began_with_is_kept_in_its_record(device: Device, valid: ValidSet) -> None:
-    precedents = choose_precedents([known(7, 8), known(9, 4)], PLAN, device, valid)
-    record = search_record(PLAN, valid, REQUEST, precedents)
-    assert recorded_precedents(record) == precedents
+    starting_points = choose_starting_points([known(7, 8), known(9, 4)], PLAN, device, valid)
+    record = search_record(PLAN, valid, REQUEST, starting_points)
+    assert recorded_starting_points(record) == starting_points
     without = search_record(PLAN, valid, replace(REQUEST, warm_start=False))
-    assert without.options["warm_start"] is None and recorded_precedents(without) == ()
-    assert recorded_precedents(replace(record, options={})) == (), "a search that is older than this option"
+    assert without.options["warm_start"] is None and recorded_starting_points(without) == ()
+    assert recorded_starting_points(replace(record, options={})) == (), "a search that is older than this option"
 
 
 def test_a_study_proposes_them_first_and_its_sampler_learns_from_them(valid: ValidSet) -> None:

@@ -13,6 +13,7 @@ from evotune.search.lease import SearchLease
 from evotune_db import Database, LeaseHeld
 from evotune_db.schema.lease_table import lease
 from tests.support.db.examples import SEARCH
+from tests.support.db.new import make_sqlite
 
 
 def silent(text: str) -> None:
@@ -28,6 +29,7 @@ def test_a_search_that_another_process_runs_is_not_gone_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    make_sqlite(tmp_path / "evotune.db")
     with Database.open("evotune.db") as database, SearchLease(database, silent) as search_lease:
         search_lease.take(database.start_search(SEARCH))
         assert run(["search", "--resume", "1", "--db", "evotune.db"]) == 2
@@ -38,6 +40,7 @@ def test_a_search_that_another_process_runs_is_not_gone_on_with(
 
 def test_the_lease_is_renewed_while_held_and_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evotune.search.lease.RENEW_SECONDS", 0.02)
+    make_sqlite(tmp_path / "evotune.db")
     with Database.open(str(tmp_path / "evotune.db")) as database:
         with SearchLease(database, silent) as search_lease:
             search_lease.take(database.start_search(SEARCH))
@@ -48,6 +51,7 @@ def test_the_lease_is_renewed_while_held_and_gone_afterwards(tmp_path: Path, mon
 
 
 def test_a_lease_that_was_refused_leaves_the_other_ones_lease(tmp_path: Path) -> None:
+    make_sqlite(tmp_path / "evotune.db")
     file = str(tmp_path / "evotune.db")
     with Database.open(file) as database, Database.open(file) as late, SearchLease(database, silent) as search_lease:
         search_lease.take(database.start_search(SEARCH))

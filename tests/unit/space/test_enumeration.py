@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evotune.space import Space, SpaceError, ValidSet, configuration_key
-from evotune.space.reading import parse_space
+from evotune.space.space_file import parse_space
 
 VALUES = st.one_of(
     st.lists(st.integers(0, 12), min_size=1, max_size=4, unique=True),

@@ -19,14 +19,14 @@ from evotune_workers.compilers.build import BuildRequest, Resources, ToolchainEr
 from evotune_workers.compilers.run_compiler import run_group
 from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.system import temporary
-from evotune_workers.system.temporary import run_folder, scratch_folder, sweep
+from evotune_workers.system.temporary import run_folder, sweep, temporary_folder
 from tests.support.paths import SAXPY
 
 MAKE_AND_WAIT = """
 import sys, time
 from pathlib import Path
-from evotune_workers.system.temporary import scratch_folder
-with scratch_folder(Path(sys.argv[1])) as folder:
+from evotune_workers.system.temporary import temporary_folder
+with temporary_folder(Path(sys.argv[1])) as folder:
     (folder / "nested").mkdir()
     (folder / "nested" / "file").write_text("content")
     print(folder, flush=True)
@@ -52,7 +52,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def test_a_folder_is_there_while_it_is_used(tmp_path: Path) -> None:
-    with scratch_folder(tmp_path) as folder:
+    with temporary_folder(tmp_path) as folder:
         (folder / "file").write_text("content")
         sweep(tmp_path)
         assert (folder / "file").exists()
@@ -66,7 +66,7 @@ def test_what_a_killed_process_left_is_swept_and_what_others_use_is_not(tmp_path
         killed.send_signal(signal.SIGKILL)
         killed.wait()
         assert (left / "nested" / "file").exists()
-        with scratch_folder(tmp_path) as folder:
+        with temporary_folder(tmp_path) as folder:
             assert set(tmp_path.iterdir()) == {folder, used}
         running.kill()
     sweep(tmp_path)
@@ -85,7 +85,7 @@ def test_a_folder_that_is_swept_before_it_is_locked_is_made_again(
 
     monkeypatch.setattr(temporary, "_swept", {tmp_path})
     monkeypatch.setattr(temporary, "_lock", swept_meanwhile)
-    with scratch_folder(tmp_path) as folder:
+    with temporary_folder(tmp_path) as folder:
         assert [*tmp_path.iterdir()] == [folder]
 
 
@@ -97,7 +97,7 @@ def test_the_folders_of_a_run_go_with_it(tmp_path: Path, monkeypatch: pytest.Mon
             assert killed.stdout is not None
             assert Path(killed.stdout.readline().strip()).parent == run
             killed.kill()
-        with scratch_folder() as folder:
+        with temporary_folder() as folder:
             assert folder.parent == run
     assert temporary.VARIABLE not in os.environ and list(tmp_path.iterdir()) == []
 

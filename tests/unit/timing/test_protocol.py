@@ -10,12 +10,11 @@ from evotune_workers.timing.protocol import (
     MOST_BLOCKS,
     NO_SAMPLES,
     SEARCH_BLOCKS,
-    most_cautious,
+    measure_interleaved,
     plausible_opponents,
-    race,
-    summarise,
 )
 from evotune_workers.timing.stopwatch import POWER_CAP, Block, Conditions
+from evotune_workers.timing.summary import most_cautious, summarise
 
 
 class Machine:
@@ -41,39 +40,47 @@ class Machine:
 
 def test_drift_that_both_sides_share_cancels_in_the_ratio() -> None:
     machine = Machine(candidate=100.0, sdpa=150.0)
-    samples, censored = race(["candidate"], ["sdpa"], machine.blocks, None)
-    timing = summarise(samples, "candidate", ["sdpa"], "mission", "cold", censored, {})
+    samples, censored = measure_interleaved(["candidate"], ["sdpa"], machine.blocks, None)
+    timing = summarise(samples, "candidate", "build", ["sdpa"], "mission", "cold", censored, {})
     assert timing.speedup == pytest.approx(1.5, rel=0.003)
     assert timing.speedup_low <= 1.5 <= timing.speedup_high
     assert timing.blocks == LEAST_BLOCKS and not timing.censored
 
 
 def test_noise_is_measured_longer_but_not_for_ever() -> None:
-    samples, _ = race(["candidate"], ["sdpa"], Machine(noise=0.2, candidate=100.0, sdpa=100.0).blocks, None)
+    samples, _ = measure_interleaved(
+        ["candidate"], ["sdpa"], Machine(noise=0.2, candidate=100.0, sdpa=100.0).blocks, None
+    )
     assert len(samples.kept) == MOST_BLOCKS
 
 
 def test_the_fastest_baseline_is_the_opponent_and_the_slow_one_is_dropped() -> None:
     machine = Machine(candidate=100.0, slow=400.0, fast=150.0)
-    samples, _ = race(["candidate"], ["slow", "fast"], machine.blocks, None)
-    timing = summarise(samples, "candidate", ["slow", "fast"], "mission", "cold", False, {})
+    samples, _ = measure_interleaved(["candidate"], ["slow", "fast"], machine.blocks, None)
+    timing = summarise(samples, "candidate", "build", ["slow", "fast"], "mission", "cold", False, {})
     assert timing.baseline == "fast"
     assert machine.asked[-1] == ("candidate", "fast")
     assert timing.conditions["baselines_us"]["slow"] > 300
 
 
 def test_a_candidate_well_behind_the_incumbent_stops_early() -> None:
-    samples, censored = race(["candidate"], ["sdpa"], Machine(candidate=200.0, sdpa=150.0).blocks, incumbent_low=1.4)
+    samples, censored = measure_interleaved(
+        ["candidate"], ["sdpa"], Machine(candidate=200.0, sdpa=150.0).blocks, incumbent_low=1.4
+    )
     assert censored and len(samples.kept) < LEAST_BLOCKS
 
 
 def test_a_candidate_close_to_the_incumbent_is_measured_to_the_end() -> None:
-    _, censored = race(["candidate"], ["sdpa"], Machine(candidate=100.0, sdpa=150.0).blocks, incumbent_low=1.51)
+    _, censored = measure_interleaved(
+        ["candidate"], ["sdpa"], Machine(candidate=100.0, sdpa=150.0).blocks, incumbent_low=1.51
+    )
     assert not censored
 
 
 def test_blocks_that_other_work_disturbed_do_not_count() -> None:
-    samples, _ = race(["candidate"], ["sdpa"], Machine(disturbed=0.3, candidate=100.0, sdpa=150.0).blocks, None)
+    samples, _ = measure_interleaved(
+        ["candidate"], ["sdpa"], Machine(disturbed=0.3, candidate=100.0, sdpa=150.0).blocks, None
+    )
     assert len(samples.kept) < MOST_BLOCKS / 3 and samples.why_dropped == "met other work on the machine"
     assert samples.too_disturbed
 
@@ -91,7 +98,7 @@ def test_blocks_from_before_a_device_reached_its_power_limit_do_not_count_and_ar
     late = Block({"candidate": (1.2, 1.2), "fast": (2.4, 2.4)}, (), Conditions(clock_mhz=1700.0))
     samples = NO_SAMPLES.joined([early] * 10 + [late] * 10)
     assert samples.kept == (late,) * 10 and samples.dropped == 0 and not samples.too_disturbed
-    timing = summarise(samples, "candidate", ["slow", "fast"], "mission", "cold", False, {})
+    timing = summarise(samples, "candidate", "build", ["slow", "fast"], "mission", "cold", False, {})
     assert timing.baseline == "fast" and timing.speedup == pytest.approx(2)
 
 
@@ -116,13 +123,13 @@ def test_a_baseline_that_a_first_estimate_shows_to_be_hopeless_is_not_timed() ->
 def test_of_several_runs_the_one_with_the_fastest_opponent_counts() -> None:
     runs = []
     for opponent in (150.0, 130.0, 180.0):
-        samples, _ = race(["candidate"], ["sdpa"], Machine(candidate=100.0, sdpa=opponent).blocks, None)
-        runs.append({"candidate": (summarise(samples, "candidate", ["sdpa"], "mission", "cold", False, {}),)})
+        samples, _ = measure_interleaved(["candidate"], ["sdpa"], Machine(candidate=100.0, sdpa=opponent).blocks, None)
+        runs.append({"candidate": (summarise(samples, "candidate", "build", ["sdpa"], "mission", "cold", False, {}),)})
     [chosen] = most_cautious(runs).values()
     assert chosen[0].speedup == pytest.approx(1.3, rel=0.01)
 
 
 def test_a_trial_in_the_search_is_timed_to_fewer_blocks() -> None:
     machine = Machine(noise=0.2, candidate=100.0, sdpa=150.0)
-    samples, _ = race(["candidate"], ["sdpa"], machine.blocks, None, SEARCH_BLOCKS)
+    samples, _ = measure_interleaved(["candidate"], ["sdpa"], machine.blocks, None, SEARCH_BLOCKS)
     assert len(samples.blocks) == SEARCH_BLOCKS < MOST_BLOCKS

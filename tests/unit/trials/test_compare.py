@@ -1,10 +1,11 @@
-"""What an interval says of two kernels, and in which words."""
+"""The verdict on two kernels from an interval, and its text."""
 
 from __future__ import annotations
 
 import pytest
 
-from evotune.trials.compare import Comparison, Verdict, in_words, verdict
+from evotune.display.comparison import comparison_text
+from evotune.trials.compare import Comparison, Verdict, verdict
 from evotune_workers.timing.statistics import Interval
 
 
@@ -35,7 +36,7 @@ def test_the_verdict_comes_with_its_interval_and_both_times() -> None:
         speedup_high=1.05,
         verdict="faster",
     )
-    assert in_words(found).splitlines() == [
+    assert comparison_text(found).splitlines() == [
         "trial 5 against trial 3 at mission on NVIDIA L4",
         "trial 5 is faster: 1.046x [1.040, 1.050], 8.125 us against 8.5 us",
     ]

@@ -1,4 +1,4 @@
-"""What certifying a build comes to."""
+"""The results of certifying a build."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ TOOLS: tuple[Tool, ...] = (*SANITIZERS, "repeatability", "resources")
 
 @dataclass(frozen=True)
 class ToolFinding:
-    """What one tool found: `findings` counts them, 0 beside `passed = False` when it came to no verdict.
+    """The verdict of one tool; `findings` is their number, 0 with `passed` False if the tool reached no verdict.
 
-    `summary` is one line that says why, `log` all that the tool and its target wrote.
+    `summary` gives the reason in one line, `log` is the whole output of the tool and its target.
     """
 
     tool: Tool
@@ -29,7 +29,7 @@ class ToolFinding:
 
 @dataclass(frozen=True)
 class Certification:
-    """What all tools found; `runs` of the kernel on equal inputs were compared, `different_runs` differ in a bit."""
+    """The verdicts of all tools; of `runs` on equal inputs, `different_runs` gave other bits than the first."""
 
     runs: int
     different_runs: int
@@ -37,7 +37,7 @@ class Certification:
 
     @property
     def passed(self) -> bool:
-        """Whether every tool was run and passed, and no run differs."""
+        """True if every tool was run and passed, and no run differs."""
         complete = {finding.tool for finding in self.findings} == set(TOOLS)
         equal = self.runs > 0 and self.different_runs == 0
         return complete and equal and all(finding.passed for finding in self.findings)
@@ -45,10 +45,11 @@ class Certification:
 
 @dataclass(frozen=True)
 class Profile:
-    """Hardware counters of one launch; None where this device does not have one or it could not be read.
+    """Hardware counters of one launch; None where the device lacks a counter or it could not be read.
 
-    Percentages are of the device's peak, `achieved_occupancy_pct` of the warps that a multiprocessor can hold and
-    `warp_execution_efficiency_pct` of the lanes of a warp. `metrics`: unit and value of every counter as printed.
+    Percentages are of the device's peak, except two: `achieved_occupancy_pct` is of the warps that a multiprocessor can
+    hold, `warp_execution_efficiency_pct` of the lanes of a warp. `metrics` has unit and value of every counter as
+    printed.
     """
 
     duration_us: float | None
@@ -63,6 +64,6 @@ class Profile:
 
 @dataclass(frozen=True)
 class NoProfile:
-    """Why there are no counters, in one line: the machine does not let its users read them, say."""
+    """The reason in one line why there are no counters: users may not read them on this machine, say."""
 
     reason: str

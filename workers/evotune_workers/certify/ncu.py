@@ -1,7 +1,7 @@
-"""Nsight Compute's command line: which counters to read, what to run, and what it prints.
+"""Nsight Compute's command line: the counters to read, the command, and the table that it prints.
 
-Counters: NVIDIA, Nsight Compute, Profiling Guide, "Metrics Reference"; options: Nsight Compute CLI guide; the table: as
-printed on an H200. A counter that a chip does not have is n/a; hence several names for one figure.
+Sources: counters from NVIDIA, Nsight Compute, Profiling Guide, "Metrics Reference"; options from the Nsight Compute CLI
+guide; the table as printed on an H200. A counter that a chip does not have is n/a; hence several names for one figure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from evotune_workers.certify.findings import NoProfile, Profile
 LANES_PER_WARP = 32
 DURATION = ("gpu__time_duration.sum",)
 TENSOR_ACTIVE = (
-    # GA100 and GH100, then Ada, then GH100's full name, and last half precision alone.
+    # In this order: GA100 and GH100, Ada, GH100's full name, half precision alone.
     "sm__pipe_tensor_cycles_active.avg.pct_of_peak_sustained_active",
     "sm__pipe_tensor_cycles_active_v2.avg.pct_of_peak_sustained_active",
     "sm__pipe_tensor_type_hmma_hgmma_qgmma_imma_igmma_bmma_bgmma_cycles_active.avg.pct_of_peak_sustained_active",
@@ -29,7 +29,7 @@ OCCUPANCY = ("sm__warps_active.avg.pct_of_peak_sustained_active",)
 REGISTERS = ("launch__registers_per_thread",)
 METRICS = (*DURATION, *TENSOR_ACTIVE, *LANES_IN_USE, *DRAM, *L2, *OCCUPANCY, *REGISTERS)
 
-# Older releases write the units out.
+# Older releases write units in full.
 MICROSECONDS = {
     **{"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6},
     **{"nsecond": 1e-3, "usecond": 1.0, "msecond": 1e3, "second": 1e6},
@@ -50,10 +50,10 @@ Counters = Mapping[str, Mapping[str, str]]
 def command(
     target_command: Sequence[str], kernel_name: str, launch_skip: int = 0, program: str = "ncu"
 ) -> tuple[str, ...]:
-    """The command that profiles one launch of the kernel of that very name, after `launch_skip` others of it.
+    """Return the command that profiles one launch of exactly that kernel, after `launch_skip` other launches of it.
 
-    Each pass begins with empty caches, as in a cold timing; clocks stay as the device has them. To be run with
-    LC_ALL=C, which decides how numbers are written.
+    Each pass begins with empty caches, as in a cold timing; clocks are not locked. Run it with LC_ALL=C, since the
+    locale decides the format of numbers.
     """
     return (
         *(program, "--csv", "--page", "raw", "--print-units", "base", "--metrics", ",".join(METRICS)),
@@ -64,7 +64,7 @@ def command(
 
 
 def read(log: str, returncode: int | None) -> Profile | NoProfile:
-    """The counters in what ncu and its target wrote; `returncode` is None for a run that was killed."""
+    """Read the counters from the output of ncu and its target; `returncode` is None for a run that was killed."""
     if FORBIDDEN in log:
         return NoProfile(HOW_TO_ALLOW)
     if returncode != 0:
@@ -77,9 +77,9 @@ def read(log: str, returncode: int | None) -> Profile | NoProfile:
 
 
 def _counters(log: str) -> Counters:
-    """Unit and value of every counter of the one launch; ValueError when it is not one or its table is not whole.
+    """Return unit and value of every counter; raise ValueError unless the table is complete and has one launch.
 
-    The table: a row of names, one of units, and one of values a launch.
+    The table has a row of names, a row of units, and a row of values for each launch.
     """
     table = dropwhile(_is_no_header, log.splitlines())
     rows = list(csv.reader(takewhile(_is_row, table), strict=True))
@@ -103,12 +103,12 @@ def _is_row(line: str) -> bool:
 
 
 def _is_counter(name: str) -> bool:
-    """Whether a column holds a counter, and not who was profiled or a fact about the device."""
+    """Return True if a column holds a counter; others name the launch or describe the device."""
     return "__" in name and not name.startswith("device__")
 
 
 def _complaint(log: str) -> str:
-    """The first error of ncu, or its warning that no kernel fits the filter."""
+    """Return the first error of ncu, or its warning that no kernel matches the filter."""
     lines = (line.split(maxsplit=1)[-1] for line in log.splitlines() if line.startswith(COMPLAINTS))
     return next(lines, "it names no error")
 
@@ -129,9 +129,9 @@ def _profile(counters: Counters) -> Profile:
 
 
 def _figure(counters: Counters, names: Sequence[str], units: Mapping[str, float] | None = None) -> float | None:
-    """The first of these counters that this device has, in the unit whose factor is 1; None when it has none.
+    """Return the first of these counters that the device has, in the unit whose factor is 1; None if it has none.
 
-    Raises ValueError for a value that is no number, or in another unit.
+    Raises ValueError for a value that is not a number, or has another unit.
     """
     read = (name for name in names if name in counters and counters[name]["value"] not in NOT_READ)
     name = next(read, None)

@@ -1,4 +1,4 @@
-"""compute-sanitizer: what to run, and what its log means.
+"""compute-sanitizer: its command, and the verdict in its log.
 
 Options and the form of the log: NVIDIA, Compute Sanitizer user guide, "Command Line Options" and "Tool Examples". The
 options are those of 2025.3.1 (CUDA 13.0) and 2026.4.0 (CUDA 13.5) alike.
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from evotune_workers.certify.findings import SANITIZERS, Sanitizer, ToolFinding
 
 PREFIX = "========="
-# Of the tool where it has findings and the target itself succeeds; no exit code that Python or the shell gives.
+# The tool's exit code when it has findings and the target itself succeeds; Python and the shell do not use it.
 FINDINGS_EXIT_CODE = 86
-# Reports that are printed; all are counted.
+# Number of reports that are printed; all are counted.
 PRINTED_REPORTS = 20
 TOTALS = {
     "memcheck": re.compile(r"ERROR SUMMARY: (\d+) errors?"),
@@ -22,7 +22,7 @@ TOTALS = {
     "synccheck": re.compile(r"ERROR SUMMARY: (\d+) errors?"),
     "initcheck": re.compile(r"ERROR SUMMARY: (\d+) errors?"),
 }
-# All that a tool says which has checked everything and found nothing.
+# The only lines of a tool that has checked everything and found nothing.
 CLEAN = re.compile(
     r"|COMPUTE-SANITIZER|ERROR SUMMARY: 0 errors|LEAK SUMMARY: 0 bytes leaked in 0 allocations"
     r"|RACECHECK SUMMARY: 0 hazards displayed \(0 errors, 0 warnings\)"
@@ -33,10 +33,10 @@ LAUNCHED = re.compile(r"^evotune launched \S+ [1-9]\d* times$", re.MULTILINE)
 def command(
     tool: Sanitizer, target_command: Sequence[str], kernel_name: str, program: str = "compute-sanitizer"
 ) -> tuple[str, ...]:
-    """The command that runs a target with every kernel checked whose name contains `kernel_name`.
+    """Return the command that runs a target and checks every kernel whose name contains `kernel_name`.
 
-    Before 2026.4, initcheck does not see what kernels outside the filter write: the target must copy its inputs from
-    the host. Raises ValueError for an unknown tool.
+    Before 2026.4, initcheck does not see writes of kernels outside the filter: the target must copy its inputs from the
+    host. Raises ValueError for an unknown tool.
     """
     _require_known(tool)
     return (
@@ -49,28 +49,29 @@ def command(
 
 
 def launch_note(kernel_name: str, launches: int) -> str:
-    """The line that a target prints once its launches are done: what `read` takes as the sign that there were any."""
+    """Return the line that a target prints after its launches, by which `read` knows that there were any."""
     return f"evotune launched {kernel_name} {launches} times"
 
 
 def read(tool: Sanitizer, log: str, returncode: int | None, seconds: float = 0.0) -> ToolFinding:
-    """The verdict of a log (of the tool and its target together) and an exit code, None for a tool that was killed.
+    """Return the verdict of a log, of tool and target together, and an exit code (None for a tool that was killed).
 
-    Passed only with a total of 0 findings, nothing else said by the tool, exit code 0 and a target that has launched
-    the kernel: a tool that could not attach or track a launch also counts 0. Raises ValueError for an unknown tool.
+    It passes only with a total of 0 findings, no other remark of the tool, exit code 0 and a target that launched the
+    kernel. The total alone is not enough: a tool that could not attach or track a launch also reports 0. Raises
+    ValueError for an unknown tool.
     """
     _require_known(tool)
     said = [line.removeprefix(PREFIX).strip() for line in log.splitlines() if line.startswith(PREFIX)]
     totals = [match for match in map(TOTALS[tool].fullmatch, said) if match]
     findings = max((int(total[1]) for total in totals), default=0)
     summary = totals[-1][0] if totals else "no summary"
-    doubt = _doubt(log, said, bool(totals), returncode)
-    passed = findings == 0 and doubt is None
-    return ToolFinding(tool, passed, findings, f"{summary}; {doubt}" if doubt else summary, log, seconds)
+    objection = _objection(log, said, bool(totals), returncode)
+    passed = findings == 0 and objection is None
+    return ToolFinding(tool, passed, findings, f"{summary}; {objection}" if objection else summary, log, seconds)
 
 
-def _doubt(log: str, said: Sequence[str], total: bool, returncode: int | None) -> str | None:
-    """Why a log cannot be one of a tool that has checked everything and found nothing."""
+def _objection(log: str, said: Sequence[str], total: bool, returncode: int | None) -> str | None:
+    """Return the reason why a log does not show a complete check without findings, or None if it does."""
     remark = next((line for line in said if not CLEAN.fullmatch(line)), None)
     if returncode is None:
         return "killed for running out of time"

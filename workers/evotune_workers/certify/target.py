@@ -1,8 +1,8 @@
-"""The program that NVIDIA's tools watch: launches one build on a kernel's inputs and nothing else on the device.
+"""The program that NVIDIA's tools observe: it launches one build on a kernel's inputs, and nothing else on the device.
 
-Run as `python -m evotune_workers.certify.target JOB`, JOB a pickled Watched. Inputs are copied from the host, output
-and workspace start uninitialised, every launch gets buffers of its own: whatever a tool finds is the build's doing.
-Prints how often it launched and how many outputs had other bits than the first on the same inputs.
+Run as `python -m evotune_workers.certify.target JOB` with a pickled TargetJob. Inputs are copied from the host, output
+and workspace start uninitialised, every launch gets its own buffers. So every finding is about the build. It prints
+the number of launches, and the number of outputs that differ from the first on the same inputs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cuda.bindings import driver
 from cuda.core import Device
 
 from evotune_workers.certify.sanitizer import launch_note
-from evotune_workers.certify.watched import Watched
+from evotune_workers.certify.target_job import TargetJob
 from evotune_workers.kernel.contract import Configuration, Kernel, Variant, Workload
 from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.runtimes.cuda import CudaProgram
@@ -29,22 +29,20 @@ from evotune_workers.runtimes.runtime import Argument
 
 
 def main() -> None:
-    """Launches, compares and reports; an error of the driver ends it with a traceback."""
-    watched: Watched = pickle.loads(Path(sys.argv[1]).read_bytes())
-    kernel = load_kernel(watched.kernel_folder)
-    variant, workload = kernel.variant(watched.variant), named_workload(kernel, watched.workload)
+    """Launch, compare and report; an error of the driver ends the program with a traceback."""
+    job: TargetJob = pickle.loads(Path(sys.argv[1]).read_bytes())
+    kernel = load_kernel(job.kernel_folder)
+    variant, workload = kernel.variant(job.variant), named_workload(kernel, job.workload)
     device = Device(0)
     device.set_current()
     stream = device.create_stream()
-    program = CudaProgram(watched.cubin.read_bytes(), variant.entry, device, lambda: int(stream.handle))
-    launcher = Launcher(kernel, variant, program, watched.configuration)
-    outputs = [
-        launcher.launch(workload, watched.seeds[number % len(watched.seeds)]) for number in range(watched.launches)
-    ]
-    small = kernel.tails(workload, watched.configuration) if watched.tails else ()
+    program = CudaProgram(job.cubin.read_bytes(), variant.entry, device, lambda: int(stream.handle))
+    launcher = Launcher(kernel, variant, program, job.configuration)
+    outputs = [launcher.launch(workload, job.seeds[number % len(job.seeds)]) for number in range(job.launches)]
+    small = kernel.tails(workload, job.configuration) if job.tails else ()
     for tail in small:
-        launcher.launch(tail, watched.seeds[0])
-    different = sum(output != outputs[number % len(watched.seeds)] for number, output in enumerate(outputs))
+        launcher.launch(tail, job.seeds[0])
+    different = sum(output != outputs[number % len(job.seeds)] for number, output in enumerate(outputs))
     print(f"evotune different {different} of {len(outputs)}")
     print(launch_note(variant.entry, len(outputs) + len(small)))
 
@@ -53,12 +51,12 @@ class Launcher:
     """Launches a program on inputs copied from the host."""
 
     def __init__(self, kernel: Kernel, variant: Variant, program: CudaProgram, configuration: Configuration) -> None:
-        """For one configuration of a variant."""
+        """Take the program of one configuration of a variant."""
         self._kernel, self._variant, self._program = kernel, variant, program
         self._configuration = configuration
 
     def launch(self, workload: Workload, seed: int) -> str:
-        """Once, in buffers of its own; returns a digest of the output's bits."""
+        """Launch once, in buffers of its own; return a digest of the output's bits."""
         kernel, variant, configuration = self._kernel, self._variant, self._configuration
         inputs = kernel.inputs(workload, kernel.distributions[0], seed)
         output = kernel.empty_output(workload)
@@ -87,7 +85,7 @@ def _size(tensor: torch.Tensor) -> int:
 
 
 def _on_device(arguments: Sequence[Argument], copies: dict[int, Any]) -> list[np.generic]:
-    """Tensors become the addresses of their copies; scalars stay."""
+    """Replace tensors by the addresses of their copies; scalars stay."""
     return [
         np.uint64(int(copies[id(argument)])) if isinstance(argument, torch.Tensor) else argument
         for argument in arguments

@@ -21,8 +21,8 @@ import torch
 from evotune_workers.child.messages import (
     Answer,
     Broke,
+    CheckStage,
     Load,
-    LookAt,
     OpenStopwatch,
     Prepare,
     Refused,
@@ -34,12 +34,12 @@ from evotune_workers.child.messages import (
     Start,
     WarmUp,
 )
-from evotune_workers.diagnosis.looking import look_at
+from evotune_workers.diagnosis.stage_check import check_stage
 from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.kernel.contract import Workload
 from evotune_workers.kernel.folder import load_kernel, named_workload
-from evotune_workers.runtimes.loaded_build import Bench
-from evotune_workers.runtimes.references import Examples
+from evotune_workers.runtimes.loaded_build import LoadedBuild
+from evotune_workers.runtimes.references import References
 from evotune_workers.runtimes.runtime import LaunchError, LoadError
 from evotune_workers.runtimes.select import make_runtime, stopwatch_maker
 from evotune_workers.timing.stopwatch import Stopwatch
@@ -48,40 +48,40 @@ STICKY_ERROR_EXIT = 70
 
 
 class Child:
-    """The state between requests: one kernel, the loaded builds, the stopwatch."""
+    """The state between requests: one kernel, the loaded builds and the stopwatch."""
 
     def __init__(self, start: Start) -> None:
-        """Loads the kernel's Python and makes the device ready."""
+        """Load the kernel's Python and prepare the device."""
         self.runtime = make_runtime(start.target)
         self._kernel = load_kernel(start.kernel_folder)
         self._target = start.target
-        self._examples = Examples(self._kernel, start.target, self.runtime)
-        self._benches: dict[str, Bench] = {}
+        self._references = References(self._kernel, start.target, self.runtime)
+        self._builds: dict[str, LoadedBuild] = {}
         self._make_stopwatch = stopwatch_maker(start.target)
         self._stopwatch: Stopwatch | None = None
 
     def serve(self, request: Request) -> Any:
-        """The value that answers a request."""
+        """Return the answer to a request."""
         match request:
             case Load(specs):
                 self._unload()
                 for side, spec in specs.items():
-                    self._benches[side] = Bench(self._kernel, self.runtime, self._examples, spec)
+                    self._builds[side] = LoadedBuild(self._kernel, self.runtime, self._references, spec)
                 return None
             case WarmUp(workloads, seeds):
                 self._warm_up([named_workload(self._kernel, name) for name in workloads], seeds)
                 return None
             case Prepare(side):
-                return self._benches[side].prepare()
+                return self._builds[side].prepare()
             case RunGate(gate, side):
-                return tuple(_gate(gate).measure(self._benches[side]))
-            case LookAt(side, stage, wrong, facts):
-                return look_at(self._benches[side], stage, wrong, facts)
+                return tuple(_gate(gate).measure(self._builds[side]))
+            case CheckStage(side, stage, wrong, criteria):
+                return check_stage(self._builds[side], stage, wrong, criteria)
             case OpenStopwatch(mode, cache_bytes):
-                workload = next(iter(self._benches.values())).workload
+                workload = next(iter(self._builds.values())).workload
                 baselines = self._kernel.baselines(workload, self._target)
-                self._stopwatch = self._make_stopwatch(self._benches, baselines, mode, cache_bytes)
-                return self._stopwatch.facts()
+                self._stopwatch = self._make_stopwatch(self._builds, baselines, mode, cache_bytes)
+                return self._stopwatch.setup()
             case RunBlocks(count, sides):
                 assert self._stopwatch is not None
                 return self._stopwatch.blocks(count, sides)
@@ -93,21 +93,21 @@ class Child:
 
     def _warm_up(self, workloads: Sequence[Workload], seeds: Sequence[int]) -> None:
         for workload in workloads:
-            self._examples.structure(workload)
+            self._references.structure(workload)
             for distribution, seed in product(self._kernel.distributions, seeds):
-                example = self._examples.example(workload, distribution, seed)
+                reference = self._references.reference(workload, distribution, seed)
             for baseline in self._kernel.baselines(workload, self._target):
-                baseline.run(example.inputs)
+                baseline.run(reference.inputs)
 
     def _unload(self) -> None:
         self._stopwatch = None
-        for bench in self._benches.values():
-            bench.close()
-        self._benches = {}
+        for build in self._builds.values():
+            build.close()
+        self._builds = {}
 
 
 def main() -> None:
-    """Serves requests until the parent goes away."""
+    """Serve requests until the parent ends."""
     connection, parent = Connection(int(sys.argv[1])), int(sys.argv[2])
     threading.Thread(target=_die_with_parent, args=(parent,), daemon=True).start()
     start = connection.recv()
@@ -136,7 +136,7 @@ def _reply(child: Child, request: Request) -> Reply:
 
 
 def _end_if_broken(child: Child) -> None:
-    """After a sticky error of the device nothing can be trusted any more: the parent starts a fresh child."""
+    """End this process after a sticky error of the device, which falsifies all that follows."""
     reason = child.runtime.broken()
     if reason is not None:
         print(reason, file=sys.stderr, flush=True)
@@ -148,9 +148,9 @@ def _gate(name: str) -> Any:
 
 
 def _die_with_parent(lifeline: int) -> None:
-    """The pipe's other end lives in the parent: end of file means that it is gone, however it went."""
+    """End this process with its parent, which has the pipe's other end: end of file means that it has ended."""
     os.read(lifeline, 1)
-    os.killpg(0, signal.SIGKILL)  # with whatever was started from here
+    os.killpg(0, signal.SIGKILL)  # and every process that was started from here
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the measuring actor says to its child and what it hears: plain frozen dataclasses, pickled over a socket."""
+"""Messages between a Measurer and its child: frozen dataclasses, pickled over a socket."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evotune_workers.diagnosis.wrong_result import WrongResult
-from evotune_workers.gates.gate import BenchFacts
-from evotune_workers.runtimes.build_spec import BenchSpec
+from evotune_workers.gates.gate import GateCriteria
+from evotune_workers.runtimes.build_spec import BuildSpec
 
 
 @dataclass(frozen=True)
 class Start:
-    """First message: which kernel this child serves, on which target."""
+    """First message: the kernel and the target that this child serves."""
 
     kernel_folder: Path
     target: str
@@ -21,14 +21,14 @@ class Start:
 
 @dataclass(frozen=True)
 class Load:
-    """Close what is loaded and load these builds, by side name."""
+    """Unload all builds and load these, by side name."""
 
-    specs: dict[str, BenchSpec]
+    specs: dict[str, BuildSpec]
 
 
 @dataclass(frozen=True)
 class WarmUp:
-    """Make what every build of these workloads is compared with on inputs of these seeds, and run each baseline."""
+    """Compute the references of these workloads on inputs of these seeds, and run each baseline."""
 
     workloads: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -36,7 +36,7 @@ class WarmUp:
 
 @dataclass(frozen=True)
 class Prepare:
-    """Make ready whatever the loaded build of that side is compared with; answered with the baseline's microseconds."""
+    """Compute the first reference for the loaded build of that side; answered with the baseline's microseconds."""
 
     side: str
 
@@ -50,18 +50,18 @@ class RunGate:
 
 
 @dataclass(frozen=True)
-class LookAt:
+class CheckStage:
     """Launch that side, which ends at that stage, on the inputs of a wrong result; answered with a StageFinding."""
 
     side: str
     stage: str
     wrong: WrongResult
-    facts: BenchFacts
+    criteria: GateCriteria
 
 
 @dataclass(frozen=True)
 class OpenStopwatch:
-    """Prepare to time all loaded builds beside the kernel's baselines; answered with StopwatchFacts."""
+    """Prepare to time all loaded builds beside the kernel's baselines; answered with StopwatchSetup."""
 
     mode: Literal["cold", "warm"]
     cache_bytes: int
@@ -80,26 +80,26 @@ class ReviewUnseen:
     """Check what candidates gave on unseen inputs while timed; answered with a mapping of side names to Errors."""
 
 
-Request = Start | Load | WarmUp | Prepare | RunGate | LookAt | OpenStopwatch | RunBlocks | ReviewUnseen
+Request = Start | Load | WarmUp | Prepare | RunGate | CheckStage | OpenStopwatch | RunBlocks | ReviewUnseen
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request returned."""
+    """The result of a request."""
 
     value: Any
 
 
 @dataclass(frozen=True)
 class Refused:
-    """The build's own failure, met while serving: it cannot be loaded, reports a bad status, eats memory."""
+    """A failure of the build: it cannot be loaded, reports a bad status, or takes all memory."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Broke:
-    """evotune or the kernel's Python raised: nothing that a configuration can be blamed for."""
+    """An error in evotune or in the kernel's Python, for which no configuration is at fault."""
 
     traceback: str
 

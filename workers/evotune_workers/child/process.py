@@ -1,4 +1,4 @@
-"""One killable child process: started, told what it serves, asked, killed."""
+"""One killable child process: it is started, asked and killed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from evotune_workers.child.messages import Answer, Broke, Refused, Reply, Request, Start
-from evotune_workers.kernel.device import import_path
 from evotune_workers.system import time_limits
+from evotune_workers.system.import_path import import_path
 
 # Importing torch on a loaded machine takes seconds; beyond this the environment is at fault.
 START_LIMIT_SECONDS = 120.0
@@ -32,7 +32,7 @@ class ChildTimeout(Exception):
 
 
 class BuildRefused(Exception):
-    """The build failed in an orderly way: it does not load, or reports a bad status."""
+    """The build failed without ending the child: it does not load, or reports a bad status."""
 
 
 class ChildBroke(RuntimeError):
@@ -40,10 +40,10 @@ class ChildBroke(RuntimeError):
 
 
 class ChildProcess:
-    """A child in a process group of its own. It ends when this process does, however that happens."""
+    """A child in a process group of its own, which ends when this process does, however that happens."""
 
     def __init__(self, start: Start, environment: Mapping[str, str]) -> None:
-        """Starts it and returns at once; it loads its libraries meanwhile."""
+        """Start the child and return at once; it loads its libraries meanwhile."""
         ours, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the child
@@ -60,21 +60,21 @@ class ChildProcess:
         theirs.close()
         os.close(lifeline)
         self._connection = Connection(ours.detach())
-        with contextlib.suppress(OSError):  # one that is gone already is found out by wait_until_ready
+        with contextlib.suppress(OSError):  # wait_until_ready tells when the child has ended already
             self._connection.send(start)
 
     @property
     def alive(self) -> bool:
-        """Whether it is running."""
+        """True while it runs."""
         return self._process.poll() is None
 
     def wait_until_ready(self) -> dict[str, Any]:
-        """What of its set-up bears on timings; raises ChildDied, ChildTimeout, ChildBroke."""
+        """Return the part of its set-up that affects timings; raises ChildDied, ChildTimeout, ChildBroke."""
         conditions: dict[str, Any] = self._answer(START_LIMIT_SECONDS)
         return conditions
 
     def exchange(self, request: Request, time_limit: float) -> Any:
-        """The answer to a request; raises ChildDied, ChildTimeout, BuildRefused, ChildBroke."""
+        """Return the answer to a request; raises ChildDied, ChildTimeout, BuildRefused, ChildBroke."""
         try:
             self._connection.send(request)
         except OSError:
@@ -82,7 +82,7 @@ class ChildProcess:
         return self._answer(time_limit)
 
     def kill(self) -> None:
-        """Ends its whole process group and frees what it held."""
+        """Kill its whole process group and free its resources."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -101,7 +101,7 @@ class ChildProcess:
 
     def _how_it_died(self) -> str:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # it has closed its socket, which is as good as dead
+            os.killpg(self._process.pid, signal.SIGKILL)  # it has closed its socket and cannot answer any more
         code = self._process.wait()
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code} without an answer"
         self._stderr.seek(0)

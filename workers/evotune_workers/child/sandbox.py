@@ -1,7 +1,6 @@
-"""The parent's side of the killable child: ask with a time limit, kill the whole process group.
+"""The parent's side of the killable child: it asks with a time limit, and kills the whole process group.
 
-A crash and an overrun are exceptions of their own; after either the child is gone, and the next request gets a fresh
-one.
+A crash and an overrun raise exceptions of their own. Either ends the child, and the next request gets a fresh one.
 """
 
 from __future__ import annotations
@@ -13,20 +12,20 @@ from typing import Any
 from evotune_workers.child.messages import Request, Start
 from evotune_workers.child.process import BuildRefused, ChildBroke, ChildDied, ChildProcess, ChildTimeout
 from evotune_workers.kernel.device import Device
-from evotune_workers.timing.protocol import cpu_environment
+from evotune_workers.runtimes.openmp import cpu_environment
 
 __all__ = ["BuildRefused", "ChildBroke", "ChildDied", "ChildTimeout", "Sandbox", "sandbox_for"]
 
 
 class Sandbox:
-    """A child process that runs untrusted builds; a fresh one takes its place when it is gone.
+    """A child process that runs untrusted builds, replaced by a fresh one when it has ended.
 
-    With a `spare`, the first child is started before it is asked for anything, and the next one while the current one
-    serves: so taking its place costs no time.
+    With a `spare`, the first child starts before the first request, and the next one while the current one serves, so
+    that a replacement costs no time.
     """
 
     def __init__(self, start: Start, environment: Mapping[str, str], *, spare: bool = False) -> None:
-        """Waits for nothing; without a spare nothing is started before the first request."""
+        """Return at once; without a spare, the first request starts the child."""
         self._start, self._with_spare = start, spare
         self.environment = dict(environment)
         self._child: ChildProcess | None = None
@@ -35,7 +34,7 @@ class Sandbox:
         self.conditions: dict[str, Any] = {}
 
     def ask(self, request: Request, time_limit: float) -> Any:
-        """The answer to a request, from a running child or a fresh one.
+        """Return the answer to a request, from the running child or a fresh one.
 
         Raises ChildDied, ChildTimeout, BuildRefused, ChildBroke. The limit does not include starting the child.
         """
@@ -49,11 +48,11 @@ class Sandbox:
             raise
 
     def renew(self) -> None:
-        """Ends the child: the next request gets a fresh one."""
+        """End the child: the next request gets a fresh one."""
         self._end_child()
 
     def close(self) -> None:
-        """Ends the child and the spare, for good: a thread that asks meanwhile gets ChildBroke, not a fresh child."""
+        """End the child and the spare; a thread that asks meanwhile gets ChildBroke, not a fresh child."""
         self._closed = True
         self._end_child()
         self._end_spare()
@@ -77,14 +76,14 @@ class Sandbox:
             try:
                 self.conditions = self._child.wait_until_ready()
             except (ChildDied, ChildTimeout) as error:
-                # No build has been loaded yet: nothing that a configuration can be blamed for.
+                # No build has been loaded yet, so no configuration is at fault.
                 self._end_child()
                 raise ChildBroke(f"the measuring process must start: {error}") from error
         if self._with_spare:
             self._spare = ChildProcess(self._start, self.environment)
 
     def _use_spare(self) -> bool:
-        """Whether there was one that is ready to serve."""
+        """Serve with the spare; return False when there is none that is ready."""
         if self._spare is None:
             return False
         try:
@@ -97,7 +96,7 @@ class Sandbox:
 
 
 def sandbox_for(kernel_folder: Path, device: Device) -> Sandbox:
-    """For the kernel on the device; a GPU's first child is started at once."""
+    """Return a sandbox for a kernel on a device; a GPU's first child starts at once."""
     environment = cpu_environment(device.limits["cores"]) if device.kind == "cpu" else {}
-    # On a CPU a spare would take cores from what is timed.
+    # On a CPU a spare would take cores from the build that is timed.
     return Sandbox(Start(kernel_folder, device.target), environment, spare=device.kind != "cpu")

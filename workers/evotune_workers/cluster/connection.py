@@ -1,4 +1,4 @@
-"""Ray as a search meets it: a local one of its own, or a cluster that is joined with this very code."""
+"""Starting a local Ray, or joining a cluster, whose nodes then run the code of this machine."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import ray
 from ray._private import ray_constants, services
+from ray._private.node import Node
 from ray.exceptions import RayError
 
 from evotune_workers.system.temporary import run_folder
@@ -23,9 +24,9 @@ from evotune_workers.system.warden import warden
 OBJECT_STORE_BYTES = 256 << 20
 CONNECT_SECONDS = 5.0
 # Ray makes sockets 86 characters further down, and the path of a socket holds 107.
-LONGEST_PLACE = 21
-TOKEN_PLACES = "RAY_AUTH_TOKEN, the file RAY_AUTH_TOKEN_PATH, ~/.ray/auth_token"
-QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+LONGEST_FOLDER = 21
+TOKEN_SOURCES = "RAY_AUTH_TOKEN, the file RAY_AUTH_TOKEN_PATH, ~/.ray/auth_token"
+SILENT: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 
 
 class ClusterError(RuntimeError):
@@ -34,15 +35,15 @@ class ClusterError(RuntimeError):
 
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """In the cluster at `address`, or in a local one, which ends with all that runs on it. Raises ClusterError."""
+    """Join the cluster at `address`, or start a local one that ends with the context; raises ClusterError."""
     with contextlib.ExitStack() as stack:
         if address is not None and address.startswith("ray://"):
             raise ClusterError(
                 f"a search must run on a node of its cluster, got {address} of Ray's client: run it there"
             )
         folder = stack.enter_context(_ray_folder()) if address is None else None
-        stack.enter_context(_without_news())
-        stack.callback(ray.shutdown)  # also of what a start that failed has left
+        stack.enter_context(_without_node_logs())
+        stack.callback(ray.shutdown)  # also after a start that failed half-way
         try:
             _start(folder) if folder is not None else _join(str(address))
         except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
@@ -52,8 +53,8 @@ def connected(address: str | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_news() -> Iterator[None]:
-    """Ray prints pages of a lost node's log on standard output, which is the result's: a search tells in a line."""
+def _without_node_logs() -> Iterator[None]:
+    """Keep a lost node's log, which Ray would print, off standard output, which is for the result."""
     prints = ray._private.worker.print_to_stdstream
     ray._private.worker.print_to_stdstream = lambda data, ignore_prefix: None
     try:
@@ -63,33 +64,33 @@ def _without_news() -> Iterator[None]:
 
 
 def _why(error: BaseException) -> str:
-    """Ray tells of its token on a page, or only in what it caught itself."""
+    """Return one line for an error; Ray reports a wrong token on a page, or only in the error's cause."""
     told = f"{error} {error.__cause__}"
     if any(mark in told for mark in ("InvalidAuthToken", "no authentication token was found")):
-        return f"a token that is missing here or is not the cluster's (RAY_AUTH_MODE=token; {TOKEN_PLACES})"
+        return f"a token that is missing here or is not the cluster's (RAY_AUTH_MODE=token; {TOKEN_SOURCES})"
     return in_one_line(error)
 
 
 def in_one_line(error: BaseException) -> str:
-    """The first paragraph of an error's text; Ray names versions that do not match on lines of their own."""
+    """Return the first paragraph of an error's text; Ray writes each version that does not match on its own line."""
     return " ".join(str(error).strip().split("\n\n")[0].split())
 
 
 @contextlib.contextmanager
 def _ray_folder() -> Iterator[Path]:
-    """For all that a local Ray writes; at the end what still writes there is ended."""
-    short = len(tempfile.gettempdir()) <= LONGEST_PLACE
+    """Make a folder for the files of a local Ray; at the end, end the processes that still write there."""
+    short = len(tempfile.gettempdir()) <= LONGEST_FOLDER
     with run_folder(None if short else Path("/tmp")) as folder, warden(folder):
         yield folder
 
 
 def _start(folder: Path) -> None:
-    """A Ray that nobody beyond this machine can reach."""
+    """Start a Ray that other machines cannot reach."""
     # Ray warns, on every start, of a default that will change for nodes without GPUs.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     # Ray's workers run at nice 15 otherwise, and the child that measures with them: anything would preempt it.
     os.environ.setdefault("RAY_worker_niceness", "0")
-    with _loopback_only(), _sessions_of_their_own():
+    with _loopback_only(), _sessions_of_their_own(), _without_observers():
         ray.init(
             # RAY_ADDRESS must not turn "local" into "the cluster that this shell happens to know".
             address="local",
@@ -97,15 +98,15 @@ def _start(folder: Path) -> None:
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
             _temp_dir=str(folder),
-            **QUIET,
+            **SILENT,
         )
 
 
 @contextlib.contextmanager
 def _loopback_only() -> Iterator[None]:
-    """Ray listens on every interface, but on systems where it has no clusters: what it starts now takes this for one.
+    """Make Ray listen on the loopback interface only, as it does on systems where it supports no clusters.
 
-    The constant is this process's, the variable that of the processes that it starts.
+    The constant is for this process, the variable for the processes that Ray starts.
     """
     name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
     before, set_before = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(name)
@@ -119,9 +120,9 @@ def _loopback_only() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _sessions_of_their_own() -> Iterator[None]:
-    """What Ray starts now gets no signal that goes to the search's process group, as `timeout` sends it.
+    """Give Ray's processes a session of their own, so that a signal to the search's process group misses them.
 
-    The search answers it, and Ray's processes end with the search.
+    The search answers such a signal, as `timeout` sends it, and Ray's processes end with the search.
     """
     started = services.ConsolePopen
     services.ConsolePopen = functools.partial(started, start_new_session=True)
@@ -131,15 +132,32 @@ def _sessions_of_their_own() -> Iterator[None]:
         services.ConsolePopen = started
 
 
+@contextlib.contextmanager
+def _without_observers() -> Iterator[None]:
+    """Start no autoscaler, dashboard or log monitor: nobody asks them in the Ray of one search.
+
+    Each is a Python process that imports Ray; together they cost 3 s of a core at every start.
+    """
+    observers = ("start_monitor", "start_api_server", "start_log_monitor")
+    before = {name: getattr(Node, name) for name in observers}
+    for name in observers:
+        setattr(Node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, start in before.items():
+            setattr(Node, name, start)
+
+
 def _join(address: str) -> None:
-    """Nodes get this package from here, so that they run the same code whatever they have installed."""
+    """Join a cluster. Nodes get this package from here, so that they run the same code as this machine."""
     _check_reachable(address)
     package = str(Path(__file__).parents[1])
-    ray.init(address=address, runtime_env={"py_modules": [package], "excludes": ["__pycache__"]}, **QUIET)
+    ray.init(address=address, runtime_env={"py_modules": [package], "excludes": ["__pycache__"]}, **SILENT)
 
 
 def _check_reachable(address: str) -> None:
-    """Raises OSError at once where nothing listens; Ray itself keeps trying for minutes."""
+    """Raise OSError at once where nothing listens; Ray itself keeps trying for minutes."""
     host, _, port = address.rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()

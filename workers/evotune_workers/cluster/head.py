@@ -1,7 +1,7 @@
-"""The head of a cluster that a search has joined, and whether it is still there.
+"""Watching the head of a cluster that a search has joined.
 
-Ray waits a minute for a head that it lost, within whatever call happens to need it, and then ends this process without
-an exception. So the head is looked for before such calls, and is given up for lost sooner than by Ray.
+When the head is lost, a call that needs it waits for a minute inside Ray, which then ends this process without an
+exception. So the search checks the head before such calls, and gives it up sooner than Ray does.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from evotune_workers.cluster.connection import ClusterError
 
 LOOK_SECONDS = 1.0
 CONNECT_SECONDS = 1.0
-# Half of Ray's own minute (gcs_rpc_server_reconnect_timeout_s): a head that was only out of reach is found again.
+# Half of Ray's own minute (gcs_rpc_server_reconnect_timeout_s), so that Ray finds a head again that came back.
 LOST_SECONDS = 30.0
 
 
 class Head:
-    """What answers at a cluster's address."""
+    """The head at a cluster's address."""
 
     def __init__(self, address: str) -> None:
-        """It answered a moment ago. `address`: host and port."""
+        """Watch the head at `address` (host:port), which answered a moment ago."""
         self._address = address
         self._looked = self._answered = time.monotonic()
 
     def in_touch(self) -> bool:
-        """Whether it answers, as of a second ago at most. Raises ClusterError when it has not for LOST_SECONDS."""
+        """Return True if it answered within the last second; raises ClusterError when it has not for LOST_SECONDS."""
         now = time.monotonic()
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now

@@ -1,4 +1,4 @@
-"""What the nodes of a cluster must have in common with the machine that a search is run from, beside our own code."""
+"""The versions that a cluster's nodes must share with the machine that a search is run from, beside our own code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PACKAGES = ("ray", "torch", "numpy")
 
 
 def node_versions() -> dict[str, str]:
-    """Of this node. A version ends where a build's own name begins: 2.13.0 of 2.13.0+cu130."""
+    """Return the versions on this node, without the name of the build: 2.13.0 for 2.13.0+cu130."""
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
     for package in PACKAGES:
         try:
@@ -22,7 +22,7 @@ def node_versions() -> dict[str, str]:
 
 
 def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str | None:
-    """The first version that another node has otherwise, in words; None where all are the same."""
+    """Return the first version in which another node differs, as an error; None where all are the same."""
     for name, version in here.items():
         if there.get(name) != version:
             return f"{name} must be {version} as here, got {there.get(name)}"

@@ -1,49 +1,31 @@
-"""What runs on a node of a cluster: the body of a build task, and the actor that measures.
+"""The Ray actor that owns a device: the CPU of its node, or the GPU that Ray gave it.
 
-A node may lack a package or a compiler. So this module imports only what every node with Ray has, jobs come pickled,
-and what a node lacks is an answer (Unfit), not an exception: the cluster then asks another.
+A node may lack a package or a compiler. So this module imports only what every node with Ray has, the kernel comes
+pickled, and a worker that cannot serve says so in its description.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import os
 import pickle
-import socket
 import subprocess
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import ray
+from typing import TYPE_CHECKING
 
 from evotune_workers.cluster.node_versions import node_versions
-from evotune_workers.kernel.device import Device
-
-Made = TypeVar("Made")
+from evotune_workers.cluster.unusable_node import UnusableNode, node_and_host, this_node_lacks
+from evotune_workers.kernel.device import Device, cpu_device, local_devices
 
 if TYPE_CHECKING:
-    from evotune_workers.cluster.actors import CpuMeasuringActor, CudaMeasuringActor
-    from evotune_workers.compilers.candidate import Candidate, StageBuild
-    from evotune_workers.diagnosis.finding import Diagnosis
-    from evotune_workers.measuring.jobs import Measurement
+    from evotune_workers.measuring.jobs import Job, Result
+    from evotune_workers.measuring.measurer import Measurer
 
 
 @dataclass(frozen=True)
-class Unfit:
-    """A node that cannot do what it was asked for, whatever the configuration."""
-
-    node: str
-    host: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Post:
-    """Where a measuring actor stands: its node, and its device with what results on it depend on.
+class WorkerDescription:
+    """A worker's node and device, with the versions that results depend on.
 
     `place` tells a node's GPUs apart, `instance` one process of the actor from the next.
     """
@@ -56,97 +38,55 @@ class Post:
     versions: Mapping[str, str]
 
 
-def get_ready(package: bytes) -> None:
-    """What the first build of this process would have to do before it compiles; a node that cannot says so there."""
-    with contextlib.suppress(ImportError):
-        importlib.import_module("evotune_workers.compilers.builder")
-        from evotune_workers.kernel.folder import unpack_kernel
-
-        unpack_kernel(pickle.loads(package))
-
-
-def build(package: bytes, recipe: bytes) -> Candidate | Unfit:
-    """Compiles a pickled Recipe of a pickled KernelPackage."""
-    try:
-        from evotune_workers.compilers import builder
-
-        return _compile(builder.make, package, recipe)
-    except ImportError as error:
-        return _unfit(error)
-
-
-def build_stages(package: bytes, recipe: bytes) -> tuple[StageBuild, ...] | Unfit:
-    """Compiles a pickled StageRecipe of a pickled KernelPackage."""
-    try:
-        from evotune_workers.compilers import builder
-
-        return _compile(builder.make_stages, package, recipe)
-    except ImportError as error:
-        return _unfit(error)
-
-
-class Outpost:
-    """A node's measuring actor: that of its CPU, or of the GPU that Ray gave it."""
+class NodeWorker:
+    """Runs jobs on one device, one at a time. A GPU is touched by the measurer's child only, never by this process."""
 
     def __init__(self, cuda: bool, package: bytes) -> None:
-        """Of a pickled KernelPackage. Raises nothing that a node is at fault for: `describe` tells."""
-        self._unfit: Unfit | None = None
+        """Serve a pickled KernelPackage. `describe` tells when the node cannot."""
+        self._unusable: UnusableNode | None = None
         self._instance = str(uuid.uuid4())
         try:
-            self._actor = _measuring_actor(cuda, package)
+            self._measurer = _measurer(cuda, package)
         except (ImportError, RuntimeError, OSError, ValueError, subprocess.SubprocessError) as error:
-            self._unfit = _unfit(error)
+            self._unusable = this_node_lacks(error)
 
-    def describe(self) -> Post | Unfit:
-        """Where it stands."""
-        if self._unfit is not None:
-            return self._unfit
-        node, host = _whereabouts()
+    def describe(self) -> WorkerDescription | UnusableNode:
+        """Return the node, the device and the versions."""
+        if self._unusable is not None:
+            return self._unusable
+        node, host = node_and_host()
         place = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        return Post(node, host, place, self._instance, self._actor.describe(), node_versions())
+        return WorkerDescription(node, host, place, self._instance, self._measurer.device, node_versions())
 
-    def warm_up(self, job: Any) -> None:
-        """See Measurer."""
-        self._actor.warm_up(job)
-
-    def measure(self, job: Any) -> Measurement:
-        """See Measurer."""
-        return self._actor.measure(job)
-
-    def diagnose(self, job: Any) -> Diagnosis:
-        """See Measurer."""
-        return self._actor.diagnose(job)
-
-    def confirm(self, job: Any) -> tuple[Measurement, ...]:
-        """See Measurer."""
-        return self._actor.confirm(job)
+    def run(self, job: Job[Result]) -> Result:
+        """Run a job; see Measurer.run."""
+        return self._measurer.run(job)
 
 
-def _compile(made_of: Callable[[Path, Any], Made], package: bytes, recipe: bytes) -> Made | Unfit:
-    """On a CPU target builds and measurements take turns; a GPU is not disturbed by a compiler."""
-    from evotune_workers.compilers.build import ToolchainError
-    from evotune_workers.kernel.folder import unpack_kernel
-    from evotune_workers.kernel.targets import CPU
-    from evotune_workers.system.machine_lock import building
+def _measurer(cuda: bool, package: bytes) -> Measurer:
+    """Start a GPU's child before this process imports torch, which takes both of them seconds."""
+    from evotune_workers.child.sandbox import sandbox_for
+    from evotune_workers.cluster.unpack import unpack_kernel
 
-    wanted = pickle.loads(recipe)
-    with building() if wanted.target == CPU else contextlib.nullcontext():
-        try:
-            return made_of(unpack_kernel(pickle.loads(package)), wanted)
-        except ToolchainError as error:
-            return _unfit(error)
+    device = _gpu() if cuda else _cpu()
+    folder = unpack_kernel(pickle.loads(package))
+    sandbox = sandbox_for(folder, device)
+    from evotune_workers.measuring.measurer import Measurer
+
+    return Measurer(folder, device, sandbox)
 
 
-def _measuring_actor(cuda: bool, package: bytes) -> CpuMeasuringActor | CudaMeasuringActor:
-    from evotune_workers.cluster.actors import CpuMeasuringActor, CudaMeasuringActor
-
-    return (CudaMeasuringActor if cuda else CpuMeasuringActor)(pickle.loads(package))
-
-
-def _unfit(error: Exception) -> Unfit:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return Unfit(*_whereabouts(), lines[-1])
+def _gpu() -> Device:
+    """Return the GPU that Ray gave this actor; raises RuntimeError where it cannot be used."""
+    devices = local_devices()
+    if not devices:
+        raise RuntimeError("its GPU must be usable with cuda-core and nvidia-ml-py, it is not: pip install them")
+    return devices[0]
 
 
-def _whereabouts() -> tuple[str, str]:
-    return ray.get_runtime_context().get_node_id(), socket.gethostname()
+def _cpu() -> Device:
+    """Return the node's CPU; raises ToolchainError without the compiler that timing needs."""
+    from evotune_workers.compilers.cpp import compiler_version
+
+    compiler_version()
+    return cpu_device()

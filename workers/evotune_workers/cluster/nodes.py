@@ -1,4 +1,4 @@
-"""The nodes of a cluster: which are alive, which have GPUs of a kind, and which are of no use to a search."""
+"""The nodes of a cluster: those that are alive, their GPUs, and those that a search cannot use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ A_LITTLE = 0.001
 
 
 class Nodes:
-    """As of the latest look."""
+    """The nodes as of the latest call of `look`."""
 
     def __init__(self, grows: bool) -> None:
         """`grows`: more nodes may come."""
@@ -27,50 +27,50 @@ class Nodes:
         self.look()
 
     def look(self) -> None:
-        """Asks Ray."""
+        """Ask Ray for the live nodes."""
         self._alive = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
 
     def alive(self, node: str) -> bool:
-        """Whether it is, by a fresh look."""
+        """Look again, and return True for a live node."""
         self.look()
         return node in self._alive
 
     def rule_out(self, node: str) -> None:
-        """It measures nothing from now on."""
+        """Measure on this node no more."""
         self._ruled_out.add(node)
 
     def measuring_on_cpu(self) -> list[str]:
-        """Nodes whose CPU may measure."""
+        """Return the nodes whose CPU may measure."""
         return [node for node in self._alive if node not in self._ruled_out]
 
     def gpus(self, target: str) -> int:
-        """GPUs of the kind that a search for this target measures on."""
+        """Return the number of GPUs of the kind that a search for this target measures on."""
         _, fit = self._choice(target)
         return sum(int(self._alive[node]["GPU"]) for node in fit)
 
     def settle(self, target: str) -> None:
-        """A worker has come: its kind of GPU is that of the search."""
+        """Settle the search on its first worker's kind of GPU."""
         self._settled = self._settled or self._choice(target)[0]
 
     def gpu_options(self, target: str) -> dict[str, Any]:
-        """Options of an actor on a GPU of that kind, on none of the nodes that are ruled out."""
+        """Return Ray's options for an actor on a GPU of that kind, on none of the nodes that are ruled out."""
         kind, fit = self._choice(target)
         if kind is not None:
             return {"resources": {f"{ACCELERATOR}{kind}": A_LITTLE}, **self.elsewhere(self._ruled_out)}
         return self.elsewhere(self._ruled_out | (self._alive.keys() - set(fit)))
 
     def elsewhere(self, nodes: set[str]) -> dict[str, Any]:
-        """Options of a task or an actor that must be on none of these."""
+        """Return Ray's options for a task or an actor that must be on none of these nodes."""
         passed_over = sorted(nodes & self._alive.keys())
         return {"label_selector": {ID_LABEL: f"!in({','.join(passed_over)})"}} if passed_over else {}
 
     def others_than(self, nodes: set[str]) -> bool:
-        """Whether there are any nodes but these."""
+        """Look again, and return True when there are other nodes than these."""
         self.look()
         return bool(self._alive.keys() - nodes)
 
     def nothing_for(self, target: str) -> str:
-        """Why a search for that target has nothing to measure on."""
+        """Return the error for a search that has nothing to measure on."""
         found = sorted({kind for resources in self._alive.values() for kind in _kinds(resources)})
         has = ", ".join(found) or "no GPU"
         kind = self._choice(target)[0] or "them"
@@ -79,11 +79,10 @@ class Nodes:
         return f"{what}: pass another --target{asked}, or --build-only to compile without measuring"
 
     def _choice(self, target: str) -> tuple[str | None, list[str]]:
-        """A kind of GPU in Ray's words, and the nodes that have it.
+        """Choose the target's kind of GPU that the cluster has most of; return Ray's name of it, and its nodes.
 
-        Of the kinds of the target the one that the cluster has most of. Where it has none of them: None with nodes
-        whose GPUs nobody knows the target of, or the best known kind and no nodes, which an autoscaling cluster may
-        bring.
+        Where the cluster has none: None with the nodes whose kind of GPU is unknown, or else the best known kind
+        without nodes, which an autoscaling cluster may bring.
         """
         usable = {
             node: _kinds(resources)
@@ -91,7 +90,7 @@ class Nodes:
             if node not in self._ruled_out and resources.get("GPU")
         }
         if not self.grows:
-            return None, list(usable)  # Ray names a machine's first GPU, and it may have others: each says what it is
+            return None, list(usable)  # Ray names a machine's first GPU only: each worker tells which GPU it has
         known = (self._settled,) if self._settled is not None else accelerator_types(target)
         having = {kind: [node for node, kinds in usable.items() if kind in kinds] for kind in known}
         counts = {kind: sum(int(self._alive[node]["GPU"]) for node in nodes) for kind, nodes in having.items()}

@@ -1,27 +1,27 @@
-"""Who measures for a search: the actors that were asked for, those that have come, and those that have gone.
+"""The workers of a search: they are asked for, come, are lost and come back, while nodes and other searches do.
 
-Ray places the actors: one on the CPU of each node, or one on each GPU of the target's kind. Those of GPUs wait for one
-where there is none, by which an autoscaling cluster knows what it lacks, and when their node dies they begin again on
-another. A node that cannot be used is passed over from then on.
+Ray places the actors: one on the CPU of each node, or one on each GPU of the target's kind. An actor for a GPU waits
+where there is no free GPU, which tells an autoscaling cluster what it lacks. When its node dies, Ray starts the actor
+again on another. A node that cannot be used is passed over from then on.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import ray
 from ray.exceptions import ActorUnavailableError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from evotune_workers.cluster.admission import Admission, Model
 from evotune_workers.cluster.connection import ClusterError, in_one_line
-from evotune_workers.cluster.gpu_sharing import Share
-from evotune_workers.cluster.node_versions import difference, node_versions
-from evotune_workers.cluster.node_worker import Outpost, Post, Unfit
+from evotune_workers.cluster.gpu_sharing import GpuShare
+from evotune_workers.cluster.node_worker import NodeWorker, WorkerDescription
 from evotune_workers.cluster.nodes import Nodes
-from evotune_workers.cluster.slots import Change, Names, Seat, Worker
-from evotune_workers.kernel.device import Device
+from evotune_workers.cluster.slots import Change, Slot, Slots, Worker, WorkerNames
+from evotune_workers.cluster.start_deadline import StartDeadline
+from evotune_workers.cluster.unusable_node import UnusableNode
 from evotune_workers.kernel.targets import CPU
 
 # Between two looks at which nodes there are.
@@ -29,16 +29,9 @@ LOOK_SECONDS = 1.0
 RETURN_SECONDS = 0.1
 # Actors that fail one after the other, wherever Ray places them.
 FAILURES_MOST = 3
-# Without any worker: one that only has to start; and one for which a machine has to be found and booted first.
-START_SECONDS = 120.0
-GROWTH_SECONDS = 900.0
 
 
-# A device's name and its limits.
-Model = tuple[str, Mapping[str, int]]
-
-
-class Roster:
+class WorkerPool:
     """Keeps as many workers as are wanted, nodes have room for, and other searches leave."""
 
     def __init__(
@@ -47,181 +40,155 @@ class Roster:
         target: str,
         nodes: Nodes,
         wanted: int | None = None,
-        share: Share | None = None,
+        share: GpuShare | None = None,
         model: Model | None = None,
     ) -> None:
-        """For a pickled KernelPackage. `wanted` GPUs, None for all that there are; `share` None: no search beside it.
+        """Ask for workers that serve a pickled KernelPackage; raises ClusterError where there can be none.
 
-        `model`: what was measured on before; None where the first worker decides.
-        Asks for workers at once. Raises ClusterError where there can be none.
+        `wanted`: a number of GPUs, None for all that there are. `share`: the search's share of GPUs that others use,
+        too. `model`: the device of earlier measurements, None where the first worker decides.
         """
         self._package, self._target, self._nodes = package, target, nodes
         self._wanted, self._share = wanted, share
-        self._here = node_versions()
-        self._seats: list[Seat] = []
-        self._awaited: dict[Any, Seat] = {}
-        self._names = Names(target)
-        self._model, self._met = model, False
-        self._quarantined: set[str] = set()
-        self._departed: list[Worker] = []
-        self._bringing = False
+        self._slots, self._names = Slots(), WorkerNames(target)
+        self._admission, self._deadline = Admission(target, model), StartDeadline()
         self._failures = 0
         self._allowed, self._crowded = 0, False
-        self._refused: list[str] = []
-        self._had_one = time.monotonic()
         self._closed = False
         self._fill()
-        if not self._seats and not self._crowded:
+        if not self._slots and not self._crowded:
             raise ClusterError(nodes.nothing_for(target))
 
     @property
     def workers(self) -> tuple[Worker, ...]:
-        """Those that can be given work, in the order of their seats."""
-        return tuple(seat.worker for seat in self._seats if seat.worker is not None)
+        """Workers that can be given work, oldest slot first."""
+        return self._slots.workers
 
     @property
     def wanted(self) -> int:
-        """How many workers there are to be."""
-        return len(self._usable) if self._wanted is None else self._wanted
-
-    @property
-    def _usable(self) -> list[Seat]:
-        """Seats that have a worker, or may get one."""
-        return [seat for seat in self._seats if not seat.blocked]
+        """Number of workers to be had."""
+        return len(self._slots.usable) if self._wanted is None else self._wanted
 
     @property
     def futures(self) -> tuple[Any, ...]:
-        """What tells that a worker has come: for `take`."""
-        return tuple(self._awaited)
+        """Futures that tell that a worker has come; `take` takes them."""
+        return self._slots.futures
 
     @property
     def nobody_left(self) -> bool:
-        """Whether there is no worker, and none to come."""
-        return not self.workers and not self._awaited and not self._crowded
-
-    def departed(self) -> list[Worker]:
-        """Workers that were lost and will not come back, each told once."""
-        told, self._departed = self._departed, []
-        return told
+        """True when there is no worker, and none to come."""
+        return not self.workers and not self.futures and not self._crowded
 
     @property
     def surplus(self) -> tuple[Worker, ...]:
-        """Workers to be dismissed as soon as they have nothing in hand: other searches wait for their GPUs."""
+        """Workers to be dismissed as soon as they are idle: other searches wait for their GPUs."""
         return self.workers[self._allowed :] if self._share is not None else ()
 
-    def assembled(self, seconds: float) -> list[Change]:
-        """What happened within a time that ends when all who were asked for are there. Raises ClusterError."""
-        if not self._awaited:
+    def departed(self) -> list[Worker]:
+        """Return the workers that were lost and will not come back, each once."""
+        return self._slots.departed()
+
+    def wait(self, seconds: float) -> list[Change]:
+        """Wait until a worker answers or the time is over, and return what changed; raises ClusterError as `look`."""
+        if not self.futures:
             time.sleep(seconds)
-        done, _ = ray.wait(list(self._awaited), num_returns=1, timeout=seconds) if self._awaited else ([], [])
-        changes = [change for future in done if (change := self.take(future)) is not None]
+        answered, _ = ray.wait(list(self.futures), num_returns=1, timeout=seconds) if self.futures else ([], [])
+        changes = [change for future in answered if (change := self.take(future)) is not None]
         self.look()
         return changes
 
     def look(self) -> None:
-        """Asks for workers where there is room for more; looks at the cluster only now and then.
+        """Ask for workers where there is room for more; look at the cluster only now and then.
 
         Raises ClusterError when there has been no worker for too long.
         """
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             self._fill()
         if self.workers or self._crowded:
-            self._had_one = time.monotonic()
+            self._deadline.restart()
             return
-        if not self._usable and (not self._nodes.grows or (self._refused and not self._met)):
-            raise ClusterError(self._nobody("there is none"))
-        bringing = self._nodes.grows and self._target != CPU and not self._nodes.gpus(self._target)
-        if self._bringing and not bringing:
-            self._had_one = time.monotonic()  # the machine is there: its worker has yet to start
-        self._bringing = bringing
-        limit = GROWTH_SECONDS if bringing else START_SECONDS
-        if time.monotonic() - self._had_one > limit:
-            raise ClusterError(self._nobody(f"none has come within {limit:.0f} s"))
+        only_refused = self._admission.refused_any and not self._admission.admitted_any
+        if not self._slots.usable and (not self._nodes.grows or only_refused):
+            raise ClusterError(self._admission.without_worker("there is none"))
+        booting = self._nodes.grows and self._target != CPU and not self._nodes.gpus(self._target)
+        if (limit := self._deadline.passed(booting)) is not None:
+            raise ClusterError(self._admission.without_worker(f"none has come within {limit:.0f} s"))
 
     def take(self, future: Any) -> Change | None:
-        """What a future of `futures` came to, if anything. Raises ClusterError where no worker can start."""
-        seat = self._awaited.pop(future)
+        """Take the answer of a future of `futures`, and return what it changed, if anything.
+
+        Raises ClusterError where no worker can start.
+        """
+        slot = self._slots.answered(future)
         try:
-            post: Post | Unfit = ray.get(future)
+            answer: WorkerDescription | UnusableNode = ray.get(future)
         except ActorUnavailableError:
-            time.sleep(RETURN_SECONDS)  # until Ray has restarted it, every call fails at once
-            self._await(seat)
+            self._ask_again(slot)  # until Ray has restarted it, every call fails at once
             return None
         except RayError as error:
-            self._failed(seat, error)
+            self._give_up(slot, error)
             return None
         self._failures = 0
-        if isinstance(post, Unfit):
-            return self._refuse(seat, post)
-        if post.instance == seat.stale:
-            time.sleep(RETURN_SECONDS)
-            self._await(seat)
+        if isinstance(answer, UnusableNode):
+            return self._refuse(slot, answer)
+        if answer.instance == slot.stale:
+            self._ask_again(slot)
             return None
-        if self._is_quarantined(post):
-            self._hold_or_drop(seat, post)
-            return None
-        if (reason := difference(self._here, post.versions)) is not None:
-            return self._refuse(seat, Unfit(post.node, post.host, reason))
-        if (reason := self._other_device(post.device)) is not None:
-            self._hold_or_drop(seat, post)
-            self._fill()
-            return self._tell(f"{post.host} does not measure: {reason}")
-        self._model, self._met = _model(post.device), True
-        self._nodes.settle(self._target)
-        seat.worker = Worker(self._names.of(post), post.device, seat.actor)
-        former, seat.former, seat.instance = seat.former, None, post.instance
-        return Change("came", f"{seat.worker.name} has come", seat.worker, former)
+        return self._admit(slot, answer)
 
     def lost(self, worker: Worker) -> None:
-        """Its process has died; it comes back when Ray has begun it again."""
-        for seat in self._seats:
-            if seat.worker is worker:
-                seat.worker, seat.former = None, worker
-                self._await(seat)
+        """Wait for a worker whose process has died: it comes back when Ray has started it again."""
+        slot = self._slots.holding(worker)
+        if slot is not None:
+            slot.worker, slot.former = None, worker
+            self._slots.ask(slot)
 
     def restart(self, worker: Worker) -> None:
-        """Gives it a fresh process; what it had in hand is lost, and it comes back as another."""
-        for seat in self._seats:
-            if seat.worker is worker:
-                seat.stale = seat.instance
+        """Give a worker a fresh process; its jobs are lost, and it comes back as another Worker."""
+        slot = self._slots.holding(worker)
+        if slot is not None:
+            slot.stale = slot.instance
         ray.kill(worker.actor, no_restart=False)
         self.lost(worker)
 
     def dismiss(self, worker: Worker) -> None:
-        """Ends it: its device is free for others."""
-        self._drop(next(seat for seat in self._seats if seat.worker is worker))
+        """End a worker: its device is free for others."""
+        slot = self._slots.holding(worker)
+        assert slot is not None, "a worker is dismissed once"
+        self._slots.drop(slot)
 
     def quarantine(self, worker: Worker) -> None:
-        """Its device measures no more: a GPU is held, so that Ray gives it to no other; a node is passed over."""
-        seats = [seat for seat in self._seats if worker in (seat.worker, seat.former)]
+        """Measure no more on a worker's device: a GPU is kept from Ray's other actors, a node is passed over."""
+        slots = [slot for slot in self._slots if worker in (slot.worker, slot.former)]
         if self._target == CPU:
             self._nodes.rule_out(self._names.node(worker.name))
-            for seat in seats:
-                seat.former = None
-                self._drop(seat)
         else:
-            self._quarantined.add(worker.device.uuid)
-            for seat in seats:
-                seat.former = None
-                if seat.worker is worker:
-                    seat.worker, seat.blocked = None, True
+            self._admission.quarantine(worker.device)
+        for slot in slots:
+            slot.former = None
+            if self._target == CPU:
+                self._slots.drop(slot)
+            elif slot.worker is worker:
+                slot.worker, slot.blocked = None, True
         self._fill()
 
     def keep_only(self, worker: Worker) -> None:
-        """Ends all others, and asks for no more."""
+        """End all other workers, and ask for no more."""
         self._wanted, self._closed = 1, True
-        for seat in [seat for seat in self._seats if seat.worker is not worker]:
-            self._drop(seat)
+        for slot in self._slots:
+            if slot.worker is not worker:
+                self._slots.drop(slot)
         self._fill()
 
     def close(self) -> None:
-        """Ends all; other searches have their GPUs at once."""
-        for seat in list(self._seats):
-            self._drop(seat)
+        """End all workers; other searches have their GPUs at once."""
+        for slot in self._slots:
+            self._slots.drop(slot)
         if self._share is not None:
             self._share.leave()
 
     def _fill(self) -> None:
+        """Ask for workers where there is room for more."""
         self._looked = time.monotonic()
         self._nodes.look()
         if self._target == CPU:
@@ -230,90 +197,69 @@ class Roster:
             self._fill_gpus()
 
     def _fill_nodes(self) -> None:
-        taken = {seat.node for seat in self._seats}
+        taken = {slot.node for slot in self._slots}
         for node in self._nodes.measuring_on_cpu():
-            if node not in taken and not (self._closed and self._seats):
+            if node not in taken and not (self._closed and self._slots):
                 where = NodeAffinitySchedulingStrategy(node, soft=False)
-                self._sit(Seat(_Outpost.options(scheduling_strategy=where).remote(False, self._package), node))
+                self._slots.add(Slot(_NodeWorker.options(scheduling_strategy=where).remote(False, self._package), node))
 
     def _fill_gpus(self) -> None:
-        held = sum(seat.blocked for seat in self._seats)
-        there = max(0, self._nodes.gpus(self._target) - held)
+        blocked = sum(slot.blocked for slot in self._slots)
+        there = max(0, self._nodes.gpus(self._target) - blocked)
         wanted = there if self._wanted is None else self._wanted
         share = self._share
         self._allowed = wanted if share is None else share.allowed(len(self.workers), wanted, there)
         self._crowded = self._allowed < min(wanted, there)
-        for seat in self._usable[self._allowed :]:
-            if seat.worker is None:
-                self._drop(seat)
-        for _ in range(self._allowed - len(self._usable)):
+        for slot in self._slots.usable[self._allowed :]:
+            if slot.worker is None:
+                self._slots.drop(slot)
+        for _ in range(self._allowed - len(self._slots.usable)):
             options = self._nodes.gpu_options(self._target)
-            self._sit(Seat(_Outpost.options(num_gpus=1, **options).remote(True, self._package), None))
+            self._slots.add(Slot(_NodeWorker.options(num_gpus=1, **options).remote(True, self._package), None))
 
-    def _sit(self, seat: Seat) -> None:
-        self._seats.append(seat)
-        self._await(seat)
+    def _ask_again(self, slot: Slot) -> None:
+        time.sleep(RETURN_SECONDS)
+        self._slots.ask(slot)
 
-    def _await(self, seat: Seat) -> None:
-        self._awaited[seat.actor.describe.remote()] = seat
-
-    def _drop(self, seat: Seat) -> None:
-        self._seats.remove(seat)
-        if seat.former is not None:
-            self._departed.append(seat.former)
-        self._awaited = {future: each for future, each in self._awaited.items() if each is not seat}
-        ray.kill(seat.actor)
-
-    def _failed(self, seat: Seat, error: RayError) -> None:
-        """An actor that will not be again: its node has gone, or no process of it can start."""
-        self._drop(seat)
-        if seat.node is not None and not self._nodes.alive(seat.node):
+    def _give_up(self, slot: Slot, error: RayError) -> None:
+        """Drop an actor that Ray does not restart: its node has gone, or no process of it can start."""
+        self._slots.drop(slot)
+        if slot.node is not None and not self._nodes.alive(slot.node):
             return
         self._failures += 1
         if not self.workers and (self._failures >= FAILURES_MOST or not self._nodes.grows):
             raise ClusterError(f"a measuring worker must start, got: {in_one_line(error)}")
 
-    def _other_device(self, device: Device) -> str | None:
-        """Figures of two devices do not compare."""
-        if device.target != self._target:
-            return f"its device must be of target {self._target}, got {device.name} ({device.target})"
-        if self._model not in (None, _model(device)):
-            what = f"{self._model[0]} with the limits of what was measured on before"
-            return f"its device must be {what}, got {device.name}"
-        return None
+    def _admit(self, slot: Slot, found: WorkerDescription) -> Change | None:
+        """Take on a worker whose figures compare with the others'."""
+        if self._admission.quarantined(found.device):
+            self._block_or_drop(slot, found)
+            return None
+        if (reason := self._admission.version_fault(found)) is not None:
+            return self._refuse(slot, UnusableNode(found.node, found.host, reason))
+        if (reason := self._admission.device_fault(found.device)) is not None:
+            self._block_or_drop(slot, found)
+            self._fill()
+            return Change("refused", self._admission.refuse(found.host, reason))
+        self._admission.admit(found.device)
+        self._nodes.settle(self._target)
+        slot.worker = Worker(self._names.name(found), found.device, slot.actor)
+        former, slot.former, slot.instance = slot.former, None, found.instance
+        return Change("came", f"{slot.worker.name} has come", slot.worker, former)
 
-    def _is_quarantined(self, post: Post) -> bool:
-        return post.device.uuid in self._quarantined
-
-    def _hold_or_drop(self, seat: Seat, post: Post) -> None:
-        """A GPU here, or one that is quarantined, is held; other nodes have GPUs of one kind, and are passed over."""
-        if self._target != CPU and (not self._nodes.grows or self._is_quarantined(post)):
-            seat.blocked = True
-            if seat.former is not None:
-                self._departed.append(seat.former)
-                seat.former = None
+    def _block_or_drop(self, slot: Slot, found: WorkerDescription) -> None:
+        """Block a GPU of this machine, or a quarantined one; pass over a node, whose GPUs are all of one kind."""
+        if self._target != CPU and (not self._nodes.grows or self._admission.quarantined(found.device)):
+            self._slots.block(slot)
             return
-        self._drop(seat)
-        self._nodes.rule_out(post.node)
+        self._slots.drop(slot)
+        self._nodes.rule_out(found.node)
 
-    def _refuse(self, seat: Seat, unfit: Unfit) -> Change:
-        self._drop(seat)
-        self._nodes.rule_out(unfit.node)
+    def _refuse(self, slot: Slot, unusable: UnusableNode) -> Change:
+        self._slots.drop(slot)
+        self._nodes.rule_out(unusable.node)
         self._fill()
-        return self._tell(f"{unfit.host} does not measure: {unfit.reason}")
-
-    def _tell(self, reason: str) -> Change:
-        self._refused.append(reason)
-        return Change("refused", reason)
-
-    def _nobody(self, what: str) -> str:
-        why = "; ".join(dict.fromkeys(self._refused)) or "other work may hold the devices"
-        return f"a worker must measure, {what}: {why}"
+        return Change("refused", self._admission.refuse(unusable.host, unusable.reason))
 
 
-def _model(device: Device) -> Model:
-    """What the figures of two devices must have in common to be compared."""
-    return device.name, device.limits
-
-
-_Outpost = ray.remote(num_cpus=0, max_restarts=-1)(Outpost)
+_NodeWorker = ray.remote(num_cpus=0, max_restarts=-1)(NodeWorker)

@@ -1,4 +1,4 @@
-"""One run of a compiler as a Build: what every compiler does with what it made, or failed to make."""
+"""From one run of a compiler to a Build: the part that all compilers share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evotune_workers.compilers.build import Build, BuildRequest, Resources, hash_binary
-from evotune_workers.system.temporary import scratch_folder
+from evotune_workers.system.temporary import temporary_folder
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """How a compiler ended: `failure` is one line or None, `read` gives the resource report and the binary it left.
+    """One run of a compiler: `failure` is None or one line, `read` returns the resource report and the binary.
 
     `read` raises ValueError or OSError when a field of the report, or the binary, is missing.
     """
@@ -28,10 +28,10 @@ class Attempt:
 def make_build(
     request: BuildRequest, key: str, flags: tuple[str, ...], compiler: str, run: Callable[[Path], Attempt]
 ) -> Build:
-    """The Build that comes of running a compiler in a temporary folder of its own; OSError when the disk is full."""
+    """Run a compiler in a temporary folder of its own and return its Build; raise OSError when the disk is full."""
     started = time.perf_counter()
     binary, resources = None, None
-    with scratch_folder() as folder:
+    with temporary_folder() as folder:
         attempt = run(folder)
         _require_space(attempt, folder)
         failure = attempt.failure
@@ -55,7 +55,7 @@ def make_build(
 
 
 def _require_space(attempt: Attempt, folder: Path) -> None:
-    """A full disk, or a quota that is used up, is no configuration's fault."""
+    """Raise OSError for a full disk or an exhausted quota, which is no configuration's fault."""
     for number in (errno.ENOSPC, errno.EDQUOT):
         full = os.strerror(number)
         if attempt.failure is not None and full in attempt.log:

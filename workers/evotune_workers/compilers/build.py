@@ -1,4 +1,4 @@
-"""What a build is asked for and what it came to: the values that every compiler takes and returns."""
+"""The values that every compiler takes and returns: build requests and builds."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ IDENTITY_BYTES = 1024
 
 
 class ToolchainError(RuntimeError):
-    """The environment lacks a working compiler: evotune's surroundings are at fault, not a configuration."""
+    """The environment lacks a working compiler: it is at fault, and no configuration."""
 
 
-class Program(Protocol):
-    """What a compiler has to know of a variant; see Variant."""
+class ProgramSource(Protocol):
+    """The part of a kernel's Variant that a compiler needs."""
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Files: what the compiler is given, then headers."""
+        """File names: the source to compile, then its headers."""
 
     @property
     def entry(self) -> str:
-        """The function that is launched."""
+        """Name of the function that is launched."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class BuildRequest:
     """One binary to make: `folder` holds the kernel's sources on this machine, `macros` are passed as -D."""
 
     folder: Path
-    program: Program
+    program: ProgramSource
     target: str
     macros: Mapping[str, Value]
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What the compiler says a binary uses, in bytes except `registers`; None = this compiler has no such notion."""
+    """Resources of a binary by its compiler's report, in bytes except `registers`; None if it reports no such value."""
 
     registers: int | None
     spill_stores: int | None
@@ -53,7 +53,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Build:
-    """Compiler output, content-addressed by `key`. A build that did not succeed has a `failure` of one line."""
+    """Compiler output, content-addressed by `key`. A failed build has a `failure` of one line and no binary."""
 
     key: str
     target: str
@@ -68,17 +68,20 @@ class Build:
 
 
 def macro_flags(macros: Mapping[str, Value]) -> tuple[str, ...]:
-    """`-DNAME=value` for every macro, sorted; booleans are 1 and 0."""
+    """Return `-DNAME=value` for every macro, sorted by name; booleans are 1 and 0."""
     return tuple(f"-D{name}={macro_text(value)}" for name, value in sorted(macros.items()))
 
 
 def macro_text(value: Value) -> str:
-    """A value as the sources see it."""
+    """Return a value as the sources see it."""
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def hash_binary(binary: bytes) -> str:
-    """SHA-256 of a binary with its record of its own configuration blanked: equal hashes mean equal code."""
+    """Return the SHA-256 of a binary without its identity record: equal hashes mean equal code.
+
+    The identity record, which is blanked, names the configuration and differs even where the code does not.
+    """
     start = binary.find(IDENTITY_MARK)
     if start >= 0:
         binary = binary[:start] + bytes(IDENTITY_BYTES) + binary[start + IDENTITY_BYTES :]
@@ -86,7 +89,7 @@ def hash_binary(binary: bytes) -> str:
 
 
 def build_key(request: BuildRequest, flags: tuple[str, ...], compiler: str) -> str:
-    """Content address: sources and headers, macros and flags, target, compiler version."""
+    """Return a build's content address: a hash of sources, headers, macros, flags, target and compiler version."""
     digest = hashlib.sha256()
     for name in request.program.sources:
         digest.update(name.encode() + b"\0" + (request.folder / name).read_bytes() + b"\0")

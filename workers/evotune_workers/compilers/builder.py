@@ -1,4 +1,4 @@
-"""Compiling one configuration for every workload of a search: the body of a build task, free of Ray."""
+"""Compiling one configuration for every workload of a search: the body of a build task, without Ray."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evotune_workers.compilers.select import compiler_for
 from evotune_workers.kernel.contract import Configuration, Kernel, Value
 from evotune_workers.kernel.folder import load_kernel, named_workload
 
-# With a stage's name, a build stops there.
+# Its value is a stage's name: the build writes the stage's values in place of its output.
 STAGE_MACRO = "EVOTUNE_STAGE"
 
 
@@ -29,7 +29,7 @@ class BuildJob:
 
 @dataclass(frozen=True)
 class StageBuildJob:
-    """One build to be made again for every stage before its output: that with these macros, for that workload."""
+    """A build to repeat for every stage before its output; `macros` are those of the build, without the stage."""
 
     variant: str
     target: str
@@ -39,9 +39,9 @@ class StageBuildJob:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A BuildJob as a node is given it: `sources`, `entry` and macros by workload are what the kernel says.
+    """A BuildJob with all that the kernel's Python says of it: sources, entry function, macros by workload.
 
-    To read them from the kernel's Python a node would import torch, which takes a busy one seconds.
+    To ask the kernel itself, a node would have to import torch, which takes seconds on a busy node.
     """
 
     number: int
@@ -54,7 +54,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class StageRecipe:
-    """A StageBuildJob in the same way, with the names of the stages."""
+    """A StageBuildJob with all that the kernel's Python says of it, the names of the stages among it."""
 
     target: str
     sources: tuple[str, ...]
@@ -65,7 +65,7 @@ class StageRecipe:
 
 
 def recipe_of(kernel: Kernel, job: BuildJob) -> Recipe:
-    """What the kernel says of a job."""
+    """Return the job with its sources, entry function and macros."""
     variant = kernel.variant(job.variant)
     macros = {
         name: dict(kernel.macros(variant, job.configuration, named_workload(kernel, name))) for name in job.workloads
@@ -74,14 +74,17 @@ def recipe_of(kernel: Kernel, job: BuildJob) -> Recipe:
 
 
 def stage_recipe_of(kernel: Kernel, job: StageBuildJob) -> StageRecipe:
-    """What the kernel says of a job."""
+    """Return the job with its sources, entry function and stages."""
     variant = kernel.variant(job.variant)
     stages = tuple(stage.name for stage in variant.stages)
     return StageRecipe(job.target, variant.sources, variant.entry, job.workload, job.macros, stages)
 
 
 def make(kernel_folder: Path, recipe: Recipe) -> Candidate:
-    """A build for each workload; workloads with the same macros share one. Raises ToolchainError without a compiler."""
+    """Compile a build for each workload; workloads with equal macros share one.
+
+    Raises ToolchainError without a compiler.
+    """
     made: dict[tuple[tuple[str, Value], ...], Build] = {}
     builds = []
     for workload, macros in recipe.macros.items():
@@ -93,7 +96,7 @@ def make(kernel_folder: Path, recipe: Recipe) -> Candidate:
 
 
 def make_stages(kernel_folder: Path, recipe: StageRecipe) -> tuple[StageBuild, ...]:
-    """A build for each stage; raises ToolchainError without a compiler."""
+    """Compile a build for each stage; raise ToolchainError without a compiler."""
     builds = []
     for stage in recipe.stages:
         macros = {**recipe.macros, STAGE_MACRO: stage}
@@ -103,12 +106,12 @@ def make_stages(kernel_folder: Path, recipe: StageRecipe) -> tuple[StageBuild, .
 
 
 def build_candidate(kernel_folder: Path, job: BuildJob) -> Candidate:
-    """Made here and now of the kernel in a folder; see `make`."""
+    """Compile a job of the kernel in a folder; see `make`."""
     return make(kernel_folder, recipe_of(load_kernel(kernel_folder), job))
 
 
 def build_stages(kernel_folder: Path, job: StageBuildJob) -> tuple[StageBuild, ...]:
-    """Made here and now of the kernel in a folder; see `make_stages`."""
+    """Compile a stage job of the kernel in a folder; see `make_stages`."""
     return make_stages(kernel_folder, stage_recipe_of(load_kernel(kernel_folder), job))
 
 

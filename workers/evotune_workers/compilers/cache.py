@@ -1,4 +1,4 @@
-"""Builds on disk, by content address: written whole or not at all, checked when read."""
+"""Builds on disk by content address, written atomically and checked when read."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from evotune_workers.compilers.build import Build, Resources, hash_binary
-from evotune_workers.kernel.folder import cache_folder, unfinished
+from evotune_workers.system.cache import cache_folder, unfinished
 
-# Part of the path: a change of the format never reads what an older one wrote.
+# Part of the path, so that a new format never reads the files of an older one.
 FORMAT = "v1"
 
 
 def cached(key: str, make: Callable[[], Build]) -> Build:
-    """The stored build of that key, else what `make` returns, stored. Failures are not stored."""
+    """Return the stored build of that key, or else make and store it. Failed builds are not stored."""
     path = cache_folder() / "builds" / FORMAT / key[:2] / key
     found = _read(path)
     if found is not None:
@@ -30,7 +30,7 @@ def cached(key: str, make: Callable[[], Build]) -> Build:
 
 
 def _read(path: Path) -> Build | None:
-    """None when absent, or when what is there is not what was written."""
+    """Return the build in a file, or None when it is absent or damaged."""
     try:
         header, _, binary = path.read_bytes().partition(b"\n")
         fields = json.loads(header)

@@ -11,7 +11,7 @@ from evotune_workers.kernel.contract import Configuration, Value
 
 @dataclass(frozen=True)
 class WorkloadBuild:
-    """The build of a configuration that serves one workload, with the macros that were asked for."""
+    """The build of a configuration that serves one workload; `macros` are those that were requested."""
 
     workload: str
     macros: Mapping[str, Value]
@@ -29,7 +29,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class StageBuild:
-    """A build that stops at a stage."""
+    """A build that writes the values of a stage of the kernel in place of its output."""
 
     stage: str
     built: WorkloadBuild

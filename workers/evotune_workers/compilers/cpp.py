@@ -1,4 +1,4 @@
-"""The CPU target's compiler: g++ (or `$CXX`), one shared library, and a resource report read from its assembly."""
+"""The compiler of CPU targets: g++ (or `$CXX`) makes a shared library; its assembly gives the resource report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from evotune_workers.system import time_limits
 
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-Wl,--build-id=none")
 OWN_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared")
-# Builds take seconds: one that takes longer than this is taken for one that never ends, a failed one.
+# Builds take seconds: one that takes longer than this counts as hanging, and as failed.
 TIME_LIMIT_SECONDS = 120.0
 
 # A vector register stored to, or loaded from, the stack: x86 (AT&T syntax) and AArch64.
@@ -29,44 +29,46 @@ SPILL_LOAD = re.compile(r"^\s*v?mov\w+\s+-?\d*\(%r[sb]p\), %([xyz])mm\d+|^\s*ldr
 
 
 def compile_cpp(request: BuildRequest) -> Build:
-    """Builds a CPU variant; what the compiler refuses is a failed Build. Raises ToolchainError without a compiler."""
+    """Build a CPU variant; a compiler error gives a failed Build. Raises ToolchainError without a compiler."""
     flags = (*FLAGS, *macro_flags(request.macros))
     key = build_key(request, flags, compiler_version())
     return cached(key, lambda: make_build(request, key, flags, compiler_version(), partial(_run, request, flags)))
 
 
 def compile_own(source: Path, library: Path) -> None:
-    """A shared library of evotune's own, from one file; ToolchainError without a compiler that can make it."""
-    compiler_version()  # says so when there is none
-    ran = run_group([compiler_name(), *OWN_FLAGS, str(source), "-o", str(library)], source.parent, TIME_LIMIT_SECONDS)
-    if ran.returncode != 0:
-        raise ToolchainError(f"{compiler_name()} must compile evotune's own {source.name}, got: {ran.output[-300:]}")
+    """Compile a source of evotune's own to a shared library; raise ToolchainError when that fails."""
+    compiler_version()  # raises ToolchainError when there is none
+    result = run_group(
+        [compiler_name(), *OWN_FLAGS, str(source), "-o", str(library)], source.parent, TIME_LIMIT_SECONDS
+    )
+    if result.returncode != 0:
+        raise ToolchainError(f"{compiler_name()} must compile evotune's own {source.name}, got: {result.output[-300:]}")
 
 
 @functools.cache
 def compiler_version() -> str:
-    """First line of `--version`, and a digest of the CPU's flags, since `-march=native` depends on them."""
+    """Return the first line of `--version` and a digest of the CPU's flags, on which `-march=native` depends."""
     path = shutil.which(compiler_name())
     if path is None:
         raise ToolchainError(
             f"the cpu target needs a C++ compiler, got none called {compiler_name()}: install g++ or set CXX"
         )
-    ran = run_group([path, "--version"], Path.cwd(), TIME_LIMIT_SECONDS)
-    if ran.returncode != 0:
-        raise ToolchainError(f"{path} --version must succeed, got: {ran.output.strip()[:200]}")
-    flags = hashlib.sha256(str(cpu_device().facts["flags"]).encode()).hexdigest()[:8]
-    return f"{ran.output.splitlines()[0]} native={flags}"
+    result = run_group([path, "--version"], Path.cwd(), TIME_LIMIT_SECONDS)
+    if result.returncode != 0:
+        raise ToolchainError(f"{path} --version must succeed, got: {result.output.strip()[:200]}")
+    flags = hashlib.sha256(str(cpu_device().properties["flags"]).encode()).hexdigest()[:8]
+    return f"{result.output.splitlines()[0]} native={flags}"
 
 
 def compiler_name() -> str:
-    """`$CXX`, else g++."""
+    """Return `$CXX`, or else g++."""
     return os.environ.get("CXX") or "g++"
 
 
 def read_report(assembly: str, stack_usage: str) -> Resources:
-    """Stack of the largest frame and vector spills (bytes, all functions); ValueError when a field is missing.
+    """Return the largest stack frame and the vector spills of all functions; raise ValueError if a field is missing.
 
-    `stack_usage` is what `-fstack-usage` writes: `place<TAB>bytes<TAB>kind` for each function.
+    `stack_usage` is the file that `-fstack-usage` writes: `place<TAB>bytes<TAB>kind` for each function (GCC manual).
     """
     frames = [int(line.split("\t")[1]) for line in stack_usage.splitlines() if line.count("\t") == 2]
     if not frames:
@@ -84,13 +86,13 @@ def _run(request: BuildRequest, flags: tuple[str, ...], folder: Path) -> Attempt
     library = folder / "kernel.so"
     source = str((request.folder / request.program.sources[0]).resolve())
     command = [compiler_name(), *flags, "-save-temps=obj", "-fstack-usage", source, "-o", str(library)]
-    ran = run_group(command, folder, TIME_LIMIT_SECONDS)
-    log = ran.output.replace(f"{request.folder.resolve()}/", "")
+    result = run_group(command, folder, TIME_LIMIT_SECONDS)
+    log = result.output.replace(f"{request.folder.resolve()}/", "")
 
     def read() -> tuple[Resources, bytes]:
         return read_report(_only(folder, "*.s"), _only(folder, "*.su")), library.read_bytes()
 
-    return Attempt(log, _failure(ran.returncode, log), read)
+    return Attempt(log, _failure(result.returncode, log), read)
 
 
 def _failure(returncode: int | None, log: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What a shared library takes from other libraries, read from its dynamic symbols."""
+"""Imports of a shared library: the symbols that it takes from other libraries."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection, GNUVerSymSection
 from elftools.elf.sections import SymbolTableSection
 
-# The upper bit of a symbol's version says that it is hidden (Linux Standard Base, "Symbol Versioning").
+# The upper bit of a symbol's version marks it as hidden (Linux Standard Base, "Symbol Versioning").
 VERSION_BITS = 0x7FFF
 
 
 @dataclass(frozen=True)
 class Import:
-    """A symbol that another library must have; `library` is None where the linker knew none that does."""
+    """A symbol that another library must define; `library` is None where the linker knew of none."""
 
     name: str
     library: str | None
 
 
 def read_imports(library: bytes) -> tuple[Import, ...]:
-    """Every symbol that is used and not defined; ValueError when it is not a whole shared library."""
+    """Return the symbols that a library uses and does not define; raise ValueError for a damaged ELF file."""
     try:
         return tuple(_imports(ELFFile(io.BytesIO(library))))
     except ELFError as error:
@@ -39,13 +39,13 @@ def _imports(elf: ELFFile) -> Iterator[Import]:
     for place, symbol in enumerate(symbols.iter_symbols()):
         if place > 0 and symbol["st_shndx"] == "SHN_UNDEF":
             version = versions.get_symbol(place)["ndx"] if isinstance(versions, GNUVerSymSection) else None
-            # Symbols without a version have its name in the place of a number.
+            # For a symbol without a version, pyelftools returns a word in place of the number.
             known = libraries.get(version & VERSION_BITS) if isinstance(version, int) else None
             yield Import(symbol.name, known)
 
 
 def _libraries(elf: ELFFile) -> Iterator[tuple[int, str]]:
-    """The number of each version that is needed, and the library that it is needed of."""
+    """Yield the number of each required version, and the library that must provide it."""
     needed = elf.get_section_by_name(".gnu.version_r")
     for library, versions in needed.iter_versions() if isinstance(needed, GNUVerNeedSection) else ():
         for version in versions:

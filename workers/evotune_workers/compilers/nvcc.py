@@ -1,4 +1,4 @@
-"""The compiler of CUDA targets: nvcc, one cubin with the resource report that ptxas prints, or PTX."""
+"""The compiler of CUDA targets: nvcc makes a cubin, with the resource report that ptxas prints, or PTX."""
 
 from __future__ import annotations
 
@@ -20,41 +20,44 @@ from evotune_workers.compilers.cuda_toolkit import (
     toolkit_version,
 )
 from evotune_workers.compilers.ptxas import read_report
-from evotune_workers.compilers.run_compiler import Ran, run_group
+from evotune_workers.compilers.run_compiler import CommandResult, run_group
 from evotune_workers.kernel.targets import capability
 from evotune_workers.system import time_limits
 
-# No -lineinfo: it writes the sources' paths into the cubin, and equal code must be an equal binary.
+# No -lineinfo: it writes the sources' paths into the cubin, and equal code must give equal binaries.
 CODE = ("-std=c++17", "-O3")
 FLAGS = ("-cubin", *CODE, "-Xptxas=-v")
 PTX_FLAGS = ("-ptx", *CODE)
-# Registers and the like are given out when PTX is compiled for a GPU.
+# Registers and memory are allocated only when PTX is compiled for a GPU.
 NO_RESOURCES = Resources(None, None, None, None, None)
-# Builds take seconds: one that takes longer than this is taken for one that never ends, a failed one.
+# Builds take seconds: one that takes longer than this counts as hanging, and as failed.
 TIME_LIMIT_SECONDS = 120.0
-# As the front end, the host's preprocessor, ptxas and nvcc itself write it: "error: ", "error #20-D: ", "fatal   : ".
+# Errors of the front end, the host preprocessor, ptxas and nvcc itself: "error: ", "error #20-D: ", "fatal   : ".
 COMPLAINT = re.compile(r"\b(?:error|fatal)(?: #\S+)?\s*:")
 
 
 def compile_nvcc(request: BuildRequest) -> Build:
-    """Builds for `sm_NN`; what the compiler refuses is a failed Build. Raises ToolchainError without a working nvcc."""
+    """Build for `sm_NN`; a compiler error gives a failed Build. Raises ToolchainError without a working nvcc."""
     flags = (*FLAGS, f"-arch={request.target}", *macro_flags(request.macros))
     return _compile(request, flags, lambda log: read_report(log, request.program.entry))
 
 
 def compile_ptx(request: BuildRequest) -> Build:
-    """As `compile_nvcc`, to PTX, which GPUs newer than `sm_NN` compile for themselves: text, without resources."""
+    """Build PTX as `compile_nvcc` builds a cubin; there are no resources to report.
+
+    Drivers compile PTX for GPUs newer than `sm_NN`.
+    """
     flags = (*PTX_FLAGS, f"-arch=compute_{capability(request.target)}", *macro_flags(request.macros))
     return _compile(request, flags, lambda log: NO_RESOURCES)
 
 
 def compiler_version() -> str:
-    """nvcc's release and build, with the options that it takes from the environment."""
+    """Return nvcc's release and build, with the options that it takes from the environment."""
     return toolkit_version(find_nvcc()) + options_of_environment()
 
 
 def _compile(request: BuildRequest, flags: tuple[str, ...], report: Callable[[str], Resources]) -> Build:
-    """`report` reads the resources from the log."""
+    """Build with these flags; `report` reads the resources from the log."""
     run = partial(_run, request, find_nvcc(), flags, report)
     key = build_key(request, flags, compiler_version())
     return cached(key, lambda: make_build(request, key, flags, compiler_version(), run))
@@ -64,23 +67,25 @@ def _run(
     request: BuildRequest, toolkit: Toolkit, flags: tuple[str, ...], report: Callable[[str], Resources], folder: Path
 ) -> Attempt:
     command = nvcc_command(toolkit, folder, flags, request.program.sources[0])
-    # In the sources' folder, so that neither the log nor the cubin (`__FILE__`) has a path of this machine. What is
-    # left: nvcc makes the names of functions of internal linkage, where they are not inlined, from the whole path.
-    ran = run_group(command, request.folder, TIME_LIMIT_SECONDS)
-    log = ran.output.replace(f"{folder}/", "")
+    # In the sources' folder, so that neither the log nor the cubin (`__FILE__`) has a path of this machine. One thing
+    # still depends on the path: the names of functions of internal linkage that are not inlined.
+    result = run_group(command, request.folder, TIME_LIMIT_SECONDS)
+    log = result.output.replace(f"{folder}/", "")
 
     def read() -> tuple[Resources, bytes]:
         return report(log), (folder / OUTPUT).read_bytes()
 
-    return Attempt(log, _failure(ran, log, toolkit, request.target), read)
+    return Attempt(log, _failure(result, log, toolkit, request.target), read)
 
 
-def _failure(ran: Ran, log: str, toolkit: Toolkit, target: str) -> str | None:
-    if ran.returncode is None:
+def _failure(result: CommandResult, log: str, toolkit: Toolkit, target: str) -> str | None:
+    if result.returncode is None:
         return f"{time_limits.BUILD} {TIME_LIMIT_SECONDS:.0f} s, killed"
-    if ran.returncode == 0:
+    if result.returncode == 0:
         return None
-    # A compiler that cannot build anything is no configuration's fault.
+    # No configuration is at fault when the compiler can build nothing at all.
     check_toolkit(toolkit, target)
-    first = next((line for line in log.splitlines() if COMPLAINT.search(line)), f"compiler exit code {ran.returncode}")
+    first = next(
+        (line for line in log.splitlines() if COMPLAINT.search(line)), f"compiler exit code {result.returncode}"
+    )
     return first.strip()[:300]

@@ -1,4 +1,4 @@
-"""The resource report of ptxas (`-Xptxas -v`): what the entry function uses, and the functions that it may call.
+"""The resource report of ptxas (`-Xptxas -v`): resources of the entry function and of the functions it may call.
 
 Format as of CUDA 13.0 (NVCC documentation, "Printing Code Generation Statistics"). Functions that were not inlined
 follow the entry functions that call them, and have no line of their own for registers:
@@ -26,7 +26,7 @@ FRAME = re.compile(r"\s*(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+)
 
 @dataclass(frozen=True)
 class _Frame:
-    """A function's stack and what it spills there, in bytes."""
+    """Bytes of a function's stack frame and of its spills."""
 
     stack: int
     spill_stores: int
@@ -34,10 +34,11 @@ class _Frame:
 
 
 def read_report(log: str, entry: str) -> Resources:
-    """Resources of `entry`. Spills and stack include every function that was not inlined, as it may call them all.
+    """Return the resources of `entry`; spills and stack include every function that was not inlined.
 
-    `stack_bytes` holds where nothing recurses: the sum of these frames, or the cumulative size if that is larger.
-    Other entry functions do not count. ValueError names the field, or the entry function, that is missing.
+    It may call all of these. `stack_bytes` is the sum of the frames, or the cumulative size if that is larger; it is
+    an upper bound unless a function recurses. Other entry functions do not count. ValueError names the field, or the
+    entry function, that is missing.
     """
     report = log.replace("\r\n", "\n")
     pieces = ENTRY.split(report)
@@ -59,7 +60,10 @@ def read_report(log: str, entry: str) -> Resources:
 
 
 def _frames(report: str, entry: str, entries: list[str]) -> list[_Frame]:
-    """One for the entry function and for each function that is none, the largest where it is listed more than once."""
+    """Return the frames of `entry` and of all functions that are no entry functions.
+
+    A function that is listed more than once counts with its largest figures.
+    """
     found: dict[str, list[_Frame]] = {entry: []}
     for name, line in FUNCTION.findall(report):
         if name == entry or name not in entries:
@@ -84,7 +88,7 @@ def _frame(name: str, line: str) -> _Frame:
 
 
 def _bytes(used: str, name: str) -> int:
-    """What the `Used` line says after its registers; ptxas leaves out the kinds of memory of which nothing is used."""
+    """Return the bytes of one kind of memory in a `Used` line; ptxas omits the kinds of which nothing is used."""
     items = [item.strip() for item in used.split(",") if item.rstrip().endswith(name)]
     if not items:
         return 0

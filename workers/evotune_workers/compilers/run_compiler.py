@@ -1,4 +1,4 @@
-"""Running a compiler: a process group of its own, killed whole when it overruns or when this process is killed."""
+"""Running a compiler in a process group of its own, which is killed on a time-out and when this process ends."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evotune_workers.compilers.build import ToolchainError
-from evotune_workers.system.lifeline import mortal_group
+from evotune_workers.system.lifeline import bound_process_group
 
-# What a compiler says is searched for words, whatever the user's language.
+# The output is searched for English words, whatever the user's language.
 ENGLISH = {"LC_ALL": "C", "LANGUAGE": ""}
 
 
 @dataclass(frozen=True)
-class Ran:
-    """How a command ended: `returncode` is None when it was killed for overrunning its time limit."""
+class CommandResult:
+    """Result of a command: `returncode` is None when it was killed for exceeding its time limit."""
 
     returncode: int | None
     output: str
 
 
-def run_group(command: Sequence[str], folder: Path, time_limit: float) -> Ran:
-    """Runs a command in `folder`, its output and errors together; raises ToolchainError when it cannot be started."""
-    with mortal_group() as group:
+def run_group(command: Sequence[str], folder: Path, time_limit: float) -> CommandResult:
+    """Run a command in `folder`, with standard error joined to its output; raise ToolchainError if it cannot start."""
+    with bound_process_group() as group:
         process = _start(command, folder, group)
         try:
             output, _ = process.communicate(timeout=time_limit)
@@ -35,8 +35,8 @@ def run_group(command: Sequence[str], folder: Path, time_limit: float) -> Ran:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
             output, _ = process.communicate()
-            return Ran(None, output)
-        return Ran(process.returncode, output)
+            return CommandResult(None, output)
+        return CommandResult(process.returncode, output)
 
 
 def _start(command: Sequence[str], folder: Path, group: int) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""Which compiler builds for a target."""
+"""The choice of a compiler for a target."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from evotune_workers.kernel.targets import CPU, capability
 
 @dataclass(frozen=True)
 class Compiler:
-    """`compile` makes a build; `version` names the compiler as its builds do. Both raise ToolchainError without one."""
+    """A compiler: `compile` makes a build, `version` names the compiler as builds do.
+
+    Both raise ToolchainError when it is not installed.
+    """
 
     compile: Callable[[BuildRequest], Build]
     version: Callable[[], str]
@@ -23,7 +26,7 @@ NVCC = Compiler(nvcc.compile_nvcc, nvcc.compiler_version)
 
 
 def compiler_for(target: str) -> Compiler:
-    """The C++ compiler for `cpu`, nvcc for `sm_89` and the like; ValueError for what is neither."""
+    """Return the C++ compiler for `cpu` and nvcc for `sm_89` and the like; raise ValueError for any other target."""
     if target == CPU:
         return CPP
     if capability(target) is not None:

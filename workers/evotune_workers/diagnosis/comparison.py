@@ -1,4 +1,4 @@
-"""Values beside the exact ones: how far off, how many, where."""
+"""Comparison of a stage's values with the exact ones: size, number and position of the errors."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from evotune_workers.kernel.stage import StageValues
+from evotune_workers.kernel.contract import StageValues
 
-# A map has at most this many characters on a side; beyond, one stands for several tiles.
+# A map has at most this many characters on a side; in a larger one, a character stands for several tiles.
 MAP_SIDE = 64
-# Maps that differ, over all slices: more would only bury the first.
+# Number of different maps shown, over all slices: more would distract from the first.
 MAPS_SHOWN = 4
 RIGHT, WRONG = ".", "X"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Errors are NaN, or infinite, where a value is. `wrong` counts values, `first_wrong` is the first one's index.
+    """Errors of a stage's values; an error is NaN or infinite where a value is.
 
-    `max_error` and `limit` are those of the value closest to its limit, or furthest past it.
+    `wrong` counts the wrong values, `first_wrong` is the index of the first. `max_error` and `limit` are those of the
+    value closest to its limit, or furthest past it.
     """
 
     max_error: float
@@ -34,7 +35,7 @@ class Comparison:
 
 
 def compare(values: StageValues, tile: tuple[int, int]) -> Comparison:
-    """Compares every value; `tile` is that of the map."""
+    """Compare every value; `tile` is the tile of the map."""
     error = (values.found - values.expected).abs()
     # The difference of two infinities is NaN.
     error = torch.where(values.found == values.expected, torch.zeros_like(error), error)
@@ -52,10 +53,10 @@ def compare(values: StageValues, tile: tuple[int, int]) -> Comparison:
 
 
 def tile_map(bad: torch.Tensor, tile: tuple[int, int]) -> str:
-    """Which tiles of the last two dimensions hold a wrong value: a character a tile, a line a row of tiles.
+    """Draw the tiles of the last two dimensions that hold a wrong value: a character per tile, a line per row of tiles.
 
-    Slices, counted over the leading dimensions, with the same map share it; those with nothing wrong are left out. The
-    first line says how many values a character stands for.
+    Slices, counted over the leading dimensions, share a map if theirs are equal; slices without a wrong value are left
+    out. The first line gives the number of values per character.
     """
     slices = bad.reshape(-1, *_two_dimensions(bad.shape))
     size = tuple(_size(length, side) for length, side in zip(slices.shape[1:], tile, strict=True))
@@ -93,7 +94,7 @@ def _two_dimensions(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def _size(length: int, tile: int) -> int:
-    """The tile's side, or the least multiple of it that leaves a map of that length small enough."""
+    """Return the values per character: the tile's side, or a multiple of it where the map would be too large."""
     return tile * max(1, math.ceil(length / (tile * MAP_SIDE)))
 
 
@@ -106,7 +107,7 @@ def _any_in_tiles(slices: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """`0-3, 5` for 0, 1, 2, 3, 5."""
+    """Return numbers as ranges: `0-3, 5` for 0, 1, 2, 3, 5."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and runs[-1][-1] == number - 1:

@@ -1,4 +1,4 @@
-"""What a diagnosis came to: plain frozen dataclasses, which travel between child, worker and orchestrator."""
+"""The result of a diagnosis, as frozen dataclasses that travel between child, worker and orchestrator."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from evotune_workers.diagnosis.comparison import Comparison
 from evotune_workers.diagnosis.wrong_result import WrongResult
 
-# The stage that an ordinary build ends with.
+# The name of the last stage, whose values an ordinary build writes.
 OUTPUT = "output"
 
 
 @dataclass(frozen=True)
 class StageFinding:
-    """One stage compared with the reference. Not compared, because its build crashed, say: `reason` tells why.
+    """One stage compared with the reference; if it could not be (its build crashed, say), `reason` tells why.
 
-    The output may be wrong by the RMS of its errors alone.
+    The output may have failed by the RMS of its errors although no single value is wrong.
     """
 
     stage: str
@@ -27,7 +27,7 @@ class StageFinding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Every stage of the trial with that number, in the order in which the kernel computes them."""
+    """Findings for every stage, in the order of computation; `number` is that of the trial in its search."""
 
     number: int
     wrong: WrongResult

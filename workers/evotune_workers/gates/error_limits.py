@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evotune_workers.gates.gate import BenchFacts, Finding, GateResult
+from evotune_workers.gates.gate import GateCriteria, GateResult, Observation
 
 
-def judge_errors(gate: str, finding: Finding, facts: BenchFacts) -> GateResult:
-    """Passes when max and RMS error are in every group at most the kernel's `numerics` factors of the baseline's.
+def judge_errors(gate: str, observation: Observation, criteria: GateCriteria) -> GateResult:
+    """Judge errors: max and RMS error of every group must be within the kernel's `numerics` factors of the baseline's.
 
-    Neither limit goes below what rounding the exact result makes: a baseline that happens to be exact on some inputs
-    (one key, say) would otherwise demand exactness of everyone.
+    No limit is below the factor times the error of rounding the exact result. A baseline that happens to be exact on
+    some inputs (one key, say) would otherwise demand an exact result.
     """
-    errors = finding.errors
+    errors = observation.errors
     if errors is None or not errors.kernel_max:
-        return GateResult(gate, False, "the errors were not measured", finding.workload)
-    max_limits = _limits(errors.baseline_max, errors.rounding_max, facts.max_factor)
-    rms_limits = _limits(errors.baseline_rms, errors.rounding_rms, facts.rms_factor)
+        return GateResult(gate, False, "the errors were not measured", observation.workload)
+    max_limits = _limits(errors.baseline_max, errors.rounding_max, criteria.max_factor)
+    rms_limits = _limits(errors.baseline_rms, errors.rounding_rms, criteria.rms_factor)
     worst_max = _worst(errors.kernel_max, max_limits)
     worst_rms = _worst(errors.kernel_rms, rms_limits)
     return GateResult(
         gate=gate,
         passed=_within(errors.kernel_max, max_limits) and _within(errors.kernel_rms, rms_limits),
         reason=_reason("max", errors.kernel_max, max_limits) or _reason("RMS", errors.kernel_rms, rms_limits),
-        workload=finding.workload,
-        distribution=finding.distribution,
-        seed=finding.seed,
+        workload=observation.workload,
+        distribution=observation.distribution,
+        seed=observation.seed,
         max_error=errors.kernel_max[worst_max],
         max_limit=max_limits[worst_max],
         rms_error=errors.kernel_rms[worst_rms],
         rms_limit=rms_limits[worst_rms],
-        figures=finding.figures,
+        figures=observation.figures,
     )
 
 
@@ -44,7 +44,7 @@ def _within(errors: Sequence[float], limits: Sequence[float]) -> bool:
 
 
 def _worst(errors: Sequence[float], limits: Sequence[float]) -> int:
-    """Index of the group closest to its limit, or furthest past it; a NaN is past every limit."""
+    """Return the index of the group closest to its limit, or furthest past it; a NaN is past every limit."""
 
     def excess(group: int) -> float:
         error, limit = errors[group], limits[group]

@@ -1,4 +1,4 @@
-"""What a gate is, and what it says."""
+"""The interface of a gate, with the values that it measures, needs and returns."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from evotune_workers.kernel.output_errors import Errors
 
 if TYPE_CHECKING:
-    from evotune_workers.runtimes.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import LoadedBuild
 
-# What a child's death says where no gate knows more.
+# The reason when a child dies and the gate has none of its own.
 DIED = "the process running it died"
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What one check measured, before anyone judges it. Errors are per group (attention: per head)."""
+class Observation:
+    """The figures of one check, not yet judged. Errors are per group (attention: per head)."""
 
     figures: Mapping[str, Any]
     workload: str | None = None
@@ -29,7 +29,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class GateResult:
-    """The verdict on one check. `max_error` and `rms_error` are those of the group closest to (or past) its limit."""
+    """The verdict on one check; `max_error` and `rms_error` are those of the group closest to (or past) its limit."""
 
     gate: str
     passed: bool
@@ -46,9 +46,9 @@ class GateResult:
 
 
 class Gate(abc.ABC):
-    """One check that a configuration must pass. `time_limit_seconds` bounds its `measure` for one workload.
+    """One check that a configuration must pass; `time_limit_seconds` bounds `measure` for one workload.
 
-    `if_it_dies` is the reason when the process that measures dies; how it died is appended.
+    `if_it_dies` is the reason when the measuring process dies; the manner of its death is appended.
     """
 
     name: ClassVar[str]
@@ -56,34 +56,38 @@ class Gate(abc.ABC):
     if_it_dies: ClassVar[str] = DIED
 
     def limit_seconds(self, baseline_us: float) -> float:
-        """The time limit where a call of the pinned baseline takes `baseline_us`."""
+        """Return the time limit, given that a call of the pinned baseline takes `baseline_us`."""
         return self.time_limit_seconds
 
     @abc.abstractmethod
-    def measure(self, bench: Bench) -> Iterator[Finding]:
-        """Runs in the child: launches the build and yields figures, without judging them."""
+    def measure(self, build: LoadedBuild) -> Iterator[Observation]:
+        """Launch the build and yield figures, without judging them; runs in the child."""
 
     @abc.abstractmethod
-    def judge(self, finding: Finding, bench_facts: BenchFacts) -> GateResult:
-        """Runs in the actor: compares the figures with the limits."""
+    def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
+        """Compare the figures with their limits; runs in the measuring actor."""
 
-    def verdict(self, finding: Finding, reason: str | None, **figures: float | None) -> GateResult:
-        """A result that passes when there is no reason against it."""
+    def verdict(self, observation: Observation, reason: str | None, **figures: float | None) -> GateResult:
+        """Return a result for an observation: passed without a reason, failed with one."""
         return GateResult(
             gate=self.name,
             passed=reason is None,
             reason=reason,
-            workload=finding.workload,
-            distribution=finding.distribution,
-            seed=finding.seed,
-            figures=finding.figures,
+            workload=observation.workload,
+            distribution=observation.distribution,
+            seed=observation.seed,
+            figures=observation.figures,
             **figures,
         )
 
 
 @dataclass(frozen=True)
-class BenchFacts:
-    """What judging needs to know of the job, without trusting the child; `moved_bytes` as in kernel.Cost."""
+class GateCriteria:
+    """The criteria of one job, computed outside of the child, which is not trusted.
+
+    `macros` are those requested, the factors those of `NumericsLimits`, `floor_us` is the roofline floor of a call,
+    and `moved_bytes` the bytes of `Cost`.
+    """
 
     macros: Mapping[str, str]
     max_factor: float

@@ -1,14 +1,14 @@
-"""identity: the binary's own record of its configuration equals the request."""
+"""Gate identity: the binary's own record of its configuration equals the request."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observation
 
 if TYPE_CHECKING:
-    from evotune_workers.runtimes.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import LoadedBuild
 
 
 class IdentityGate(Gate):
@@ -17,20 +17,20 @@ class IdentityGate(Gate):
     name = "identity"
     time_limit_seconds = 10.0
 
-    def measure(self, bench: Bench) -> Iterator[Finding]:
-        """What the loaded binary says of itself."""
-        yield Finding({"record": bench.program.identity()}, bench.workload.name)
+    def measure(self, build: LoadedBuild) -> Iterator[Observation]:
+        """Read the configuration that the loaded binary records."""
+        yield Observation({"record": build.program.identity()}, build.workload.name)
 
-    def judge(self, finding: Finding, facts: BenchFacts) -> GateResult:
-        """Equal, name by name, to the macros of the request."""
-        record, wanted = dict(finding.figures["record"]), dict(facts.macros)
+    def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
+        """Require that the record equals the requested macros, name by name."""
+        record, wanted = dict(observation.figures["record"]), dict(criteria.macros)
         if not record:
-            return self.verdict(finding, "the binary must export its evotune_configuration, found none")
+            return self.verdict(observation, "the binary must export its evotune_configuration, found none")
         wrong = [name for name in sorted({*record, *wanted}) if record.get(name) != wanted.get(name)]
         if not wrong:
-            return self.verdict(finding, None)
+            return self.verdict(observation, None)
         name = wrong[0]
         return self.verdict(
-            finding,
+            observation,
             f"the binary must be built with {name}={wanted.get(name)}, its own record says {record.get(name)}",
         )

@@ -1,4 +1,4 @@
-"""numerics: errors against float64 within a factor of the pinned fused baseline's own."""
+"""Gate numerics: errors against float64 are within a factor of the pinned fused baseline's own."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from evotune_workers.gates.error_limits import judge_errors
-from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observation
 
 if TYPE_CHECKING:
-    from evotune_workers.runtimes.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import LoadedBuild
 
 
 class NumericsGate(Gate):
-    """Several seeds times every distribution of the kernel, on the workload itself."""
+    """Measures errors at the workload for several seeds of every distribution."""
 
     name = "numerics"
     time_limit_seconds = 120.0
 
-    def measure(self, bench: Bench) -> Iterator[Finding]:
-        """Errors per group for each seed and distribution."""
-        for seed in bench.seeds:
-            for distribution in bench.distributions:
-                errors = bench.errors(bench.workload, distribution, seed)
-                yield Finding({}, bench.workload.name, distribution, seed, errors)
+    def measure(self, build: LoadedBuild) -> Iterator[Observation]:
+        """Yield the errors per group for each seed and distribution."""
+        for seed in build.seeds:
+            for distribution in build.distributions:
+                errors = build.errors(build.workload, distribution, seed)
+                yield Observation({}, build.workload.name, distribution, seed, errors)
 
-    def judge(self, finding: Finding, facts: BenchFacts) -> GateResult:
-        """In every group: max error and RMS error within their factors of the baseline's."""
-        return judge_errors(self.name, finding, facts)
+    def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
+        """Require max and RMS error of every group within their factors of the baseline's; see `judge_errors`."""
+        return judge_errors(self.name, observation, criteria)

@@ -1,4 +1,4 @@
-"""resources: what the compiler reports stays within the limits that the space sets. Judged from the build alone."""
+"""Gate resources: the compiler's resource report is within the limits of the space. It needs no launch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME = "resources"
 
 
 def judge_resources(built: WorkloadBuild, limits: Mapping[str, int]) -> GateResult:
-    """Every limited resource is reported and within its limit; a resource without a limit is recorded and no more."""
+    """Require that every limited resource is reported and within its limit; others are only recorded."""
     found = vars(built.build.resources) if built.build.resources is not None else {}
     reason = next((reason for name, limit in limits.items() if (reason := _excess(name, found.get(name), limit))), None)
     return GateResult(NAME, reason is None, reason, built.workload, figures={**found, "limits": dict(limits)})

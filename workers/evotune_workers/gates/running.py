@@ -1,4 +1,4 @@
-"""The gates that need a running build, in the order in which they are applied."""
+"""The gates that launch a build, in the order in which they are applied."""
 
 from __future__ import annotations
 

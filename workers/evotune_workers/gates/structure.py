@@ -1,28 +1,28 @@
-"""structure: inputs whose output is known exactly, whatever the rounding."""
+"""Gate structure: inputs whose exact output is known, independent of rounding, give that output."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from evotune_workers.gates.gate import BenchFacts, Finding, Gate, GateResult
+from evotune_workers.gates.gate import Gate, GateCriteria, GateResult, Observation
 
 if TYPE_CHECKING:
-    from evotune_workers.runtimes.loaded_build import Bench
+    from evotune_workers.runtimes.loaded_build import LoadedBuild
 
 
 class StructureGate(Gate):
-    """Catches wrong indexing that random inputs and a tolerance may hide, and points at the stage at fault."""
+    """Catches wrong indexing that random inputs and a tolerance may hide, and hints at the stage at fault."""
 
     name = "structure"
     time_limit_seconds = 20.0
 
-    def measure(self, bench: Bench) -> Iterator[Finding]:
-        """Every case that the kernel defines for the workload."""
-        for case in bench.structure_cases():
-            difference = (bench.launch(bench.workload, case.inputs).double() - case.expected).abs()
+    def measure(self, build: LoadedBuild) -> Iterator[Observation]:
+        """Launch every case that the kernel defines for the workload."""
+        for case in build.structure_cases():
+            difference = (build.launch(build.workload, case.inputs).double() - case.expected).abs()
             wrong = (~(difference <= case.tolerance)).nonzero()
-            yield Finding(
+            yield Observation(
                 {
                     "case": case.name,
                     "largest_difference": difference.max().item(),
@@ -30,17 +30,17 @@ class StructureGate(Gate):
                     "wrong": len(wrong),
                     "first_wrong": wrong[0].tolist() if len(wrong) else None,
                 },
-                bench.workload.name,
+                build.workload.name,
                 distribution=case.name,
             )
 
-    def judge(self, finding: Finding, facts: BenchFacts) -> GateResult:
-        """The largest difference is within the case's tolerance."""
-        figures = finding.figures
+    def judge(self, observation: Observation, criteria: GateCriteria) -> GateResult:
+        """Require that the largest difference is within the case's tolerance."""
+        figures = observation.figures
         if figures["largest_difference"] <= figures["tolerance"]:
-            return self.verdict(finding, None)
+            return self.verdict(observation, None)
         return self.verdict(
-            finding,
+            observation,
             f"{figures['case']}: difference must be <= {figures['tolerance']:.3g}, got"
             f" {figures['largest_difference']:.3g} ({figures['wrong']} wrong, first at {figures['first_wrong']})",
         )

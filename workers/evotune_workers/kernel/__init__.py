@@ -1,4 +1,7 @@
-"""The contract that a kernel author implements; targets and devices."""
+"""The contract that a kernel author implements; targets and devices.
+
+Nothing here imports another package of ours.
+"""
 
 from evotune_workers.kernel.contract import (
     Argument,
@@ -9,12 +12,13 @@ from evotune_workers.kernel.contract import (
     Inputs,
     Kernel,
     NumericsLimits,
+    Stage,
+    StageValues,
     StructureCase,
     Value,
     Variant,
     Workload,
 )
-from evotune_workers.kernel.stage import Stage, StageValues
 
 __all__ = [
     "Argument",

@@ -1,7 +1,7 @@
-"""Prints this machine's CUDA devices as JSON lines; a process of its own, since whoever asks must not touch CUDA.
+"""Print this machine's CUDA devices as JSON lines, from a process of its own: the caller must stay free of CUDA.
 
-Run as `python -m evotune_workers.kernel.cuda_probe`.
-Exit code 0 and no line: no GPU, or none of the packages to see it with.
+Run as a file, by `device.local_devices`.
+Exit code 0 without a line means that there is no GPU, or that cuda-core or nvidia-ml-py is not installed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def main() -> None:
-    """Describes every device that CUDA lists."""
+    """Print a line for every device that CUDA lists."""
     try:
         import pynvml
         from cuda.core import Device
@@ -44,7 +44,7 @@ def _description(device: Any, nvml: Any) -> dict[str, Any]:
             "blocks_per_multiprocessor": properties.max_blocks_per_multiprocessor,
             "l2_bytes": properties.l2_cache_size,
         },
-        "facts": {
+        "properties": {
             "driver": nvml.nvmlSystemGetDriverVersion(),
             "memory_bytes": int(nvml.nvmlDeviceGetMemoryInfo(handle).total),
             "memory_clock_hz": properties.memory_clock_rate * 1000,

@@ -1,4 +1,4 @@
-"""What a device is and allows: the limits that constraints and gates use, and the facts that go into the record."""
+"""Devices: the limits that constraints and gates use, and the properties that are stored with each timing."""
 
 from __future__ import annotations
 
@@ -25,20 +25,24 @@ OPERATIONS_PER_CYCLE = (
     ("avx2", 32),
     ("asimd", 32),
 )
-# Dense FP16 operations per cycle and multiprocessor with FP32 accumulation, by compute capability: data-sheet rate over
-# multiprocessors and boost clock (A100 312e12, A10 125e12, L4 121e12, H100 SXM 989e12). Where none is known, the most.
+# Dense FP16 operations per cycle and multiprocessor with FP32 accumulation, by compute capability. They are the
+# data-sheet rate over multiprocessors and boost clock (A100 312e12, A10 125e12, L4 121e12, H100 SXM 989e12).
+# Unknown capabilities get the largest.
 TENSOR_OPERATIONS_PER_CYCLE = {80: 2048, 86: 1024, 87: 1024, 89: 1024, 90: 4096}
 MOST_TENSOR_OPERATIONS = 16384
+# Run as a file, since it imports nothing of ours. `-P` keeps this folder off its import path.
+CUDA_PROBE = Path(__file__).with_name("cuda_probe.py")
 PROBE_LIMIT_SECONDS = 60
-# No CPU sold runs faster; used where a virtual machine does not tell its clock, so that the floor errs on the low side.
+# Above the clock of any CPU sold. It stands in where a virtual machine hides its clock, so that the floor is too low
+# rather than too high.
 HIGHEST_CLOCK_HZ = 6.2e9
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device that measures. `limits` are what constraints see as `device.*`; `facts` describe it for the record.
+    """A device that measures. Constraints see `limits` as `device.*`; `properties` are stored with its timings.
 
-    `peak_flops` (per second) is an upper bound, used for the roofline floor that no honest timing can be below.
+    `peak_flops` (per second) is an upper bound. It gives the roofline floor, below which no timing can be true.
     """
 
     uuid: str
@@ -46,13 +50,13 @@ class Device:
     kind: str
     target: str
     limits: Mapping[str, int]
-    facts: Mapping[str, str | int | float]
+    properties: Mapping[str, str | int | float]
     peak_flops: float
     cache_bytes: int
 
 
 def cpu_device() -> Device:
-    """This machine's CPU as a device; one thread per core that this process may run on."""
+    """Return this machine's CPU as a device, with the cores that this process may run on."""
     flags = _cpu_flags()
     cores = len(os.sched_getaffinity(0))
     vector_bytes = 64 if "avx512f" in flags else 32 if "avx2" in flags else 16
@@ -71,32 +75,30 @@ def cpu_device() -> Device:
             "l2_bytes": caches[2],
             "l3_bytes": caches[3],
         },
-        facts={"machine": platform.machine(), "system": platform.platform(), "cores": cores, "flags": " ".join(flags)},
+        properties={
+            "machine": platform.machine(),
+            "system": platform.platform(),
+            "cores": cores,
+            "flags": " ".join(flags),
+        },
         peak_flops=cores * _operations_per_cycle(flags) * _highest_clock_hz(),
         cache_bytes=max(caches.values()),
     )
 
 
 def local_devices() -> tuple[Device, ...]:
-    """This machine's CUDA devices, as far as CUDA_VISIBLE_DEVICES allows; none without cuda-core and nvidia-ml-py.
+    """Return this machine's CUDA devices that CUDA_VISIBLE_DEVICES allows; none without cuda-core and nvidia-ml-py.
 
-    Asks another process, so that this one stays free of CUDA. Raises RuntimeError when a GPU is there and cannot be
-    asked.
+    Another process does the probing, so that this one stays free of CUDA. Raises RuntimeError if the probe fails.
     """
-    command = [sys.executable, "-m", "evotune_workers.kernel.cuda_probe"]
-    environment = {**os.environ, "PYTHONPATH": import_path()}
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_LIMIT_SECONDS, env=environment)
+    ran = subprocess.run(
+        [sys.executable, "-P", str(CUDA_PROBE)], capture_output=True, text=True, timeout=PROBE_LIMIT_SECONDS
+    )
     if ran.returncode != 0:
         raise RuntimeError(
             f"the machine's GPUs must answer, got: {(ran.stderr.strip().splitlines() or ['nothing'])[-1]}"
         )
     return tuple(_cuda_device(json.loads(line)) for line in ran.stdout.splitlines() if line.startswith("{"))
-
-
-def import_path() -> str:
-    """PYTHONPATH for a child that must import this very package, wherever this process found it."""
-    root = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _cuda_device(description: Mapping[str, Any]) -> Device:
@@ -108,7 +110,7 @@ def _cuda_device(description: Mapping[str, Any]) -> Device:
         kind="cuda",
         target=f"sm_{capability}",
         limits=limits,
-        facts=description["facts"],
+        properties=description["properties"],
         peak_flops=operations * description["clock_hz"],
         cache_bytes=limits["l2_bytes"],
     )
@@ -136,7 +138,10 @@ def _machine_id(name: str) -> str:
 
 
 def _cache_bytes(level: int) -> int:
-    """Size of a data cache of core 0; common sizes where the system does not tell (32 KiB, 1 MiB, 32 MiB)."""
+    """Return the size of a data cache of core 0.
+
+    Common sizes stand in where the system hides them: 32 KiB, 1 MiB and 32 MiB for levels 1 to 3.
+    """
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         if (index / "type").read_text().strip() == "Instruction" or int((index / "level").read_text()) != level:
             continue

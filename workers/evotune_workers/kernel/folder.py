@@ -1,15 +1,12 @@
-"""A kernel as a folder: loading its `kernel.py`, hashing its content, and moving it to nodes that do not have it."""
+"""A kernel as a folder: loading its `kernel.py`, and packing its content for nodes that do not have it."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.util
 import io
-import os
 import sys
 import tarfile
-import tempfile
 import threading
 import zlib
 from dataclasses import dataclass
@@ -17,20 +14,19 @@ from pathlib import Path
 from types import ModuleType
 
 from evotune_workers.kernel.contract import Kernel, Workload
-from evotune_workers.system.temporary import scratch_folder
 
-# Two threads that import one folder would unload each other's modules; a kernel may load another one.
+# Two threads that import one folder would unload each other's modules. Reentrant, since a kernel may load another one.
 _IMPORTING = threading.RLock()
 IGNORED = {"__pycache__", ".git", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
 
 
 class KernelError(ValueError):
-    """A kernel folder that cannot be used; the text is for its author."""
+    """A kernel folder cannot be used; the text tells its author why."""
 
 
 @dataclass(frozen=True)
 class KernelPackage:
-    """A kernel folder by content: `archive` is a tar of its files, compressed, `source_hash` their SHA-256."""
+    """A kernel folder by content: `archive` is a tar of its files compressed with zlib, `source_hash` their SHA-256."""
 
     name: str
     source_hash: str
@@ -38,7 +34,10 @@ class KernelPackage:
 
 
 def load_kernel(folder: Path) -> Kernel:
-    """The one `Kernel` that `folder/kernel.py` defines; raises KernelError when there is none or it does not load."""
+    """Return the one `Kernel` that `folder/kernel.py` defines.
+
+    Raises KernelError when it defines none or several, or does not load.
+    """
     path = folder / "kernel.py"
     if not path.is_file():
         raise KernelError(f"a kernel is a folder with a kernel.py, got {folder}: no such file {path}")
@@ -58,7 +57,7 @@ def load_kernel(folder: Path) -> Kernel:
 
 
 def pack_kernel(folder: Path) -> KernelPackage:
-    """The folder's content, the same bytes for the same files wherever and whenever it is packed."""
+    """Return the folder's content, as the same bytes for the same files on every machine."""
     buffer = io.BytesIO()
     digest = hashlib.sha256()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
@@ -71,27 +70,8 @@ def pack_kernel(folder: Path) -> KernelPackage:
     return KernelPackage(load_kernel(folder).name, digest.hexdigest(), zlib.compress(buffer.getvalue()))
 
 
-def unpack_kernel(package: KernelPackage) -> Path:
-    """A folder on this machine with the package's files; unpacked once, shared by every process of this user."""
-    folder = cache_folder() / "kernels" / package.source_hash
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with unfinished() as scratch:
-        fresh = scratch / "kernel"
-        with tarfile.open(fileobj=io.BytesIO(zlib.decompress(package.archive))) as tar:
-            tar.extractall(fresh, filter="data")
-        try:
-            fresh.rename(folder)
-        except OSError:
-            # Another process unpacked the same content first; a folder by content is as good as ours.
-            if not folder.is_dir():
-                raise
-    return folder
-
-
 def named_workload(kernel: Kernel, name: str) -> Workload:
-    """The kernel's workload of that name; KernelError lists those that exist."""
+    """Return the kernel's workload of that name; the KernelError for an unknown one lists the known ones."""
     for workload in kernel.workloads:
         if workload.name == name:
             return workload
@@ -99,30 +79,11 @@ def named_workload(kernel: Kernel, name: str) -> Workload:
     raise KernelError(f"workload must be one of {known}, got {name}")
 
 
-def cache_folder() -> Path:
-    """Where this user's builds and unpacked kernels are kept: `$EVOTUNE_CACHE`, else the XDG cache folder."""
-    override = os.environ.get("EVOTUNE_CACHE")
-    if override:
-        return Path(override)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evotune"
-
-
-def unfinished() -> contextlib.AbstractContextManager[Path]:
-    """A folder for what will be moved into the cache when it is whole; what is left there at the end is removed."""
-    place = cache_folder() / "unfinished"
-    place.mkdir(parents=True, exist_ok=True)
-    return scratch_folder(place)
-
-
-def check_cache() -> None:
-    """Raises OSError when nothing can be written to the cache folder."""
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=cache_folder()) as file:
-        file.write(b"evotune")
-
-
 def _import(path: Path) -> ModuleType:
-    """As a package, so that `from .inputs import ...` finds the folder's other files; read afresh at every call."""
+    """Import a `kernel.py` as a package, reading all of its files anew at every call.
+
+    As a package it finds the folder's other files by `from .inputs import ...`.
+    """
     name = f"evotune_kernel_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     for loaded in [module for module in sys.modules if module.startswith(f"{name}.")]:
         del sys.modules[loaded]
@@ -130,7 +91,7 @@ def _import(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise KernelError(f"a kernel.py must be importable Python, got {path}")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up there
+    sys.modules[name] = module  # dataclasses look up their module there
     try:
         spec.loader.exec_module(module)
     except Exception as error:

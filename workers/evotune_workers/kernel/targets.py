@@ -1,4 +1,4 @@
-"""Targets, and for each CUDA target one well-known GPU, whose limits stand in where the machine has none.
+"""Targets, and for each CUDA target a well-known GPU, whose limits are used where the machine has none.
 
 Limits of a block and of a multiprocessor belong to the compute capability (CUDA C++ Programming Guide, "Compute
 Capabilities", table of technical specifications); the rest is the product's (NVIDIA's data sheets; L2 of the H200 as
@@ -36,13 +36,13 @@ class _Gpu:
 
 _GPUS = {
     "sm_80": _Gpu("NVIDIA A100 SXM4 80GB", 108, 163 * KIB, 164 * KIB, 2048, 32, 40 * MIB, 312e12, 2039e9),
-    # Of the GPUs of compute capability 8.6, the one that clouds rent out; an RTX A6000 has 84 multiprocessors.
+    # Clouds rent out this GPU of compute capability 8.6; an RTX A6000 has 84 multiprocessors.
     "sm_86": _Gpu("NVIDIA A10", 72, 99 * KIB, 100 * KIB, 1536, 16, 6 * MIB, 125e12, 600e9),
     "sm_89": _Gpu("NVIDIA L4", 58, 99 * KIB, 100 * KIB, 1536, 24, 48 * MIB, 121e12, 300e9),
     "sm_90": _Gpu("NVIDIA H200", 132, 227 * KIB, 228 * KIB, 2048, 32, 60 * MIB, 989e12, 4800e9),
 }
 KNOWN_TARGETS = (CPU, *_GPUS)
-# What Ray calls the GPUs of a target, from their product names; the first is the well-known one's.
+# Ray's names for the GPUs of a target, after their product names; the first is that of the well-known GPU.
 _ACCELERATORS = {
     "sm_75": ("T4",),
     "sm_80": ("A100", "A100-40G", "A100-80G", "A30"),
@@ -54,7 +54,7 @@ _ACCELERATORS = {
 
 
 def known_device(target: str) -> Device:
-    """The well-known GPU of a CUDA target; ValueError names the targets that have one."""
+    """Return the well-known GPU of a CUDA target; the ValueError for any other target lists those that have one."""
     if target not in _GPUS:
         raise ValueError(f"a device is known for {', '.join(_GPUS)}, got {target}: use a machine that has one")
     gpu = _GPUS[target]
@@ -73,23 +73,23 @@ def known_device(target: str) -> Device:
             "blocks_per_multiprocessor": gpu.blocks_per_multiprocessor,
             "l2_bytes": gpu.l2_bytes,
         },
-        facts={"memory_bytes_per_second": gpu.memory_bytes_per_second},
+        properties={"memory_bytes_per_second": gpu.memory_bytes_per_second},
         peak_flops=gpu.tensor_flops,
         cache_bytes=gpu.l2_bytes,
     )
 
 
 def accelerator_types(target: str) -> tuple[str, ...]:
-    """Ray's names for the GPUs of a target; none for one that is not known."""
+    """Return Ray's names for the GPUs of a target, none for an unknown target."""
     return _ACCELERATORS.get(target, ())
 
 
 def known_accelerator(kind: str) -> bool:
-    """Whether the target is known of what Ray calls a GPU."""
+    """Return True if a target is known for GPUs that Ray calls by this name."""
     return any(kind in kinds for kinds in _ACCELERATORS.values())
 
 
 def capability(target: str) -> int | None:
-    """89 of "sm_89" and 90 of "sm_90a"; None for what is no CUDA target."""
+    """Return 89 for "sm_89" and 90 for "sm_90a", None for a target that is not a CUDA one."""
     match = re.fullmatch(r"sm_(\d{2,3})[af]?", target)
     return int(match.group(1)) if match else None

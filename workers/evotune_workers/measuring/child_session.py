@@ -13,47 +13,49 @@ from evotune_workers.child.messages import Load, Prepare, Request, RunGate
 from evotune_workers.child.sandbox import BuildRefused, ChildDied, ChildTimeout, Sandbox, sandbox_for
 from evotune_workers.compilers.build import macro_text
 from evotune_workers.compilers.candidate import Candidate, WorkloadBuild
-from evotune_workers.gates.foreign import foreign_import
-from evotune_workers.gates.gate import DIED, BenchFacts, Gate, GateResult
+from evotune_workers.gates.allowed_imports import forbidden_import
+from evotune_workers.gates.gate import DIED, Gate, GateCriteria, GateResult
 from evotune_workers.kernel.device import Device
 from evotune_workers.kernel.folder import load_kernel, named_workload
-from evotune_workers.runtimes.build_spec import BenchSpec
-from evotune_workers.system.temporary import scratch_folder
+from evotune_workers.runtimes.build_spec import BuildSpec
+from evotune_workers.system.temporary import temporary_folder
 
 LOAD_LIMIT_SECONDS = 60.0
 IDENTITY = "identity"
+# The name of the side that a trial's build has in the child.
+CANDIDATE = "candidate"
 
 Sides = Mapping[str, tuple[Candidate, WorkloadBuild]]
 
 
 class GateFailed(Exception):
-    """Ends a trial. `results` are those of the gate, the failing one (`verdict`) among them."""
+    """A gate failed, which ends the trial. `results` are the gate's, with the failing one (`verdict`) among them."""
 
     def __init__(self, results: tuple[GateResult, ...]) -> None:
-        """`results` holds at least one that did not pass."""
+        """Take the first result that did not pass as the verdict."""
         self.results = results
         self.verdict = next(result for result in results if not result.passed)
         super().__init__(f"{self.verdict.gate}: {self.verdict.reason}")
 
 
 class ChildLost(GateFailed):
-    """The child died: perhaps the fault of an earlier configuration."""
+    """The child died, perhaps through the fault of an earlier configuration."""
 
 
 class Refuted(GateFailed):
-    """The figures that a gate measured break its rule: they would again."""
+    """The figures that a gate measured break its rule, and would break it again."""
 
 
 def refuse(gate: str, reason: str, workload: str | None = None) -> GateFailed:
-    """The failure of a gate by one verdict without figures."""
+    """Return the failure of a gate by one verdict without figures."""
     return GateFailed((GateResult(gate, False, reason, workload),))
 
 
 class Session:
-    """One kernel on one device. What was loaded stays until the next `loaded`; after a failure, `close` it."""
+    """One kernel on one device, through a child. Builds stay loaded until the next `loaded` or the end of the child."""
 
     def __init__(self, kernel_folder: Path, device: Device, sandbox: Sandbox | None = None) -> None:
-        """In that sandbox, or one of its own; raises KernelError when the kernel does not load."""
+        """Use that sandbox, or make one; raises KernelError when the kernel does not load."""
         self._sandbox = sandbox or sandbox_for(kernel_folder, device)
         self.kernel = load_kernel(kernel_folder)
         self.device = device
@@ -61,51 +63,51 @@ class Session:
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """What of the child's set-up bears on timings."""
+        """The part of the child's set-up that affects timings."""
         return {**self._sandbox.conditions, **self._sandbox.environment}
 
     @contextlib.contextmanager
     def loaded(self, sides: Sides, variant: str, seeds: tuple[int, ...]) -> Iterator[None]:
-        """The builds loaded in the child, by side name; their files are gone afterwards.
+        """Load builds in the child, by side name; their files are removed afterwards.
 
         Raises GateFailed for a build that takes more from the process than a kernel may, before it is loaded.
         """
-        with scratch_folder() as folder:
+        with temporary_folder() as folder:
             specs = {}
             for place, (side, (candidate, built)) in enumerate(sides.items()):
                 assert built.build.binary is not None
-                self._refuse_foreign(built, built.build.binary)
+                self._refuse_forbidden_imports(built, built.build.binary)
                 library = folder / f"{place}.so"
                 library.write_bytes(built.build.binary)
-                specs[side] = BenchSpec(candidate.configuration, built.workload, variant, library, seeds)
+                specs[side] = BuildSpec(candidate.configuration, built.workload, variant, library, seeds)
             self.ask("launch", Load(specs), LOAD_LIMIT_SECONDS)
             self._baseline_us = {side: self.ask("launch", Prepare(side), LOAD_LIMIT_SECONDS) for side in specs}
             yield
 
     def run_gate(self, gate: Gate, side: str, built: WorkloadBuild) -> tuple[GateResult, ...]:
-        """The gate's results, all passed; raises GateFailed otherwise."""
+        """Return the gate's results, all passed; raises GateFailed otherwise."""
         started = time.perf_counter()
         limit = gate.limit_seconds(self._baseline_us[side])
-        findings = self.ask(gate.name, RunGate(gate.name, side), limit, gate.if_it_dies)
-        if not findings:
+        observations = self.ask(gate.name, RunGate(gate.name, side), limit, gate.if_it_dies)
+        if not observations:
             raise refuse(gate.name, "the gate must return figures, got none", built.workload)
-        facts = self.facts(built)
-        seconds = (time.perf_counter() - started) / len(findings)
-        results = tuple(replace(gate.judge(finding, facts), seconds=seconds) for finding in findings)
+        criteria = self.criteria(built)
+        seconds = (time.perf_counter() - started) / len(observations)
+        results = tuple(replace(gate.judge(observation, criteria), seconds=seconds) for observation in observations)
         if not all(result.passed for result in results):
             raise Refuted(results)
         return results
 
-    def _refuse_foreign(self, built: WorkloadBuild, binary: bytes) -> None:
-        """A cubin need not be looked at: the driver links it to nothing but its own printf, malloc and assert."""
-        foreign = foreign_import(binary) if self.device.kind == "cpu" else None
-        if foreign is not None:
-            raise refuse(IDENTITY, foreign, built.workload)
+    def _refuse_forbidden_imports(self, built: WorkloadBuild, binary: bytes) -> None:
+        """Refuse a library with forbidden imports; the driver links a cubin to printf, malloc and assert only."""
+        forbidden = forbidden_import(binary) if self.device.kind == "cpu" else None
+        if forbidden is not None:
+            raise refuse(IDENTITY, forbidden, built.workload)
 
-    def facts(self, built: WorkloadBuild) -> BenchFacts:
-        """What judging needs, from the kernel and the request; nothing of it comes from the child."""
+    def criteria(self, built: WorkloadBuild) -> GateCriteria:
+        """Return the criteria of the gates, from the kernel and the request; none of it comes from the child."""
         cost = self.kernel.cost(named_workload(self.kernel, built.workload))
-        return BenchFacts(
+        return GateCriteria(
             macros={name: macro_text(value) for name, value in built.macros.items()},
             max_factor=self.kernel.numerics.max_factor,
             rms_factor=self.kernel.numerics.rms_factor,
@@ -114,7 +116,7 @@ class Session:
         )
 
     def ask(self, gate: str, request: Request, time_limit: float, if_it_dies: str = DIED) -> Any:
-        """The child's answer; its death, silence or refusal is the failure of the gate at hand."""
+        """Return the child's answer; its death, its silence or a refusal fails the current gate."""
         try:
             return self._sandbox.ask(request, time_limit)
         except ChildDied as died:
@@ -125,9 +127,9 @@ class Session:
             raise refuse(gate, str(refused)) from refused
 
     def renew(self) -> None:
-        """Ends the child: the next request gets a fresh one."""
+        """End the child: the next request gets a fresh one."""
         self._sandbox.renew()
 
     def close(self) -> None:
-        """Ends every process of it."""
+        """End every process of the sandbox."""
         self._sandbox.close()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from evotune_workers.child.messages import OpenStopwatch, ReviewUnseen, RunBlocks
 from evotune_workers.compilers.candidate import WorkloadBuild
 from evotune_workers.gates.error_limits import judge_errors
-from evotune_workers.gates.gate import Finding
+from evotune_workers.gates.gate import Observation
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.measuring.child_session import GateFailed, Session, refuse
 from evotune_workers.timing.protocol import (
@@ -18,46 +18,45 @@ from evotune_workers.timing.protocol import (
     SEARCH_BLOCKS,
     WARM_BLOCKS,
     Samples,
-    Timing,
-    as_conditions,
+    measure_interleaved,
     plausible_opponents,
-    race,
-    summarise,
 )
 from evotune_workers.timing.repeating import repeating_fault
-from evotune_workers.timing.stopwatch import Block, Mode, StopwatchFacts
+from evotune_workers.timing.stopwatch import Block, Mode, StopwatchSetup
+from evotune_workers.timing.summary import Timing, as_conditions, summarise
 
 LIMIT_SECONDS = 120.0
-# Inputs with other content cost an honest kernel nothing; whoever keeps results has to compute them, at several times
-# the time.
+# A correct kernel takes as long on new inputs as on others. A kernel that keeps results has to compute these, which
+# takes several times as long.
 UNSEEN_MARGIN = 1.25
-# Of the limits on errors: a result that was kept is wrong by far more, and chance, which draws these inputs, must not
-# decide about a kernel that is close to the limits.
+# The limits on errors are this much wider for new inputs, which are drawn at random: a kernel close to the limits must
+# not fail by chance. A result that was kept is wrong by far more.
 UNSEEN_FACTOR = 2.0
-# After each attempt that the machine's other work spoilt: of finalists, and of a trial, which also gets another turn.
+# Pauses after each attempt that other work on the machine spoilt. A trial has fewer attempts, since it is queued again.
 FINALIST_PAUSES_SECONDS = (1.0, 4.0, 0.0)
 TRIAL_PAUSES_SECONDS = (0.5, 0.0)
 
 
 class NoResult(GateFailed):
-    """The machine was too busy to time anything: nothing that a configuration can be blamed for."""
+    """The machine was too busy to time anything, for which no configuration is at fault."""
 
 
-class Timekeeper:
+class TimingSession:
     """Times loaded builds at one workload beside the kernel's baselines. `sides` names the candidates' builds."""
 
     def __init__(self, session: Session, sides: dict[str, WorkloadBuild], *, finalists: bool = False) -> None:
-        """The builds must be loaded in the session under these names; `finalists` are timed to the end, against all."""
+        """Time builds that the session has loaded under these names; `finalists` are timed longer, and against all."""
         self._session, self._sides, self._finalists = session, sides, finalists
         self._workload = next(iter(sides.values())).workload
 
     def cold_and_warm(self, incumbent: float | None) -> dict[str, tuple[Timing, ...]]:
-        """For each side its cold timing, which ranks, and its warm one beside it unless that was censored or spoilt.
+        """Return each side's cold timing, which ranks it, and its warm timing.
 
+        There is no warm timing when the cold one was censored or other work spoilt the warm one.
         Raises GateFailed when a timed output was wrong, NoResult when the machine was too busy.
         """
         watch = self._open("cold")
-        samples, censored = self._quiet_race(tuple(self._sides), self._opponents(watch), incumbent)
+        samples, censored = self._measure_undisturbed(tuple(self._sides), self._opponents(watch), incumbent)
         self._judge_outputs(watch, samples)
         self._review_unseen(samples)
         cold = self._summed_up(watch, samples, censored)
@@ -70,40 +69,40 @@ class Timekeeper:
         self._judge_outputs(watch, samples)
         warm = self._summed_up(watch, samples, censored=False)
         for side, timing in cold.items():
-            self._judge_repeating(timing, warm[side], self._session.facts(self._sides[side]).moved_bytes)
+            self._judge_repeating(timing, warm[side], self._session.criteria(self._sides[side]).moved_bytes)
         return {side: (timing, warm[side]) for side, timing in cold.items()}
 
     def against(self, first: str, second: str, most_blocks: int = MOST_BLOCKS) -> Samples:
-        """Samples of one side against another, both candidates; raises NoResult."""
+        """Return samples of one candidate against another; raises NoResult."""
         self._open("cold")
-        samples, _ = self._quiet_race((first,), (second,), None, most_blocks)
-        self._judge_quiet(samples)
+        samples, _ = self._measure_undisturbed((first,), (second,), None, most_blocks)
+        self._require_undisturbed(samples)
         return samples
 
-    def _open(self, mode: Mode) -> StopwatchFacts:
+    def _open(self, mode: Mode) -> StopwatchSetup:
         request = OpenStopwatch(mode, self._session.device.cache_bytes)
-        facts: StopwatchFacts = self._session.ask("timing", request, LIMIT_SECONDS)
-        return facts
+        setup: StopwatchSetup = self._session.ask("timing", request, LIMIT_SECONDS)
+        return setup
 
-    def _baselines(self, watch: StopwatchFacts) -> tuple[str, ...]:
+    def _baselines(self, watch: StopwatchSetup) -> tuple[str, ...]:
         return tuple(side for side in watch.sides if side not in self._sides)
 
-    def _opponents(self, watch: StopwatchFacts) -> tuple[str, ...]:
-        """Finalists meet every baseline that runs here; in a search those that may be the fastest."""
+    def _opponents(self, watch: StopwatchSetup) -> tuple[str, ...]:
+        """Return every baseline that runs here for finalists, and those that may be the fastest for a trial."""
         baselines = self._baselines(watch)
         return baselines if self._finalists else plausible_opponents(baselines, watch.estimates_us)
 
-    def _quiet_race(
+    def _measure_undisturbed(
         self,
         candidates: Sequence[str],
         baselines: Sequence[str],
         incumbent: float | None,
         most_blocks: int = MOST_BLOCKS,
     ) -> tuple[Samples, bool]:
-        """Again, after a pause, when other work on the machine spoilt it."""
+        """Measure, and again after a pause while other work on the machine spoils the samples."""
         most = most_blocks if self._finalists else SEARCH_BLOCKS
         for pause in FINALIST_PAUSES_SECONDS if self._finalists else TRIAL_PAUSES_SECONDS:
-            samples, censored = race(candidates, baselines, self._run_blocks, incumbent, most)
+            samples, censored = measure_interleaved(candidates, baselines, self._run_blocks, incumbent, most)
             if not samples.too_disturbed:
                 break
             time.sleep(pause)
@@ -113,38 +112,38 @@ class Timekeeper:
         blocks: tuple[Block, ...] = self._session.ask("timing", RunBlocks(count, sides), LIMIT_SECONDS)
         return blocks
 
-    def _summed_up(self, watch: StopwatchFacts, samples: Samples, censored: bool) -> dict[str, Timing]:
-        self._judge_quiet(samples)
+    def _summed_up(self, watch: StopwatchSetup, samples: Samples, censored: bool) -> dict[str, Timing]:
+        self._require_undisturbed(samples)
         conditions = as_conditions(watch, **self._session.conditions)
         baselines, mode = self._opponents(watch), watch.mode
         timings = {
-            side: summarise(samples, side, baselines, self._workload, mode, censored, conditions)
-            for side in self._sides
+            side: summarise(samples, side, built.build.key, baselines, self._workload, mode, censored, conditions)
+            for side, built in self._sides.items()
         }
         for side, timing in timings.items():
-            self._judge_floor(timing, self._session.facts(self._sides[side]).floor_us)
+            self._judge_floor(timing, self._session.criteria(self._sides[side]).floor_us)
         return timings
 
-    def _judge_outputs(self, watch: StopwatchFacts, samples: Samples) -> None:
-        """What was timed must be right: the outputs against float64, and every timed one bit-equal to those."""
+    def _judge_outputs(self, watch: StopwatchSetup, samples: Samples) -> None:
+        """Require correct outputs: right against float64, and every timed output bit-equal to those."""
         for side, built in self._sides.items():
-            facts = self._session.facts(built)
+            criteria = self._session.criteria(built)
             for errors in watch.errors[side]:
-                result = judge_errors("timing", Finding({}, self._workload, errors=errors), facts)
+                result = judge_errors("timing", Observation({}, self._workload, errors=errors), criteria)
                 if not result.passed:
                     raise GateFailed((result,))
             if side in samples.wrong:
                 raise refuse("timing", "a timed output has other bits than the one checked", self._workload)
 
     def _review_unseen(self, samples: Samples) -> None:
-        """Inputs that a build had not met must give right outputs, and not take longer: nothing was kept."""
+        """Require right outputs in the same time on inputs that are new to the build: it must not keep results."""
         unseen: Mapping[str, Errors] = self._session.ask("timing", ReviewUnseen(), LIMIT_SECONDS)
         for side, built in self._sides.items():
-            facts = self._session.facts(built)
+            criteria = self._session.criteria(built)
             wide = replace(
-                facts, max_factor=UNSEEN_FACTOR * facts.max_factor, rms_factor=UNSEEN_FACTOR * facts.rms_factor
+                criteria, max_factor=UNSEEN_FACTOR * criteria.max_factor, rms_factor=UNSEEN_FACTOR * criteria.rms_factor
             )
-            result = judge_errors("timing", Finding({}, self._workload, errors=unseen.get(side)), wide)
+            result = judge_errors("timing", Observation({}, self._workload, errors=unseen.get(side)), wide)
             if not result.passed:
                 raise GateFailed((replace(result, reason=f"on inputs not met before: {result.reason}"),))
             ratio = samples.unseen_ratio(side)
@@ -153,7 +152,7 @@ class Timekeeper:
                 raise refuse("timing", told, self._workload)
 
     def _judge_floor(self, timing: Timing, floor_us: float) -> None:
-        """As the plausibility gate does of a call by itself, which takes longer than one of many."""
+        """Require the roofline's time, as the plausibility gate does for a single call, which takes longer."""
         if timing.median_us < floor_us:
             told = f"a call must take {floor_us:.3f} us at least on this device, it took {timing.median_us:.3f}"
             raise refuse("timing", f"{told}: it cannot have done the work", self._workload)
@@ -164,7 +163,7 @@ class Timekeeper:
         if fault is not None:
             raise refuse("timing", fault, self._workload)
 
-    def _judge_quiet(self, samples: Samples) -> None:
+    def _require_undisturbed(self, samples: Samples) -> None:
         if samples.too_disturbed or not samples.kept:
             reason = f"{samples.dropped} of {len(samples.blocks)} blocks {samples.why_dropped}: no result"
             raise NoResult(refuse("timing", reason, self._workload).results)

@@ -1,1 +1,4 @@
-"""Loading a build and launching it; one file a kind of device."""
+"""Loading and launching builds, and stopwatches that time them, for each kind of device.
+
+`select` picks the runtime and the stopwatch for a target. Imports kernel, system, compilers and timing.
+"""

@@ -1,8 +1,8 @@
-"""The C allocator as a process that has run for a while has it: freed memory is kept and used again.
+"""The C allocator in the state that it has in a long-running process: it keeps freed memory and uses it again.
 
-By default glibc maps every block above a threshold afresh, and unmaps it when freed, until a large block has once been
-freed. In a fresh process each call of a baseline that allocates megabytes then pays for page faults (SDPA by way of
-FP32 at 1x8x512x64: 4.8 ms instead of 3.5 ms), and a comparison with it would flatter the candidate.
+By default glibc maps every block above a threshold anew, and unmaps it when freed, until a large block has been freed
+once. In a fresh process each call of a baseline that allocates megabytes then pays for page faults, and the comparison
+would flatter the candidate. (SDPA through FP32 at 1x8x512x64 took 4.8 ms instead of 3.5 ms.)
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import ctypes
 # Parameters of mallopt(3), from glibc's malloc.h.
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
-# The largest threshold that glibc takes on 64-bit machines (mallopt(3): HEAP_MAX_SIZE / 2).
+# The largest threshold that glibc accepts on 64-bit machines (mallopt(3): HEAP_MAX_SIZE / 2).
 MMAP_THRESHOLD_BYTES = 32 << 20
 TRIM_THRESHOLD_BYTES = 1 << 30
 
 
 def keep_freed_memory() -> bool:
-    """Fixes the thresholds for this process; False where the C library has no such setting."""
+    """Fix the thresholds for this process; return False where the C library has no such setting."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False

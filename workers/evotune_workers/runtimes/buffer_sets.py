@@ -1,8 +1,8 @@
 """Copies of inputs for timing, as views of one allocation, limited in number and in memory.
 
-Cold timing rotates over the copies, so that none is met again before several times the cache has gone by. Where a limit
-makes the rotation shorter than that, the copies left could stay in the cache. The stopwatch then evicts the inputs
-before every sample, and no sample meets a copy twice: each call still reads its inputs from memory.
+Cold timing rotates over the copies: before one is used again, the calls have read several times the cache. Where a
+limit makes the rotation shorter than that, the copies could stay in the cache. The stopwatch then evicts the inputs
+before every sample, and no sample uses a copy twice: each call still reads its inputs from memory.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ import torch
 
 from evotune_workers.kernel.contract import Inputs
 
-# The alignment that torch's allocators give. Each tensor is followed by up to as many bytes more: without them, tensors
-# of 2^n bytes would all begin at the same place within their pages and compete for the same lines of a cache.
+# The alignment that torch's allocators give. Each tensor is followed by up to as many bytes of padding. Without it,
+# tensors of 2^n bytes would all begin at the same offset in their pages and compete for the same cache lines.
 ALIGNMENT_BYTES = {"cpu": 64, "cuda": 512}
 # On a GPU each copy is a node of the CUDA graphs that are timed, about 1.3 us each. On a CPU a millisecond of the
-# shortest calls (15 ns) meets as many copies.
+# shortest calls (15 ns) uses as many copies.
 MOST_SETS = {"cpu": 1 << 16, "cuda": 1 << 13}
 # A CPU's memory is first touched page by page: 512 MiB took 0.5 to 4 s on a virtual machine of 2 cores.
 MOST_BYTES = {"cpu": 512 << 20, "cuda": 1 << 30}
-# The rest is for the outputs of every side, and for what others need.
+# The rest is left to the outputs of every side, and to other processes.
 SHARE_OF_FREE_MEMORY = 1 / 8
 
 
 @dataclass(frozen=True)
 class BufferPlan:
-    """How many copies there are; `limited` says why there are fewer than asked for."""
+    """The number of copies; `limited` is the reason why there are fewer than requested, or None."""
 
     sets: int
     limited: str | None = None
 
 
 def plan_buffers(like: Inputs, contents: int, least_bytes: int, free_bytes: int, kind: str) -> BufferPlan:
-    """Return how many copies hold `least_bytes` of inputs, as far as the limits of that kind of device allow.
+    """Return the number of copies that hold `least_bytes` of inputs, within the limits of that kind of device.
 
-    A multiple of `contents`, the number of different inputs: so many copies are made at least.
+    It is a multiple of `contents`, the number of different inputs, and at least that number.
     """
     input_bytes = max(1, sum(map(_size, like)))
     set_bytes = sum(_room(tensor, kind) for tensor in like)
@@ -60,7 +60,7 @@ class BufferSets(Sequence[Inputs]):
     """Copies of the contents in turn, each at addresses of its own; a set's number tells its content."""
 
     def __init__(self, contents: Sequence[Inputs], plan: BufferPlan) -> None:
-        """Fill `plan.sets` copies; RuntimeError (on a GPU torch.OutOfMemoryError) when they cannot be had."""
+        """Fill `plan.sets` copies; raise RuntimeError (on a GPU torch.OutOfMemoryError) without enough memory."""
         self.limited = plan.limited
         self._memory, batches = allocate(contents[0], plan.sets)
         for place, batch in enumerate(batches):
@@ -83,7 +83,7 @@ class BufferSets(Sequence[Inputs]):
         return self._sets[number]
 
     def memory(self, first: int, count: int) -> Iterator[torch.Tensor]:
-        """Yield the contiguous memory of so many sets in turn, from that number on."""
+        """Yield the contiguous memory of `count` sets in turn, from number `first` on."""
         start, count = first % len(self), min(count, len(self))
         yield self._memory[start : start + count]
         yield self._memory[: max(0, start + count - len(self))]
@@ -105,10 +105,10 @@ def allocate(like: Inputs, count: int) -> tuple[torch.Tensor, list[torch.Tensor]
 
 
 def same_bits(memory: torch.Tensor, expected: Sequence[torch.Tensor]) -> bool:
-    """Return whether the copies in `memory`, from `allocate` for one tensor, hold in turn the bits expected."""
+    """Return True if the copies in `memory`, which `allocate` made for one tensor, hold in turn the expected bits."""
     right = []
     for number, tensor in enumerate(expected):
-        # A tensor's memory, whatever its strides: the copies have the same.
+        # A tensor's memory regardless of its strides, which are those of the copies.
         bits = tensor.as_strided((tensor.numel(),), (1,)).view(torch.uint8)
         right.append((memory[number :: len(expected), : len(bits)] == bits).all())
     # The comparison of many copies waits for the device once.

@@ -9,8 +9,8 @@ from evotune_workers.kernel.contract import Configuration
 
 
 @dataclass(frozen=True)
-class BenchSpec:
-    """A build and what it is run on: `library` is its file, `seeds` those of the inputs."""
+class BuildSpec:
+    """A build to load, with the workload, variant and seeds of its inputs; `library` is its file."""
 
     configuration: Configuration
     workload: str

@@ -1,7 +1,7 @@
-"""Calls of a CPU build one after the other from C++, so that their time has nothing of Python's in it.
+"""Consecutive calls of a CPU build from C++, so that their time does not contain Python's.
 
-A call through Python costs 5 us, and the first one after something else up to 100. The loop is compiled for the types
-of the entry function's arguments, apart from the build: nothing in a kernel's sources can reach it.
+A call through Python costs 5 us, and the first one after other work up to 100 us. The loop is compiled for the types of
+the entry function's arguments, separately from the build, so that a kernel's sources cannot affect it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from evotune_workers.compilers.cpp import compile_own
 from evotune_workers.runtimes.runtime import require_success
-from evotune_workers.system.temporary import scratch_folder
+from evotune_workers.system.temporary import temporary_folder
 
 if TYPE_CHECKING:
-    # An argument as ctypes passes it.
+    # The type of an argument as ctypes passes it.
     Word = ctypes.c_void_p | ctypes._SimpleCData[Any]
 
-# Nothing of the loop but the call itself changes memory that the kernel's results depend on.
+# In the loop, only the call itself changes memory on which the kernel's results depend.
 SOURCE = """
 #include <cstdint>
 
@@ -45,42 +45,45 @@ C_NAMES: dict[type, str] = {
 
 
 class CallLoop:
-    """Calls of an entry function with other arguments each, in turn: call n has those of n % `entries`."""
+    """Calls of an entry function with rows of arguments in turn: call n takes those of row n % `entries`."""
 
     def __init__(self, entry: Any, entries: int, arguments: Callable[[int], Sequence[Word]]) -> None:
-        """`entry` is a function of a library that ctypes has loaded; ToolchainError without a compiler."""
+        """Compile the loop for `entry`, a function that ctypes has loaded; raise ToolchainError without a compiler."""
         types = tuple(type(word) for word in arguments(0))
         self._record = _record_of(types)
         self._table, self._written, self._arguments = (self._record * entries)(), 0, arguments
         self._entry, self._loop = ctypes.cast(entry, ctypes.c_void_p), _compiled(types)
 
     def prepare(self, first: int, calls: int) -> None:
-        """Writes down the arguments of these calls where that was not done before: small inputs come in millions."""
+        """Write the arguments of these calls into the table, unless they are there already.
+
+        This is done on demand, since small inputs come in millions of sets.
+        """
         for place in range(self._written, min(first + calls, len(self._table))):
             self._table[place] = self._record(*[word.value for word in self._arguments(place)])
             self._written = place + 1
 
     def run(self, first: int, calls: int) -> None:
-        """So many calls from that one on, which were prepared; LaunchError at a status other than 0."""
+        """Make `calls` prepared calls from number `first` on; raise LaunchError at a status other than 0."""
         require_success(self._loop(self._entry, self._table, len(self._table), first, calls))
 
 
 def _record_of(types: Sequence[type]) -> Any:
-    """The loop's struct, for ctypes."""
+    """Return the loop's struct as a ctypes class."""
     fields = [(f"a{place}", each) for place, each in enumerate(types)]
     return type("Arguments", (ctypes.Structure,), {"_fields_": fields})
 
 
 @functools.cache
 def _compiled(types: tuple[type, ...]) -> Any:
-    """The loop for arguments of these types: 0.1 s, once for each process."""
+    """Return the loop for arguments of these types; compiling takes 0.1 s, once in a process."""
     names = [C_NAMES[each] for each in types]
     source = SOURCE.format(
         fields=" ".join(f"{name} a{place};" for place, name in enumerate(names)),
         types=", ".join(names),
         values=", ".join(f"a.a{place}" for place in range(len(names))),
     )
-    with scratch_folder() as folder:
+    with temporary_folder() as folder:
         file, library = folder / "call_loop.cpp", folder / "call_loop.so"
         file.write_text(source)
         compile_own(file, library)

@@ -1,4 +1,4 @@
-"""The CPU runtime: a shared library with one `extern "C"` function, called through ctypes."""
+"""The CPU runtime: a build is a shared library with one `extern "C"` function, called through ctypes."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ CTYPES: dict[np.dtype[Any], type[ctypes._SimpleCData[Any]]] = {
 
 
 class CpuRuntime(Runtime):
-    """All of this process's cores."""
+    """The CPU with all cores that this process may use."""
 
     def __init__(self) -> None:
-        """Makes torch's OpenMP runtime the one that builds bind to."""
+        """Set up the process: builds bind to torch's OpenMP runtime, and the allocator keeps freed memory."""
         self.device = torch.device("cpu")
         self.conditions = {"openmp": share_torch_runtime(), "freed_memory_kept": keep_freed_memory()}
 
     def load(self, path: Path, entry: str) -> CpuProgram:
-        """A shared library."""
+        """Load a shared library."""
         return CpuProgram(path, entry)
 
     def guard(self, like: torch.Tensor, *, at_end: bool) -> GuardedTensor:
-        """Between two inaccessible pages."""
+        """Return a copy between two inaccessible pages."""
         return GuardedTensor(like, at_end=at_end)
 
     def synchronise(self) -> None:
-        """A call has ended when it returns."""
+        """Do nothing: a call has ended when it returns."""
 
     def call_times(self, call: Callable[[], torch.Tensor]) -> CallTimes:
-        """A CPU has one clock."""
+        """Time a few calls; a CPU has one clock, so that both means are equal."""
         times = []
         for _ in range(CALLS):
             started = time.perf_counter_ns()
@@ -75,7 +75,7 @@ class CpuRuntime(Runtime):
         return free_memory_bytes()
 
     def broken(self) -> str | None:
-        """What breaks a CPU process ends it."""
+        """Return None: an error that breaks a CPU process ends it."""
         return None
 
 
@@ -83,7 +83,7 @@ class CpuProgram(Program):
     """A loaded CPU build; `launch` is synchronous."""
 
     def __init__(self, path: Path, entry: str) -> None:
-        """Loads the library; LoadError when it cannot be, or lacks the entry function."""
+        """Load the library; raise LoadError when that fails, or when it lacks the entry function."""
         try:
             self._library = ctypes.CDLL(str(path))
             self._entry = getattr(self._library, entry)
@@ -92,7 +92,7 @@ class CpuProgram(Program):
         self._entry.restype = ctypes.c_int
 
     def identity(self) -> dict[str, str]:
-        """Read from the library's `evotune_configuration`."""
+        """Read the library's `evotune_configuration`."""
         try:
             record = (ctypes.c_char * IDENTITY_BYTES).in_dll(self._library, "evotune_configuration").raw
         except ValueError:
@@ -100,19 +100,19 @@ class CpuProgram(Program):
         return parse_identity(record)
 
     def resident_blocks(self, geometry: Geometry) -> int:
-        """A CPU variant launches its own threads."""
+        """Return 1: a CPU variant starts its own threads."""
         return 1
 
     def launch(self, arguments: Sequence[Argument], geometry: Geometry | None = None) -> None:
-        """Calls the entry function; LaunchError when it returns anything but 0."""
+        """Call the entry function; raise LaunchError when it returns anything but 0."""
         require_success(self._entry(*[_word(argument) for argument in arguments]))
 
     def call_loop(self, entries: int, arguments: Callable[[int], Sequence[Argument]]) -> CallLoop:
-        """Calls with the arguments of that many entries, in turn; the tensors must live as long as it does."""
+        """Return a loop over that many rows of arguments; their tensors must live as long as the loop."""
         return CallLoop(self._entry, entries, lambda number: [_word(argument) for argument in arguments(number)])
 
     def close(self) -> None:
-        """Unloads the library."""
+        """Unload the library."""
         _ctypes.dlclose(self._library._handle)
 
 

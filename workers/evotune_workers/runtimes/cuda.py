@@ -26,24 +26,24 @@ from evotune_workers.runtimes.runtime import (
     parse_identity,
 )
 
-# Dynamic shared memory beyond this has to be asked for (CUDA C++ Programming Guide, technical specifications).
+# Dynamic shared memory beyond this must be requested (CUDA C++ Programming Guide, technical specifications).
 SHARED_BYTES_WITHOUT_ASKING = 48 << 10
-# Of a graph whose two times are compared, and at least: what its replay costs the host, about 30 us, is then below one
-# percent.
+# Length of a graph whose two times are compared, and its lower limit. The host's cost of a replay, about 30 us, is then
+# below one percent.
 CALLS_US, LEAST_US = 5000.0, 4000.0
-# No kernel takes less; a call that launches none would otherwise be repeated without end.
+# No kernel takes less. Without this bound a call that launches no kernel would be repeated without end.
 SHORTEST_CALL_US = 1.0
-# Compilers on all cores made the host 5% late in each of 5 replays, in 3 of 200 trials. One replay without that
-# tells; work that goes on outside the graph shows in every one.
+# Compilers on all cores made the host 5% late in each of 5 replays, in 3 of 200 trials. One undisturbed replay is
+# enough: work that continues outside the graph makes every replay late.
 REPLAYS, MOST_REPLAYS = 5, 60
 AGREEMENT = 1.01
 
 
 class CudaRuntime(Runtime):
-    """The first device that this process sees, on a stream of its own, which can be captured."""
+    """The first visible device, with a stream of its own, which can be captured."""
 
     def __init__(self) -> None:
-        """Makes the device's primary context, which torch uses too, the current one."""
+        """Make the device's primary context, which torch uses too, the current one."""
         self.device = torch.device("cuda", 0)
         self._core = Device(0)
         self._core.set_current()
@@ -56,19 +56,19 @@ class CudaRuntime(Runtime):
         }
 
     def load(self, path: Path, entry: str) -> CudaProgram:
-        """A cubin."""
+        """Load a cubin."""
         return CudaProgram(path.read_bytes(), entry, self._core, lambda: torch.cuda.current_stream().cuda_stream)
 
     def guard(self, like: torch.Tensor, *, at_end: bool) -> GuardedCudaTensor:
-        """Between two ranges of addresses that nothing is mapped to."""
+        """Return a copy between two ranges of unmapped addresses."""
         return GuardedCudaTensor(like, at_end=at_end)
 
     def synchronise(self) -> None:
-        """Waits for the device."""
+        """Wait for the device."""
         torch.cuda.synchronize(self.device)
 
     def call_times(self, call: Callable[[], torch.Tensor]) -> CallTimes:
-        """As one CUDA graph, long enough for the cost of its replay not to show."""
+        """Time many calls in one CUDA graph, long enough for the cost of its replay to be negligible."""
         graph = _long_graph(call)
         replays = [graph.both_clocks_us() for _ in range(REPLAYS)]
         while min(map(_lateness, replays)) > AGREEMENT and len(replays) < MOST_REPLAYS:
@@ -82,7 +82,7 @@ class CudaRuntime(Runtime):
         return torch.cuda.mem_get_info(self.device)[0] + kept
 
     def broken(self) -> str | None:
-        """After an illegal access and the like, every later call fails with the same error."""
+        """Return the sticky error, such as an illegal access, with which every later call fails, or None."""
         try:
             torch.cuda.synchronize(self.device)
         except RuntimeError as error:
@@ -91,7 +91,10 @@ class CudaRuntime(Runtime):
 
 
 def _long_graph(call: Callable[[], torch.Tensor]) -> CallGraph:
-    """Of as many calls as take CALLS_US. A call alone looks longer than one of many, hence the second estimate."""
+    """Return a graph of as many calls as take CALLS_US.
+
+    A single call seems longer than one of many, hence the second estimate.
+    """
     rounds = 1
     for _ in range(2):
         graph = CallGraph(lambda _: call(), sets=1, rounds=rounds)
@@ -106,9 +109,9 @@ class CudaProgram(Program):
     """A loaded cubin."""
 
     def __init__(self, cubin: bytes, entry: str, device: Any, stream: Callable[[], int]) -> None:
-        """Loads it for a cuda.core device; `stream` gives the handle of the stream to launch on.
+        """Load a cubin for a cuda.core device; `stream` returns the handle of the stream to launch on.
 
-        Raises LoadError when the device does not take it, or it lacks the entry function.
+        Raises LoadError when the device rejects it, or when it lacks the entry function.
         """
         try:
             self._code = ObjectCode.from_cubin(cubin)
@@ -124,7 +127,7 @@ class CudaProgram(Program):
         self._shared_bytes = SHARED_BYTES_WITHOUT_ASKING
 
     def identity(self) -> dict[str, str]:
-        """Read from the module's `evotune_configuration`."""
+        """Read the module's `evotune_configuration`."""
         error, address, size = driver.cuLibraryGetGlobal(self._handle, b"evotune_configuration")
         if error != driver.CUresult.CUDA_SUCCESS:
             return {}
@@ -133,7 +136,7 @@ class CudaProgram(Program):
         return parse_identity(bytes(record))
 
     def resident_blocks(self, geometry: Geometry) -> int:
-        """Blocks of a multiprocessor times multiprocessors; LaunchError when not even one fits."""
+        """Return the blocks per multiprocessor times the multiprocessors; raise LaunchError if not even one fits."""
         self._ask_for_shared_memory(geometry)
         of_one = self._kernel.occupancy.max_active_blocks_per_multiprocessor(geometry.threads, geometry.shared_bytes)
         if of_one < 1:
@@ -144,7 +147,7 @@ class CudaProgram(Program):
         return int(of_one) * int(self._device.properties.multiprocessor_count)
 
     def launch(self, arguments: Sequence[Argument], geometry: Geometry | None) -> None:
-        """Queues it on the stream; LaunchError when the driver refuses."""
+        """Queue a launch on the stream; raise LaunchError when the driver refuses it."""
         assert geometry is not None, "a CUDA variant says how it is launched"
         self._ask_for_shared_memory(geometry)
         config = LaunchConfig(grid=geometry.grid, block=geometry.threads, shmem_size=geometry.shared_bytes)
@@ -154,7 +157,7 @@ class CudaProgram(Program):
             raise LaunchError(str(error).splitlines()[0]) from error
 
     def close(self) -> None:
-        """Unloads the module: cuda.core does so with its last reference."""
+        """Unload the module by dropping its last reference, as cuda.core requires."""
         del self._kernel, self._code, self._handle
 
     def _ask_for_shared_memory(self, geometry: Geometry) -> None:
@@ -176,7 +179,7 @@ class CudaProgram(Program):
 
 
 def _lateness(clocks: tuple[float, float]) -> float:
-    """The host's time as a multiple of the device's."""
+    """Return the host's time as a multiple of the device's."""
     device, wall = clocks
     return wall / device
 

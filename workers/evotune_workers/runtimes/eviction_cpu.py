@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from evotune_workers.compilers.cpp import compile_own
-from evotune_workers.system.temporary import scratch_folder
+from evotune_workers.system.temporary import temporary_folder
 
-# A step may be shorter than a line, and no processor of these has shorter lines.
+# The loop steps by 64 bytes. Lines of these processors are at least as long, and evicting a line twice does no harm.
 SOURCE = """
 #include <cstdint>
 
@@ -34,13 +34,13 @@ extern "C" void evict(const char* memory, int64_t bytes) {
 
 
 def evict(memory: torch.Tensor) -> None:
-    """Write contiguous memory back and drop it from every core's caches; ToolchainError without a compiler."""
+    """Write contiguous memory back and drop it from every core's caches; raise ToolchainError without a compiler."""
     _compiled()(memory.data_ptr(), memory.numel() * memory.element_size())
 
 
 @functools.cache
 def _compiled() -> Any:
-    with scratch_folder() as folder:
+    with temporary_folder() as folder:
         file, library = folder / "eviction.cpp", folder / "eviction.so"
         file.write_text(SOURCE)
         compile_own(file, library)

@@ -1,4 +1,4 @@
-"""Many calls as one CUDA graph: their times are measured without what a launch costs the host."""
+"""Many calls as one CUDA graph, whose time does not contain the host's cost of a launch."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import torch
 
 
 class CallGraph:
-    """`rounds` times `call(0)` to `call(sets - 1)`, captured once. `outputs` holds a round's outputs, by number.
+    """A captured graph of `rounds` times `call(0)` to `call(sets - 1)`; `outputs` holds a round's outputs, by number.
 
-    `call` is kept: each replay writes to what it holds, a workspace for example, as the captured calls did.
+    The graph keeps `call` alive, since each replay writes to the memory that it holds, such as a workspace.
     """
 
     def __init__(self, call: Callable[[int], torch.Tensor], sets: int, rounds: int) -> None:
-        """Captures on the current stream's device; raises what `call` raises."""
+        """Capture the calls on the current stream's device; raise what `call` raises."""
         self.outputs: list[torch.Tensor] = []
         self._call = call
         self._graph = torch.cuda.CUDAGraph()
         self._calls = sets * rounds
         self._events = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         torch.cuda.synchronize()
-        # torch.cuda.graph would also collect garbage and empty the cache, which takes longer than all the rest.
+        # torch.cuda.graph would also collect garbage and empty the cache, which takes longer than everything else here.
         self._graph.capture_begin()
         try:
             self._capture(call, sets, rounds)
@@ -31,18 +31,18 @@ class CallGraph:
         self.replay()
 
     def _capture(self, call: Callable[[int], torch.Tensor], sets: int, rounds: int) -> None:
-        """A round's outputs stay alive, so that calls of one round write to memory of their own."""
+        """Make all calls; a round's outputs stay alive, so that its calls write to separate memory."""
         self.outputs = [call(number) for number in range(sets)]
         for _ in range(rounds - 1):
             for number in range(sets):
                 self.outputs[number] = call(number)
 
     def replay(self) -> None:
-        """Queues all calls."""
+        """Queue all calls."""
         self._graph.replay()
 
     def replay_us(self) -> float:
-        """Microseconds per call by the device's clock."""
+        """Replay once and return microseconds per call by the device's clock."""
         self._events[0].record()
         self._graph.replay()
         self._events[1].record()
@@ -51,7 +51,10 @@ class CallGraph:
         return elapsed_ms * 1e3 / self._calls
 
     def both_clocks_us(self) -> tuple[float, float]:
-        """Microseconds per call of one replay: by the device's clock, and by the host's until the device is at rest."""
+        """Replay once; return microseconds per call by the device's clock, and by the host's.
+
+        The host's time ends when the device is idle.
+        """
         torch.cuda.synchronize()
         started = time.perf_counter_ns()
         device_us = self.replay_us()

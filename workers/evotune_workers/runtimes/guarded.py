@@ -1,7 +1,7 @@
-"""Tensors whose memory ends (or starts) at a page that may not be touched.
+"""CPU tensors whose memory ends (or starts) at an inaccessible page.
 
-A read or write past the guarded end is a SIGSEGV at once; the slack up to the page boundary on the other side is filled
-with a pattern that is checked afterwards.
+A read or write past the guarded end is an immediate SIGSEGV. The slack up to the page boundary on the other side is
+filled with a pattern that is checked afterwards.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 class GuardedTensor:
     """A CPU tensor of a given shape and dtype between two inaccessible pages.
 
-    `at_end` puts its last byte flush against the page behind it, otherwise its first byte against the page before it.
+    With `at_end` its last byte is adjacent to the page behind it, otherwise its first byte to the page before it.
     """
 
     def __init__(self, like: torch.Tensor, *, at_end: bool) -> None:
-        """Copies `like` (contiguous) into guarded memory."""
+        """Copy `like` (contiguous) into guarded memory."""
         size = like.numel() * like.element_size()
         page = mmap.PAGESIZE
         room = -(-size // page) * page
@@ -43,7 +43,7 @@ class GuardedTensor:
         self.tensor.copy_(like)
 
     def slack_changed(self) -> int:
-        """How many bytes of the slack beside the tensor no longer hold the pattern."""
+        """Return the number of bytes of the slack beside the tensor that no longer hold the pattern."""
         return int(np.count_nonzero(self._body[self._slack] != PATTERN))
 
 

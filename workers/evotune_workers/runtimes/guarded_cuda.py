@@ -1,6 +1,6 @@
-"""CUDA tensors whose memory ends (or starts) where no address is mapped.
+"""CUDA tensors whose memory ends (or starts) at unmapped addresses.
 
-An access past the guarded end is an illegal address, which ends the child; the slack on the other side, up to the
+An access past the guarded end is an illegal address, which ends the child. The slack on the other side, up to the
 allocation's granularity, holds a pattern that is checked afterwards.
 """
 
@@ -18,11 +18,11 @@ PATTERN = 0xA5
 class GuardedCudaTensor:
     """A CUDA tensor of a given shape and dtype in mapped memory with unmapped addresses on both sides.
 
-    `at_end` puts its last byte flush against the addresses behind it, otherwise its first byte against those before.
+    With `at_end` its last byte is adjacent to the unmapped addresses, otherwise its first byte.
     """
 
     def __init__(self, like: torch.Tensor, *, at_end: bool) -> None:
-        """Copies `like` (contiguous, on the device) into guarded memory."""
+        """Copy `like` (contiguous, on the device) into guarded memory."""
         size = like.numel() * like.element_size()
         room = torch.as_tensor(_MappedBytes(size), device=like.device).fill_(PATTERN)
         start = len(room) - size if at_end else 0
@@ -31,12 +31,12 @@ class GuardedCudaTensor:
         self.tensor.copy_(like)
 
     def slack_changed(self) -> int:
-        """How many bytes of the slack beside the tensor no longer hold the pattern."""
+        """Return the number of bytes of the slack beside the tensor that no longer hold the pattern."""
         return sum(int((slack != PATTERN).sum()) for slack in self._slack)
 
 
 class _MappedBytes:
-    """At least `size` bytes of the device, mapped between two unmapped ranges; torch keeps it for its tensor's life."""
+    """At least `size` bytes of device memory between two unmapped ranges; torch keeps it as long as its tensor."""
 
     def __init__(self, size: int) -> None:
         device = checked(driver.cuCtxGetDevice())
@@ -66,7 +66,7 @@ class _MappedBytes:
 
 
 def checked(result: tuple[Any, ...]) -> Any:
-    """What a driver call returned beside its status; RuntimeError with the status's name when that is no success."""
+    """Return the values of a driver call without its status; raise RuntimeError with the status's name if it failed."""
     status, *values = result
     if status != driver.CUresult.CUDA_SUCCESS:
         raise RuntimeError(status.name)
@@ -74,7 +74,7 @@ def checked(result: tuple[Any, ...]) -> Any:
 
 
 def _unmap(reserved: int, step: int, room: int, handle: Any) -> None:
-    # Whatever still uses it must end first; a broken context has nothing left to free.
+    # Work that still uses the memory must end first. A broken context has nothing left to free.
     status, *_ = driver.cuCtxSynchronize()
     if status != driver.CUresult.CUDA_SUCCESS:
         return

@@ -1,4 +1,4 @@
-"""One loaded build at one workload, inside the child: what gates and timing launch."""
+"""One loaded build at one workload, inside the child, for gates and timing to launch."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from evotune_workers.kernel.contract import Geometry, Inputs, Kernel, StructureC
 from evotune_workers.kernel.folder import named_workload
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.runtimes.buffer_sets import BufferSets
-from evotune_workers.runtimes.build_spec import BenchSpec
-from evotune_workers.runtimes.references import Example, Examples
+from evotune_workers.runtimes.build_spec import BuildSpec
+from evotune_workers.runtimes.references import Reference, References
 from evotune_workers.runtimes.runtime import LaunchError, Runtime
 
-# A scratch buffer's content is arbitrary at every call: all ones bits are NaN in every float format.
+# A workspace's content is arbitrary at every call. With all bits set, it is NaN in every float format.
 WORKSPACE_FILL = 0xFF
-# Keeps the alignment that allocators give.
+# A multiple of the alignment that allocators give.
 MARGIN_BYTES = 4096
 
 
-class Bench:
-    """A build with everything needed to launch it on the kernel's own inputs. Tensors lie on the runtime's device."""
+class LoadedBuild:
+    """A build with everything needed to launch it on the kernel's own inputs; tensors lie on the runtime's device."""
 
-    def __init__(self, kernel: Kernel, runtime: Runtime, examples: Examples, spec: BenchSpec) -> None:
-        """Loads the build; raises what the runtime raises when it cannot be loaded."""
+    def __init__(self, kernel: Kernel, runtime: Runtime, references: References, spec: BuildSpec) -> None:
+        """Load the build; raise LoadError when that fails."""
         self.runtime = runtime
         self.kernel = kernel
         self.configuration = spec.configuration
@@ -33,34 +33,34 @@ class Bench:
         self.variant = kernel.variant(spec.variant)
         self.program = runtime.load(spec.library, self.variant.entry)
         self._geometries: dict[Workload, Geometry | None] = {}
-        self._examples = examples
+        self._references = references
 
-    def example(self, workload: Workload, distribution: str, seed: int) -> Example:
-        """Inputs with their float64 reference and the pinned baseline's errors."""
-        return self._examples.example(workload, distribution, seed)
+    def reference(self, workload: Workload, distribution: str, seed: int) -> Reference:
+        """Return inputs with their float64 reference and the pinned baseline's errors."""
+        return self._references.reference(workload, distribution, seed)
 
-    def example_of(self, inputs: Inputs) -> Example:
-        """The same for other inputs of this workload, which are on the device."""
-        return self._examples.example_of(self.workload, inputs)
+    def reference_of(self, inputs: Inputs) -> Reference:
+        """Return the same for other inputs of this workload, which must be on the device."""
+        return self._references.reference_of(self.workload, inputs)
 
     def time_baseline(self, inputs: Inputs) -> float:
-        """Microseconds of one call of the pinned baseline at this workload, now."""
-        return self._examples.time_baseline(self.workload, inputs)
+        """Return the microseconds of one call of the pinned baseline at this workload, timed now."""
+        return self._references.time_baseline(self.workload, inputs)
 
     def structure_cases(self) -> tuple[StructureCase, ...]:
-        """The kernel's structure cases for this workload."""
-        return self._examples.structure(self.workload)
+        """Return the kernel's structure cases for this workload."""
+        return self._references.structure(self.workload)
 
     def structure_case(self, workload: Workload, name: str) -> StructureCase:
-        """The kernel's structure case of that name, for that workload."""
-        return next(case for case in self._examples.structure(workload) if case.name == name)
+        """Return the kernel's structure case of that name, for that workload."""
+        return next(case for case in self._references.structure(workload) if case.name == name)
 
     def buffer_sets(self, seeds: tuple[int, ...], least_bytes: int) -> BufferSets:
         """Return copies of the inputs of these seeds in turn, together that large as far as memory allows."""
-        return self._examples.buffer_sets(self.workload, self.distributions[0], seeds, least_bytes)
+        return self._references.buffer_sets(self.workload, self.distributions[0], seeds, least_bytes)
 
     def new_workspace(self, workload: Workload) -> torch.Tensor:
-        """Fresh scratch memory (bytes) filled with NaN patterns."""
+        """Return a new workspace, in bytes, filled with NaN patterns; raise MemoryError when it is too large."""
         size = self.variant.workspace_bytes(self.configuration, workload)
         try:
             return torch.full((size,), WORKSPACE_FILL, dtype=torch.uint8, device=self.runtime.device)
@@ -68,25 +68,25 @@ class Bench:
             raise MemoryError(f"a workspace of {size} bytes cannot be had") from error
 
     def new_output(self, workload: Workload) -> torch.Tensor:
-        """An output that holds NaN everywhere."""
+        """Return an output that holds NaN everywhere."""
         return torch.full_like(self.kernel.empty_output(workload), float("nan"), device=self.runtime.device)
 
     def inputs(self, workload: Workload, distribution: str, seed: int) -> Inputs:
-        """The kernel's inputs, on the device."""
+        """Return the kernel's inputs, on the device."""
         return tuple(tensor.to(self.runtime.device) for tensor in self.kernel.inputs(workload, distribution, seed))
 
     def launch(self, workload: Workload, inputs: Inputs) -> torch.Tensor:
-        """One launch into a fresh output that held NaN everywhere before."""
+        """Launch once and return the output, which held NaN everywhere before."""
         output = self.new_output(workload)
         self.launch_into(workload, inputs, output, self.new_workspace(workload))
         return output
 
     def launch_into(self, workload: Workload, inputs: Inputs, output: torch.Tensor, workspace: torch.Tensor) -> None:
-        """One launch into memory that the caller owns; raises LaunchError on a status other than success."""
+        """Launch once into the caller's memory; raise LaunchError on a status other than success."""
         self.program.launch(self.kernel.arguments(workload, inputs, output, workspace), self.geometry(workload))
 
     def geometry(self, workload: Workload) -> Geometry | None:
-        """How it is launched at a workload; raises LaunchError when a multiprocessor cannot hold a block."""
+        """Return the launch geometry at a workload; raise LaunchError when a multiprocessor cannot hold a block."""
         if workload not in self._geometries:
             geometry = self.variant.geometry(self.configuration, workload, resident_blocks=1)
             if geometry is not None:
@@ -96,13 +96,13 @@ class Bench:
         return self._geometries[workload]
 
     def prepare(self) -> float:
-        """Makes what the first launch is compared with; returns how long the baseline takes (microseconds)."""
-        return self.example(self.workload, self.distributions[0], self.seeds[0]).baseline_us
+        """Make the references of the first launch; return the microseconds of a call of the baseline."""
+        return self.reference(self.workload, self.distributions[0], self.seeds[0]).baseline_us
 
     def try_launch(self, inputs: Inputs) -> str:
-        """Launches at the workload on copies; "success", or what went wrong.
+        """Launch at the workload on copies; return "success" or the error.
 
-        The copies have margins: a small step past an end is for the `memory` gate to tell, not for the allocator.
+        The copies have margins, so that a small step past an end is left to the `memory` gate and does no harm here.
         """
         copies, output = tuple(_with_margins(tensor) for tensor in inputs), self.new_output(self.workload)
         try:
@@ -113,12 +113,12 @@ class Bench:
         return "success"
 
     def errors(self, workload: Workload, distribution: str, seed: int) -> Errors:
-        """Errors of one launch beside the pinned baseline's, per group."""
-        example = self.example(workload, distribution, seed)
-        return example.errors_of(self.launch(workload, example.inputs))
+        """Return the errors of one launch beside the pinned baseline's, per group."""
+        reference = self.reference(workload, distribution, seed)
+        return reference.errors_of(self.launch(workload, reference.inputs))
 
     def close(self) -> None:
-        """Unloads the build."""
+        """Unload the build."""
         self.program.close()
 
 

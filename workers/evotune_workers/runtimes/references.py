@@ -1,4 +1,4 @@
-"""Inputs with their exact result and the baseline's errors, made once in a child and used by many configurations."""
+"""Inputs with their exact result and the baseline's errors, made once in a child for many configurations."""
 
 from __future__ import annotations
 
@@ -13,35 +13,36 @@ from evotune_workers.kernel.output_errors import Errors, group_errors
 from evotune_workers.runtimes.buffer_sets import BufferSets, plan_buffers
 from evotune_workers.runtimes.runtime import Runtime
 
-# Enough for every seed and distribution of a few workloads, and for the tails of the last configurations.
-KEPT_EXAMPLES = 256
-# Of buffer sets: one cold and one warm on a CPU; on a GPU, where graphs hold them, those of four workloads.
+# Number of cached references: enough for every seed and distribution of a few workloads, and for the latest tails.
+KEPT_REFERENCES = 256
+# Number of cached collections of buffer sets: a cold and a warm one on a CPU. On a GPU, whose graphs hold them anyway,
+# those of four workloads.
 KEPT_COLLECTIONS = {"cpu": 2, "cuda": 8}
 
 
 @dataclass(frozen=True)
-class Example:
-    """One set of inputs: `reference` is float64, `errors` holds the baseline's and rounding's (the kernel's empty)."""
+class Reference:
+    """One set of inputs with its exact `output` in float64; `errors` lacks those of the kernel."""
 
     inputs: Inputs
-    reference: torch.Tensor
+    output: torch.Tensor
     groups: int
     errors: Errors
     baseline_us: float
 
     def errors_of(self, output: torch.Tensor) -> Errors:
         """Return the errors of a kernel's output on these inputs, beside those of the baseline and of rounding."""
-        largest, rms = group_errors(output, self.reference, self.groups)
+        largest, rms = group_errors(output, self.output, self.groups)
         return replace(self.errors, kernel_max=largest, kernel_rms=rms)
 
 
-class Examples:
-    """The examples of one kernel on one target, least recently used ones forgotten."""
+class References:
+    """A cache of the references of one kernel on one target, which drops the least recently used ones."""
 
     def __init__(self, kernel: Kernel, target: str, runtime: Runtime) -> None:
-        """Nothing is computed before it is asked for."""
+        """Prepare empty caches; references are computed on demand."""
         self._kernel, self._target, self._runtime = kernel, target, runtime
-        self.example = functools.lru_cache(KEPT_EXAMPLES)(self._example)
+        self.reference = functools.lru_cache(KEPT_REFERENCES)(self._reference)
         self.structure = functools.lru_cache(8)(self._structure)
         # Hundreds of megabytes each, and the same for every configuration.
         self.buffer_sets = functools.lru_cache(KEPT_COLLECTIONS[runtime.device.type])(self._buffer_sets)
@@ -51,7 +52,7 @@ class Examples:
     def _buffer_sets(
         self, workload: Workload, distribution: str, seeds: tuple[int, ...], least_bytes: int
     ) -> BufferSets:
-        contents = [self.example(workload, distribution, seed).inputs for seed in seeds]
+        contents = [self.reference(workload, distribution, seed).inputs for seed in seeds]
         free_bytes, kind = self._runtime.free_bytes(), self._runtime.device.type
         return BufferSets(contents, plan_buffers(contents[0], len(contents), least_bytes, free_bytes, kind))
 
@@ -64,22 +65,22 @@ class Examples:
     def _on_device(self, inputs: Inputs) -> Inputs:
         return tuple(tensor.to(self._runtime.device) for tensor in inputs)
 
-    def _example(self, workload: Workload, distribution: str, seed: int) -> Example:
-        return self.example_of(workload, self._on_device(self._kernel.inputs(workload, distribution, seed)))
+    def _reference(self, workload: Workload, distribution: str, seed: int) -> Reference:
+        return self.reference_of(workload, self._on_device(self._kernel.inputs(workload, distribution, seed)))
 
-    def example_of(self, workload: Workload, inputs: Inputs) -> Example:
-        """The example that inputs on the device make; not kept."""
-        reference = self._kernel.reference(workload, inputs)
+    def reference_of(self, workload: Workload, inputs: Inputs) -> Reference:
+        """Compute the reference of these inputs, which are on the device, without caching it."""
+        exact = self._kernel.reference(workload, inputs)
         output = self._kernel.pinned_baseline(workload, self._target).run(inputs)
         baseline_us = self.time_baseline(workload, inputs)
         groups = self._kernel.error_groups(workload)
-        baseline_max, baseline_rms = group_errors(output, reference, groups)
-        rounding_max, rounding_rms = group_errors(reference.to(output.dtype), reference, groups)
+        baseline_max, baseline_rms = group_errors(output, exact, groups)
+        rounding_max, rounding_rms = group_errors(exact.to(output.dtype), exact, groups)
         errors = Errors((), (), baseline_max, baseline_rms, rounding_max, rounding_rms)
-        return Example(inputs, reference, groups, errors, baseline_us)
+        return Reference(inputs, exact, groups, errors, baseline_us)
 
     def time_baseline(self, workload: Workload, inputs: Inputs) -> float:
-        """Microseconds of one call of the pinned baseline, as this moment's machine makes it."""
+        """Return the microseconds of one call of the pinned baseline, timed now."""
         baseline = self._kernel.pinned_baseline(workload, self._target)
         self._runtime.synchronise()
         started = time.perf_counter_ns()

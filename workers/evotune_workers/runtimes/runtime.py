@@ -1,4 +1,4 @@
-"""What a runtime is: it loads builds onto one kind of device and launches them; gates and timing know no more."""
+"""The interface of a runtime, which loads builds onto one kind of device and launches them."""
 
 from __future__ import annotations
 
@@ -18,51 +18,51 @@ Argument = torch.Tensor | np.generic
 
 
 class LaunchError(RuntimeError):
-    """A launch that reported a status other than success, or that the device cannot hold."""
+    """A launch reported a status other than success, or exceeds what the device can hold."""
 
 
 class LoadError(RuntimeError):
-    """A build that cannot be loaded, or that lacks the entry function."""
+    """A build cannot be loaded, or lacks the entry function."""
 
 
 def require_success(status: int) -> None:
-    """LaunchError when an entry function returned anything but 0."""
+    """Raise LaunchError when an entry function returned anything but 0."""
     if status != 0:
         raise LaunchError(f"the entry function must return 0, got {status}")
 
 
 class Guarded(Protocol):
-    """A tensor beside memory that may not be touched."""
+    """A tensor beside inaccessible memory."""
 
     tensor: torch.Tensor
 
     def slack_changed(self) -> int:
-        """How many bytes beside the tensor no longer hold the pattern that was put there."""
+        """Return the number of bytes beside the tensor that no longer hold the pattern written there."""
 
 
 class Program(abc.ABC):
-    """A loaded build. Not usable after `close`."""
+    """A loaded build, not usable after `close`."""
 
     @abc.abstractmethod
     def identity(self) -> dict[str, str]:
-        """The configuration that the binary says it was built with, by macro name; empty when it says nothing."""
+        """Return the configuration that the binary records, by macro name; empty when it records none."""
 
     @abc.abstractmethod
     def resident_blocks(self, geometry: Geometry) -> int:
-        """How many blocks of that size the whole device holds at once; 1 on a CPU."""
+        """Return the number of blocks of that size that the whole device holds at once; 1 on a CPU."""
 
     @abc.abstractmethod
     def launch(self, arguments: Sequence[Argument], geometry: Geometry | None) -> None:
-        """Launches once, without waiting for the end on a GPU; raises LaunchError on a bad status."""
+        """Launch once, on a GPU without waiting for the end; raise LaunchError on a bad status."""
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Unloads it, so that the next build of the same kernel starts from nothing."""
+        """Unload the build, so that none of its state is left to the next build of the same kernel."""
 
 
 @dataclass(frozen=True)
 class CallTimes:
-    """Microseconds: the fastest call, and a call's share of many by the device's clock and by the host's."""
+    """Microseconds of a call: the fastest, and the mean of many by the device's clock and by the host's."""
 
     fastest_us: float
     device_us: float
@@ -70,26 +70,26 @@ class CallTimes:
 
 
 class Runtime(abc.ABC):
-    """One device of the child's. `conditions` are what of its set-up bears on timings."""
+    """The child's device; `conditions` describe the parts of its set-up that affect timings."""
 
     device: torch.device
     conditions: dict[str, Any]
 
     @abc.abstractmethod
     def load(self, path: Path, entry: str) -> Program:
-        """A build's file, loaded; raises LoadError when it cannot be or lacks the entry function."""
+        """Load a build's file; raise LoadError when that fails, or when it lacks the entry function."""
 
     @abc.abstractmethod
     def guard(self, like: torch.Tensor, *, at_end: bool) -> Guarded:
-        """A copy whose last byte (`at_end`), or first, lies against memory that faults when touched."""
+        """Return a copy whose last byte (`at_end`), or first, is adjacent to memory that faults on any access."""
 
     @abc.abstractmethod
     def synchronise(self) -> None:
-        """Waits for everything launched; raises what went wrong with it."""
+        """Wait for everything launched; raise its errors."""
 
     @abc.abstractmethod
     def call_times(self, call: Callable[[], torch.Tensor]) -> CallTimes:
-        """A few calls timed in two ways; each ends with the device at rest."""
+        """Time a few calls by the device's clock and by the host's; each measurement ends with the device idle."""
 
     @abc.abstractmethod
     def free_bytes(self) -> int:
@@ -97,11 +97,11 @@ class Runtime(abc.ABC):
 
     @abc.abstractmethod
     def broken(self) -> str | None:
-        """Why nothing can run in this process any more (a sticky CUDA error), or None."""
+        """Return the reason why this process can run nothing any more (a sticky CUDA error), or None."""
 
 
 def parse_identity(record: bytes) -> dict[str, str]:
-    """The `NAME=value;` pairs of a binary's own record; empty when it does not begin with the mark."""
+    """Return the `NAME=value;` pairs of a binary's identity record; empty when it does not begin with the mark."""
     if not record.startswith(IDENTITY_MARK):
         return {}
     pairs = record[len(IDENTITY_MARK) :].split(b"\0", 1)[0].decode(errors="replace").split(";")

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from evotune_workers.kernel.contract import Baseline
-from evotune_workers.runtimes.loaded_build import Bench
+from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.runtime import Runtime
 from evotune_workers.timing.stopwatch import Mode, Stopwatch
 
 # Takes loaded builds by side name and all at one workload, the baselines to time beside them, and the cache's size.
-StopwatchMaker = Callable[[Mapping[str, Bench], Sequence[Baseline], Mode, int], Stopwatch]
+StopwatchMaker = Callable[[Mapping[str, LoadedBuild], Sequence[Baseline], Mode, int], Stopwatch]
 
 
 def make_runtime(target: str) -> Runtime:
-    """`cpu`, or the first visible GPU for an `sm_` target; ImportError without the packages that it needs."""
+    """Return the CPU's runtime for `cpu`, or that of the first visible GPU for an `sm_` target.
+
+    Raises ImportError without the packages that it needs.
+    """
     if target == "cpu":
         from evotune_workers.runtimes.cpu import CpuRuntime
 

@@ -1,4 +1,4 @@
-"""What a stopwatch on a CPU times: calls of a candidate from C++, and of a baseline from Python."""
+"""The sides that a stopwatch on a CPU times: calls of a candidate from C++, and of a baseline from Python."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 from evotune_workers.kernel.contract import Baseline, Inputs
 from evotune_workers.runtimes.cpu import CpuProgram
 from evotune_workers.runtimes.loaded_build import WORKSPACE_FILL as NOT_A_NUMBER
-from evotune_workers.runtimes.loaded_build import Bench
+from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.runtime import Argument
 
-# Outputs that a side's calls write in turn: one is looked at while the next is written.
+# Outputs that a side's calls write in turn, so that the last one is intact while the next is written.
 OUTPUTS = 2
 
 
@@ -23,47 +23,47 @@ class Side(abc.ABC):
 
     @abc.abstractmethod
     def prepare(self, first: int, calls: int) -> None:
-        """What these calls need, and NaN in the memory of their outputs: no result of an earlier call lies there."""
+        """Prepare these calls, and fill their outputs with NaN, so that no result of an earlier call is left there."""
 
     @abc.abstractmethod
     def run(self, first: int, calls: int) -> torch.Tensor:
-        """The calls that were prepared; the last one's output, which later calls may overwrite."""
+        """Make the prepared calls; return the last one's output, which later calls may overwrite."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What candidates write in turn: at the same addresses for all, so that these are no difference between them."""
+    """Memory that candidates write, at the same addresses for all, so that addresses make no difference in time."""
 
     outputs: tuple[torch.Tensor, ...]
     workspace: torch.Tensor
 
     @classmethod
-    def of(cls, benches: Collection[Bench], contents: int) -> Memory:
-        """Enough for each; `contents`: how many buffer sets in turn differ in what they hold."""
-        workspace = max((bench.new_workspace(bench.workload) for bench in benches), key=len)
-        one = next(iter(benches))
-        # Where an output's memory comes again, other inputs do, if there are others.
+    def of(cls, builds: Collection[LoadedBuild], contents: int) -> Memory:
+        """Return memory that suffices for each build; `contents` is the number of different inputs among the sets."""
+        workspace = max((build.new_workspace(build.workload) for build in builds), key=len)
+        one = next(iter(builds))
+        # An output's memory then meets other inputs each time, if there are others.
         outputs = OUTPUTS + 1 if contents == OUTPUTS else OUTPUTS
         return cls(tuple(one.new_output(one.workload) for _ in range(outputs)), workspace)
 
 
 class CandidateSide(Side):
-    """A build's entry function: the time of its calls is the kernel's alone, as that of a GPU's graph is."""
+    """Calls of a build's entry function; as in a GPU's graph, their time is the kernel's alone."""
 
-    def __init__(self, bench: Bench, sets: Sequence[Inputs], memory: Memory) -> None:
-        """All candidates share the memory that they write."""
-        assert isinstance(bench.program, CpuProgram)
-        self._bench, self._sets, self._memory = bench, sets, memory
-        self._loop = bench.program.call_loop(len(sets) * len(memory.outputs), self._arguments)
+    def __init__(self, build: LoadedBuild, sets: Sequence[Inputs], memory: Memory) -> None:
+        """Make the loop over the buffer sets; all candidates write the same `memory`."""
+        assert isinstance(build.program, CpuProgram)
+        self._build, self._sets, self._memory = build, sets, memory
+        self._loop = build.program.call_loop(len(sets) * len(memory.outputs), self._arguments)
 
     def prepare(self, first: int, calls: int) -> None:
-        """All samples share the outputs."""
+        """Write the calls' arguments, and NaN into the outputs, which all samples share."""
         self._loop.prepare(first, calls)
         for output in self._memory.outputs:
             output.view(torch.uint8).fill_(NOT_A_NUMBER)
 
     def run(self, first: int, calls: int) -> torch.Tensor:
-        """Without Python between the calls."""
+        """Make the calls without Python between them."""
         self._loop.run(first, calls)
         return self._output(first + calls - 1)
 
@@ -72,14 +72,17 @@ class CandidateSide(Side):
 
     def _arguments(self, number: int) -> Sequence[Argument]:
         given = (self._sets[number % len(self._sets)], self._output(number), self._memory.workspace)
-        arguments = self._bench.kernel.arguments(self._bench.workload, *given)
+        arguments = self._build.kernel.arguments(self._build.workload, *given)
         if number == 0:
             _require_given(arguments, (*given[0], *given[1:]))
         return arguments
 
 
 def _require_given(arguments: Sequence[Argument], given: Sequence[torch.Tensor]) -> None:
-    """Only addresses are kept: the memory of a tensor that was made for a call would be gone."""
+    """Raise ValueError for a tensor made inside `arguments()`.
+
+    Only addresses are kept, and the memory of such a tensor would be freed.
+    """
     known = {tensor.untyped_storage().data_ptr() for tensor in given}
     for place, argument in enumerate(arguments):
         if isinstance(argument, torch.Tensor) and argument.untyped_storage().data_ptr() not in known:
@@ -87,19 +90,19 @@ def _require_given(arguments: Sequence[Argument], given: Sequence[torch.Tensor])
 
 
 class BaselineSide(Side):
-    """Its calls go through Python and torch's dispatcher and allocate their output: nobody can have them without."""
+    """Calls of a baseline, through Python and torch's dispatcher and with a new output, as users have to call it."""
 
     def __init__(self, baseline: Baseline, sets: Sequence[Inputs], output_like: torch.Tensor) -> None:
-        """`output_like` has the shape and dtype of an output."""
+        """Take the calls' buffer sets; `output_like` has the shape and dtype of an output."""
         self._call, self._sets, self._output_like = baseline.run, sets, output_like
 
     def prepare(self, first: int, calls: int) -> None:
-        """The C library gives freed memory out again: what is freed here is what the calls get."""
+        """Free memory full of NaN: the C library hands it out again to the calls."""
         for spoilt in [torch.empty_like(self._output_like) for _ in range(OUTPUTS)]:
             spoilt.view(torch.uint8).fill_(NOT_A_NUMBER)
 
     def run(self, first: int, calls: int) -> torch.Tensor:
-        """One after the other."""
+        """Make the calls one after the other."""
         output = self._output_like
         for number in range(first, first + calls):
             output = self._call(self._sets[number % len(self._sets)])

@@ -1,4 +1,4 @@
-"""Timing on a CPU: calls one after the other, by the wall clock."""
+"""Timing on a CPU: consecutive calls, by the wall clock."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ import torch
 from evotune_workers.kernel.contract import Baseline
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.runtimes.eviction_cpu import evict
-from evotune_workers.runtimes.loaded_build import Bench
+from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.sides_cpu import BaselineSide, CandidateSide, Memory, Side
 from evotune_workers.runtimes.unseen import UnseenInputs
 from evotune_workers.timing.disturbance import lost_seconds
-from evotune_workers.timing.stopwatch import CACHE_MULTIPLE, SAMPLE_US, Conditions, Mode, Stopwatch, StopwatchFacts
+from evotune_workers.timing.stopwatch import CACHE_MULTIPLE, SAMPLE_US, Conditions, Mode, Stopwatch, StopwatchSetup
 
-# Calls of a sample that meet changed inputs: all, unless they take less than 16 us. To change more inputs would take
-# longer than the calls.
+# Largest number of calls of a sample with changed inputs: all of them, unless a call takes less than 16 us. To change
+# more inputs would take longer than the calls.
 MOST_CHANGED = 64
-# A tenth more calls before the clock starts, where a sample has that many: the first ones after something else take up
-# to 100 us longer.
+# One untimed call for every so many timed ones runs before the clock starts. The first calls after other work take
+# up to 100 us longer.
 LEAD_PART = 10
-# Rounds of as many calls as take so long: a single one's time is mostly that of going to it and coming back.
+# A round has as many calls as take ROUND_US: the time of a single call is mostly the cost of the call itself.
 WARM_UP_ROUNDS, ROUND_US = 4, 100.0
 
 
 class CpuStopwatch(Stopwatch):
-    """A candidate's time is its kernel's alone, a baseline's that of a call as users make it (sides_cpu.py).
+    """Times the kernel alone for a candidate, and a call as users make it for a baseline (sides_cpu.py).
 
-    After every sample (one call, of kernels that take a millisecond) its last output is compared bit by bit with the
-    one that the side gave on these inputs before. The memory that outputs come from holds NaN when a sample begins, so
-    that no result of an earlier call lies there.
+    After every sample its last output is compared bit by bit with the one that the side gave on these inputs before. A
+    kernel that takes a millisecond has one call a sample. When a sample begins, the memory of outputs holds NaN, and no
+    result of an earlier call.
     """
 
     def __init__(
-        self, benches: Mapping[str, Bench], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
+        self, builds: Mapping[str, LoadedBuild], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
     ) -> None:
-        """`benches` are the candidates by side name; all at one workload."""
-        first = next(iter(benches.values()))
+        """Prepare and warm up all sides; `builds` are the candidates by side name, all at one workload."""
+        first = next(iter(builds.values()))
         seeds = first.seeds if mode == "cold" else first.seeds[:1]
-        examples = [first.example(first.workload, first.distributions[0], seed) for seed in seeds]
+        references = [first.reference(first.workload, first.distributions[0], seed) for seed in seeds]
         self._mode: Mode = mode
-        self._benches, self._contents = benches, [example.inputs for example in examples]
+        self._builds, self._contents = builds, [reference.inputs for reference in references]
         self._sets = sets = first.buffer_sets(seeds, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
         self._inputs = UnseenInputs(sets)
-        memory = Memory.of(benches.values(), len(seeds))
+        memory = Memory.of(builds.values(), len(seeds))
         output_like = first.kernel.empty_output(first.workload)
-        self._sides: dict[str, Side] = {name: CandidateSide(bench, sets, memory) for name, bench in benches.items()}
+        self._sides: dict[str, Side] = {name: CandidateSide(build, sets, memory) for name, build in builds.items()}
         self._sides |= {baseline.name: BaselineSide(baseline, sets, output_like) for baseline in baselines}
         self._expected = {
             name: [_output(side, number) for number in range(len(seeds))] for name, side in self._sides.items()
         }
         self._errors = {
-            name: tuple(example.errors_of(out) for example, out in zip(examples, self._expected[name], strict=True))
-            for name in benches
+            name: tuple(each.errors_of(out) for each, out in zip(references, self._expected[name], strict=True))
+            for name in builds
         }
         self._next = 0
         fastest = {name: _fastest_us(side) for name, side in self._sides.items()}
@@ -65,9 +65,9 @@ class CpuStopwatch(Stopwatch):
         self._timed = calls if sets.limited is None else min(calls, _most_timed(len(sets)))
         self._lead = self._timed // LEAD_PART
 
-    def facts(self) -> StopwatchFacts:
-        """How it measures."""
-        return StopwatchFacts(
+    def setup(self) -> StopwatchSetup:
+        """Return how it measures."""
+        return StopwatchSetup(
             tuple(self._sides),
             self._mode,
             len(self._sets),
@@ -78,7 +78,7 @@ class CpuStopwatch(Stopwatch):
         )
 
     def sample(self, side: str) -> tuple[float, bool]:
-        """Wall time per call; whether the last call's output was right, where that is known."""
+        """Return the wall time per call, and False if the last call's output is known to be wrong."""
         calls, first = self._sides[side], self._next + self._lead
         self._next = first + self._timed
         calls.prepare(first - self._lead, self._lead + self._timed)
@@ -90,41 +90,41 @@ class CpuStopwatch(Stopwatch):
         return elapsed_us / self._timed, self._is_right(side, (self._next - 1) % len(self._sets), output)
 
     def unseen_inputs(self, samples: int) -> AbstractContextManager[None]:
-        """Of the sets that come next: those that the last calls of each sample meet."""
+        """Change the sets that the last calls of each of the next samples take."""
         changed = min(MOST_CHANGED, self._timed)
         ends = (self._next + number * (self._lead + self._timed) for number in range(1, samples + 1))
         return self._inputs.swapped({(end - back) % len(self._sets) for end in ends for back in range(1, changed + 1)})
 
     def unseen_errors(self) -> Mapping[str, Errors]:
-        """Beside the baseline's on the same inputs."""
-        return self._inputs.errors(self._benches, self._contents)
+        """Return the candidates' errors on unseen inputs, beside the baseline's on the same inputs."""
+        return self._inputs.errors(self._builds, self._contents)
 
     def _evict(self, first: int, calls: int) -> None:
-        """Make these calls read their inputs from memory where the rotation is too short to see to that."""
+        """Evict the inputs of these calls where the rotation is too short to keep them cold."""
         if self._sets.limited is not None:
             for memory in self._sets.memory(first, calls):
                 evict(memory)
 
     def _is_right(self, side: str, number: int, output: torch.Tensor) -> bool:
-        """Unseen outputs of candidates are kept, and looked at when all has been timed."""
+        """Compare an output with the one before; keep a candidate's unseen one, to check it when all has been timed."""
         if self._inputs.swap is None:
             return torch.equal(output, self._expected[side][number % len(self._expected[side])])
-        if side in self._benches:
+        if side in self._builds:
             self._inputs.keep(side, number, output.clone())
         return True
 
     def begin_block(self) -> tuple[float, float]:
-        """Time lost so far, and now."""
+        """Return the time lost so far, and the time now."""
         return lost_seconds(), time.perf_counter()
 
     def end_block(self, begun: tuple[float, float]) -> Conditions:
-        """The share of the block that threads waited."""
+        """Return the share of the block for which threads waited."""
         lost, started = begun
         return Conditions(disturbed=(lost_seconds() - lost) / (time.perf_counter() - started))
 
 
 def _most_timed(sets: int) -> int:
-    """Return how many calls, with the lead before them, meet no set twice."""
+    """Return the largest number of calls that, with the lead before them, use no set twice."""
     return max(1, sets * LEAD_PART // (LEAD_PART + 1))
 
 
@@ -134,7 +134,7 @@ def _output(side: Side, number: int) -> torch.Tensor:
 
 
 def _fastest_us(side: Side) -> float:
-    """Of a call, in the least disturbed of the rounds that warm a side up."""
+    """Warm a side up; return the time of a call in the fastest of the rounds."""
     fastest, calls = math.inf, 1
     for _ in range(WARM_UP_ROUNDS):
         side.prepare(0, calls)

@@ -14,7 +14,7 @@ from evotune_workers.kernel.contract import Baseline, Inputs, Workload
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.runtimes.buffer_sets import BufferSets, allocate, same_bits
 from evotune_workers.runtimes.graph import CallGraph
-from evotune_workers.runtimes.loaded_build import Bench
+from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.telemetry import Telemetry
 from evotune_workers.runtimes.unseen import UnseenInputs
 from evotune_workers.timing.stopwatch import (
@@ -24,16 +24,17 @@ from evotune_workers.timing.stopwatch import (
     Conditions,
     Mode,
     Stopwatch,
-    StopwatchFacts,
+    StopwatchSetup,
 )
 
-# What is read to evict everything else: more than once the cache, since no GPU documents what its cache replaces.
+# Memory that is read to evict everything else, as a multiple of the cache. More than 1, since no GPU documents its
+# cache's replacement policy.
 EVICTION_MULTIPLE = 2
 
 
 @dataclass(frozen=True)
 class TimedCandidate:
-    """A candidate's graph; `outputs` has those of all sets along its first dimension, and lies in `memory`."""
+    """A candidate's graph; `outputs`, a view of `memory`, has those of all sets along its first dimension."""
 
     graph: CallGraph
     memory: torch.Tensor
@@ -49,14 +50,14 @@ class TimedBaseline:
 
 
 class Baselines:
-    """The baselines' graphs on one collection of buffers; captured once in a child, used by every configuration.
+    """The baselines' graphs on one collection of buffer sets, captured once in a child for all configurations.
 
-    Every one has the same number of calls: as many as the fastest makes in a millisecond, each buffer set in turn, or
-    each once where the rotation over them is too short for calls to stay cold.
+    Every graph has the same number of calls, over the buffer sets in turn: as many as the fastest makes in a
+    millisecond. Where the rotation is too short for calls to stay cold, each set is used once.
     """
 
     def __init__(self, baselines: Sequence[Baseline], sets: BufferSets) -> None:
-        """Captures those that can run here; the others are in `unavailable` with the reason."""
+        """Capture the baselines that can run here; the others are in `unavailable` with the reason."""
         self.sets = sets
         self.timed: dict[str, TimedBaseline] = {}
         self.unavailable: dict[str, str] = {}
@@ -69,7 +70,7 @@ class Baselines:
             self.timed[name] = TimedBaseline(graph, graph.replay_us())
 
     def _try(self, name: str, run: Callable[[Inputs], torch.Tensor]) -> float | None:
-        """Microseconds of a call."""
+        """Return the microseconds of a call, or None for a baseline that cannot run here."""
         try:
             for number in range(WARM_UP_CALLS):
                 run(self.sets[number % len(self.sets)])
@@ -84,40 +85,40 @@ class Baselines:
 
 
 class CudaStopwatch(Stopwatch):
-    """All sides call the same number of times, on the same buffer sets in the same order.
+    """Times graphs with the same number of calls for all sides, on the same buffer sets in the same order.
 
-    Before a replay that counts the candidate's outputs are filled with NaN; after it every one is compared bit by bit
-    with what it gave on the same inputs when it was checked. `warm` replays once more before that; cold calls whose
-    rotation is too short find the cache full of other memory, which was read just before.
+    Before a timed replay the candidate's outputs are filled with NaN. After it every output is compared bit by bit with
+    the one that was checked on the same inputs. A warm replay follows an untimed one. Before a cold replay whose
+    rotation is too short, the cache is filled with other memory.
     """
 
-    def __init__(self, benches: Mapping[str, Bench], baselines: Baselines, mode: Mode, cache_bytes: int) -> None:
-        """`benches` are the candidates by side name; all at the workload of the baselines."""
-        first = next(iter(benches.values()))
+    def __init__(self, builds: Mapping[str, LoadedBuild], baselines: Baselines, mode: Mode, cache_bytes: int) -> None:
+        """Capture the candidates, `builds` by side name; all are at the workload of the baselines."""
+        first = next(iter(builds.values()))
         seeds = first.seeds if mode == "cold" else first.seeds[:1]
-        examples = [first.example(first.workload, first.distributions[0], seed) for seed in seeds]
+        references = [first.reference(first.workload, first.distributions[0], seed) for seed in seeds]
         self._mode: Mode = mode
         self._baselines = baselines
-        self._benches, self._contents = benches, [example.inputs for example in examples]
+        self._builds, self._contents = builds, [reference.inputs for reference in references]
         self._inputs = UnseenInputs(baselines.sets)
         self._expected = {
-            name: [bench.launch(bench.workload, example.inputs) for example in examples]
-            for name, bench in benches.items()
+            name: [build.launch(build.workload, reference.inputs) for reference in references]
+            for name, build in builds.items()
         }
         self._errors = {
-            name: tuple(example.errors_of(out) for example, out in zip(examples, self._expected[name], strict=True))
-            for name in benches
+            name: tuple(each.errors_of(out) for each, out in zip(references, self._expected[name], strict=True))
+            for name in builds
         }
         self._candidates = {
-            name: _candidate_graph(bench, baselines.sets, baselines.rounds) for name, bench in benches.items()
+            name: _candidate_graph(build, baselines.sets, baselines.rounds) for name, build in builds.items()
         }
         evicting = EVICTION_MULTIPLE * cache_bytes if baselines.sets.limited is not None else 0
         self._other_memory = torch.zeros(evicting // 8, dtype=torch.int64, device=first.runtime.device)
         self._telemetry = Telemetry(first.runtime.device)
 
-    def facts(self) -> StopwatchFacts:
-        """How it measures."""
-        return StopwatchFacts(
+    def setup(self) -> StopwatchSetup:
+        """Return how it measures."""
+        return StopwatchSetup(
             (*self._candidates, *self._baselines.timed),
             self._mode,
             len(self._baselines.sets),
@@ -129,30 +130,33 @@ class CudaStopwatch(Stopwatch):
         )
 
     def sample(self, side: str) -> tuple[float, bool]:
-        """Device time per call; whether every output of the candidate was right (a baseline's are not looked at)."""
+        """Return the device time per call, and False if an output of a candidate is wrong.
+
+        Outputs of a baseline are not checked.
+        """
         candidate = self._candidates.get(side)
         if candidate is None:
             return self._timed(self._baselines.timed[side].graph, None), True
         return self._timed(candidate.graph, candidate.outputs), self._are_right(side, candidate)
 
     def unseen_inputs(self, samples: int) -> AbstractContextManager[None]:
-        """Of all sets: every sample meets them all."""
+        """Change all sets, since every sample takes them all."""
         return self._inputs.swapped(range(len(self._baselines.sets)))
 
     def unseen_errors(self) -> Mapping[str, Errors]:
-        """Beside the baseline's on the same inputs."""
-        return self._inputs.errors(self._benches, self._contents)
+        """Return the candidates' errors on unseen inputs, beside the baseline's on the same inputs."""
+        return self._inputs.errors(self._builds, self._contents)
 
     def begin_block(self) -> None:
-        """Clocks are read after every sample, when the device has been at work for a millisecond at least."""
+        """Forget earlier readings; clocks are read after every sample, at the end of a millisecond of work or more."""
         self._telemetry.begin()
 
     def end_block(self, begun: None) -> Conditions:
-        """Clock, power and throttling."""
+        """Return clock, power and throttling."""
         return self._telemetry.conditions()
 
     def _timed(self, graph: CallGraph, spoilt: torch.Tensor | None) -> float:
-        """`spoilt` is filled with NaN before the replay that counts."""
+        """Time one replay, before which `spoilt` is filled with NaN; return microseconds per call."""
         if self._mode == "warm":
             graph.replay()
         if spoilt is not None:
@@ -164,7 +168,7 @@ class CudaStopwatch(Stopwatch):
         return time_us
 
     def _are_right(self, side: str, candidate: TimedCandidate) -> bool:
-        """One of the unseen outputs is kept, and looked at when all has been timed."""
+        """Compare all outputs with the checked ones; of unseen ones keep one, to be checked when all has been timed."""
         if self._inputs.swap is not None:
             number = random.randrange(len(candidate.outputs))
             self._inputs.keep(side, number, candidate.outputs[number].clone())
@@ -180,27 +184,27 @@ class CudaStopwatches:
         self._baselines: dict[tuple[Workload, Mode], Baselines] = {}
 
     def open(
-        self, benches: Mapping[str, Bench], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
+        self, builds: Mapping[str, LoadedBuild], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
     ) -> CudaStopwatch:
         """Return a stopwatch of loaded builds, by side name and all at one workload, beside these baselines."""
-        first = next(iter(benches.values()))
+        first = next(iter(builds.values()))
         seeds = first.seeds if mode == "cold" else first.seeds[:1]
         sets = first.buffer_sets(seeds, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
         kept = self._baselines.get((first.workload, mode))
         if kept is None or kept.sets is not sets:
             kept = self._baselines[first.workload, mode] = Baselines(baselines, sets)
-        return CudaStopwatch(benches, kept, mode, cache_bytes)
+        return CudaStopwatch(builds, kept, mode, cache_bytes)
 
 
-def _candidate_graph(bench: Bench, sets: BufferSets, rounds: int) -> TimedCandidate:
-    workload = bench.workload
-    workspace = bench.new_workspace(workload)
-    memory, [all_outputs] = allocate((bench.new_output(workload),), len(sets))
+def _candidate_graph(build: LoadedBuild, sets: BufferSets, rounds: int) -> TimedCandidate:
+    workload = build.workload
+    workspace = build.new_workspace(workload)
+    memory, [all_outputs] = allocate((build.new_output(workload),), len(sets))
     outputs = all_outputs.unbind()
 
     def call(number: int) -> torch.Tensor:
-        bench.launch_into(workload, sets[number], outputs[number], workspace)
+        build.launch_into(workload, sets[number], outputs[number], workspace)
         return outputs[number]
 
-    call(0)  # whatever happens at a first launch must not be captured
+    call(0)  # the set-up work of a first launch must not be captured
     return TimedCandidate(CallGraph(call, len(sets), rounds), memory, all_outputs)

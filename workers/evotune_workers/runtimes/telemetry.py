@@ -1,4 +1,4 @@
-"""What a GPU was doing: clock, power and reasons for throttling, read through NVML."""
+"""State of a GPU while it is timed: clock, power and reasons for throttling, read through NVML."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from evotune_workers.timing.stopwatch import POWER_CAP, Conditions
 
-# Reasons that mean the clock is lower than the work asked for (NVML API reference, nvmlClocksEventReasons).
+# Reasons for a lower clock than the work requests (NVML API reference, nvmlClocksEventReasons).
 THROTTLING = {
     POWER_CAP: pynvml.nvmlClocksEventReasonSwPowerCap,
     "hardware slowdown": pynvml.nvmlClocksEventReasonHwSlowdown,
@@ -22,25 +22,27 @@ THROTTLING = {
 class Telemetry:
     """One GPU, as NVML sees it; a reading takes about 40 us.
 
-    A GPU at its power limit has another clock every few milliseconds: the mean of a block's readings says more about
-    it than one of them.
+    A GPU at its power limit changes its clock every few milliseconds, so that the mean of a block's readings is used.
     """
 
     def __init__(self, device: torch.device) -> None:
-        """Finds the device by its UUID, since NVML does not count as CUDA does; raises pynvml.NVMLError without it."""
+        """Find the device by its UUID, since NVML numbers devices in another order.
+
+        Raises pynvml.NVMLError when NVML does not list it.
+        """
         self._handle = _handle(str(torch.cuda.get_device_properties(device).uuid))
         self._clocks: list[float] = []
 
     def begin(self) -> None:
-        """Forgets what was read before."""
+        """Forget earlier readings."""
         self._clocks.clear()
 
     def read_clock(self) -> None:
-        """Now."""
+        """Read the clock of the multiprocessors now."""
         self._clocks.append(float(pynvml.nvmlDeviceGetClockInfo(self._handle, pynvml.NVML_CLOCK_SM)))
 
     def conditions(self) -> Conditions:
-        """The mean of the clocks read since `begin`; power and throttling now."""
+        """Return the mean of the clocks read since `begin`, and power and throttling now."""
         reasons = pynvml.nvmlDeviceGetCurrentClocksEventReasons(self._handle)
         return Conditions(
             clock_mhz=sum(self._clocks) / len(self._clocks),

@@ -1,4 +1,4 @@
-"""Memory that this process can still take: the machine's available memory, within the limits of its control groups."""
+"""Memory that this process can still allocate, within the machine's available memory and its control groups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class MemoryController:
-    """Names that a version of control groups gives to its files; `cache` is a key of `memory.stat`."""
+    """File names of one version of control groups; `cache` is a key of `memory.stat`."""
 
     folder: str
     limit: str
@@ -25,19 +25,19 @@ VERSION_2 = MemoryController("", "memory.max", "memory.current", "inactive_file"
 
 
 def free_memory_bytes(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the machine's available memory, or what the tightest control group leaves where that is less."""
+    """Return the machine's available bytes, or those left by the tightest control group if that is less."""
     return max(0, min([_available_bytes(proc), *_left_in_groups(proc, groups)]))
 
 
 def _available_bytes(proc: Path) -> int:
-    """Read MemAvailable; a system without it is taken at its physical memory."""
+    """Return MemAvailable, or all physical memory on a system without it."""
     path = proc / "meminfo"
     match = re.search(r"^MemAvailable:\s*(\d+) kB$", path.read_text(), re.MULTILINE) if path.exists() else None
     return int(match.group(1)) << 10 if match else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _left_in_groups(proc: Path, groups: Path) -> Iterator[int]:
-    """Yield what each limit above this process leaves; a container may see its own group as the root."""
+    """Yield the bytes left by each limit above this process; a container may see its own group as the root."""
     path = proc / "self" / "cgroup"
     for line in path.read_text().splitlines() if path.exists() else []:
         _, controllers, place = line.split(":", 2)
@@ -52,7 +52,7 @@ def _left_in_groups(proc: Path, groups: Path) -> Iterator[int]:
 
 
 def _left_in(folder: Path, version: MemoryController) -> Iterator[int]:
-    """Yield the group's limit minus its use; page cache that is not in use gives way and does not count."""
+    """Yield the group's limit minus its use, which excludes inactive page cache: the system reclaims it."""
     if not (folder / version.limit).exists():
         return
     limit = (folder / version.limit).read_text().strip()

@@ -1,4 +1,4 @@
-"""Process groups that die with this process, even if it is killed."""
+"""Process groups that end with this process, even if it is killed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import signal
 import subprocess
 from collections.abc import Iterator
 
-# Its standard input ends when whoever holds the pipe's other end is gone.
+# Its standard input ends when the process that holds the pipe's other end has ended.
 WATCH = ("/bin/sh", "-c", "read -r _; kill -9 0")
 
 
 @contextlib.contextmanager
-def mortal_group() -> Iterator[int]:
-    """The number of a process group; its members are killed at the end, or as soon as this process ends before.
+def bound_process_group() -> Iterator[int]:
+    """Yield the number of a new process group whose members are killed on exit, or when this process ends.
 
-    The group's first member watches this process, so that none is ever without.
+    The first member watches this process. It starts before all others, so that none of them is ever unwatched.
     """
+    # This process holds the writing end: the watcher reads its end of file.
     watched, held = os.pipe()
     watcher = subprocess.Popen(
         WATCH, stdin=watched, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0

@@ -1,7 +1,7 @@
-"""Keeping a machine quiet while its CPU is being measured: builds share a lock, a measurement takes it alone.
+"""The machine lock: builds share it, a measurement on the CPU takes it exclusively.
 
-The locks are files (`flock`), so that they hold between searches and processes, and are released when a process dies.
-A turnstile makes it fair: a measurement that waits keeps new builds from starting, so it waits for running ones only.
+The locks are files (`flock`). They hold between searches and processes, and are released when a process dies.
+A second lock makes it fair: while a measurement waits, no new build starts, so it waits for running builds only.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def building() -> Iterator[None]:
-    """Waits until no measurement runs or waits on this machine's CPU, and keeps new ones out."""
-    with _open("turnstile") as turnstile, _open("quiet") as quiet:
+    """Wait until no measurement runs or waits on this machine's CPU, then keep new ones out."""
+    with _open("turnstile") as turnstile, _open("machine") as machine:
         fcntl.flock(turnstile, fcntl.LOCK_EX)
-        fcntl.flock(quiet, fcntl.LOCK_SH)
+        fcntl.flock(machine, fcntl.LOCK_SH)
         fcntl.flock(turnstile, fcntl.LOCK_UN)
         yield
 
 
 @contextlib.contextmanager
 def measuring() -> Iterator[None]:
-    """Waits until nothing else builds or measures on this machine's CPU, and keeps it so."""
-    with _open("turnstile") as turnstile, _open("quiet") as quiet:
+    """Wait until nothing else builds or measures on this machine's CPU, then keep it so."""
+    with _open("turnstile") as turnstile, _open("machine") as machine:
         fcntl.flock(turnstile, fcntl.LOCK_EX)
-        fcntl.flock(quiet, fcntl.LOCK_EX)
+        fcntl.flock(machine, fcntl.LOCK_EX)
         fcntl.flock(turnstile, fcntl.LOCK_UN)
         yield
 
 
 @contextlib.contextmanager
 def _open(name: str) -> Iterator[int]:
-    # Of the machine, not of a user or of a home that machines share.
+    # The temporary folder belongs to the machine; a home may be shared by machines.
     path = Path(tempfile.gettempdir()) / f"evotune-cpu-{name}.lock"
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except PermissionError:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # another user's: a lock needs no more
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # another user's file: reading suffices for a lock
     try:
         yield handle
     finally:

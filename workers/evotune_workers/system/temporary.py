@@ -1,6 +1,6 @@
-"""Temporary folders that outlive nobody: what a killed process left is removed when another one needs a folder.
+"""Temporary folders that are removed even if their process is killed: the next process to need one removes them.
 
-A folder is locked (`flock`) by the process that made it for as long as it lives, however it ends.
+The process that made a folder keeps a lock (`flock`) on it. The system releases the lock when the process ends.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PREFIX = "evotune-tmp-"
-VARIABLE = "EVOTUNE_SCRATCH"
-# For processes that end a moment later than who started them to stop writing.
+VARIABLE = "EVOTUNE_TEMPORARY_FOLDER"
+# Gives processes that end a moment after their parent the time to stop writing.
 REMOVAL_SECONDS = 3.0
 _swept: set[Path] = set()
 
 
 @contextlib.contextmanager
-def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
-    """An empty folder, removed at the end; in `parent`, else in the run's folder, else where temporary files go.
+def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Yield an empty folder and remove it on exit.
 
-    The first of a process removes what killed ones left there.
+    It lies in `parent`, or else in the folder of `run_folder`, or else where the system keeps temporary files. A
+    process that makes its first folder in a place also removes what killed processes left there.
     """
     place = parent or Path(os.environ.get(VARIABLE) or tempfile.gettempdir())
     if place not in _swept:
@@ -41,8 +42,8 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def run_folder(parent: Path | None = None) -> Iterator[Path]:
-    """A scratch folder that holds those of this process and of all that it starts meanwhile."""
-    with scratch_folder(parent) as folder:
+    """Yield a temporary folder in which this process and its children make theirs meanwhile."""
+    with temporary_folder(parent) as folder:
         before = os.environ.get(VARIABLE)
         os.environ[VARIABLE] = str(folder)
         try:
@@ -54,7 +55,7 @@ def run_folder(parent: Path | None = None) -> Iterator[Path]:
 
 
 def sweep(place: Path) -> None:
-    """Removes this user's scratch folders in `place` whose process has ended."""
+    """Remove this user's temporary folders in `place` whose process has ended."""
     for folder in place.glob(f"{PREFIX}*"):
         lock = _lock(folder)
         if lock is not None:
@@ -63,7 +64,10 @@ def sweep(place: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Removes a folder, again for a while if files appear meanwhile; what is left is removed by the next sweep."""
+    """Remove a folder, and try again for a few seconds if files appear meanwhile.
+
+    The next `sweep` removes what is left.
+    """
     deadline = time.monotonic() + REMOVAL_SECONDS
     shutil.rmtree(folder, ignore_errors=True)
     while folder.exists() and time.monotonic() < deadline:
@@ -72,7 +76,7 @@ def remove(folder: Path) -> None:
 
 
 def _make(place: Path) -> tuple[Path, int]:
-    """Again when another process swept the new folder before it was locked."""
+    """Make and lock a folder; retry when another process swept it before it was locked."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
         lock = _lock(folder)
@@ -83,7 +87,10 @@ def _make(place: Path) -> tuple[Path, int]:
 
 
 def _lock(folder: Path) -> int | None:
-    """A handle that holds the lock; None when another process has it, or the folder is gone or another user's."""
+    """Return a file handle that holds the folder's lock.
+
+    Returns None when another process holds it, or when the folder is gone or belongs to another user.
+    """
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

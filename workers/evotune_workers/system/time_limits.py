@@ -1,4 +1,4 @@
-"""How outcomes that a time limit ended are worded: in a record they are known by it, and other tools are told of it."""
+"""The words with which a reason tells that a time limit ended a trial; stored trials are recognised by them."""
 
 BUILD = "a build must end within"
 ANSWER = "no answer within"

@@ -1,6 +1,6 @@
-"""Ends what writes into a folder, and removes the folder, when the process that uses it has ended.
+"""Clean up a folder after its process: end the processes that still write into it, then remove it.
 
-Some of Ray's processes outlive a Ray that was killed by a minute. A process of its own sees to it, which is not killed
+Some of Ray's processes outlive a killed Ray by a minute. The cleaning runs in a process of its own, which is not killed
 with the one that it watches: `python -m evotune_workers.system.warden FOLDER`.
 """
 
@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from evotune_workers.kernel.device import import_path
+from evotune_workers.system.import_path import import_path
 from evotune_workers.system.temporary import remove
 
 LIMIT_SECONDS = 10.0
@@ -23,7 +23,10 @@ LIMIT_SECONDS = 10.0
 
 @contextlib.contextmanager
 def warden(folder: Path) -> Iterator[None]:
-    """Ends at the end, or when this process ends before, what then has a file in the folder open for writing."""
+    """Clean up the folder on exit, or when this process ends before.
+
+    Every other process of this user that then has a file of the folder open for writing is killed.
+    """
     command = [sys.executable, "-m", "evotune_workers.system.warden", str(folder)]
     watching = subprocess.Popen(
         command,
@@ -40,7 +43,7 @@ def warden(folder: Path) -> Iterator[None]:
 
 
 def main() -> None:
-    """Waits for the end of standard input, whose other end is in the process that is watched."""
+    """Wait until the watched process closes our standard input or ends, then clean up."""
     watched = os.getppid()
     sys.stdin.buffer.read()
     folder = sys.argv[1]
@@ -51,7 +54,10 @@ def main() -> None:
 
 
 def _end_writers(folder: str, watched: int) -> bool:
-    """Whether there were any but the one that is watched: it has logs of its own there, and may go on without Ray."""
+    """Kill the processes that write into the folder, and return True if there were any.
+
+    The watched process is spared: it has logs of its own there, and may go on without Ray.
+    """
     writers = {int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _writes_into(folder, entry)}
     writers.discard(watched)
     for process in writers:
@@ -61,7 +67,7 @@ def _end_writers(folder: str, watched: int) -> bool:
 
 
 def _writes_into(folder: str, process: Path) -> bool:
-    """Whether it has a file there open for writing; another user's process does not tell."""
+    """Return True if a process has a file there open for writing; False for another user's, which hides its files."""
     with contextlib.suppress(OSError):
         there = [file for file in (process / "fd").iterdir() if str(file.readlink()).startswith(f"{folder}/")]
         return any(_may_write(process / "fdinfo" / file.name) for file in there)

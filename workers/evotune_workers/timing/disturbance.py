@@ -1,4 +1,4 @@
-"""Processor time that this process wanted and others had: what a GPU's throttling is to a CPU."""
+"""Processor time that others took from this process: the counterpart on a CPU of a GPU's throttling."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ STEAL = 8
 
 
 def lost_seconds() -> float:
-    """Seconds since start that the hypervisor stole from the machine, plus those that this process's threads waited.
+    """Return the seconds that the hypervisor stole from the machine plus those that our threads waited for a core.
 
-    Summed over cores and threads; 0 where the system does not tell.
+    Counted since the machine and the threads started, and summed over cores and threads. 0 where the system does not
+    report them.
     """
     return _stolen_seconds() + _waited_seconds()
 
@@ -25,7 +26,10 @@ def _stolen_seconds() -> float:
 
 
 def _waited_seconds() -> float:
-    """Time on the run queue without a core: the second field of schedstat, in nanoseconds (kernel: sched-stats.rst)."""
+    """Return the time that our threads spent runnable without a core.
+
+    It is the second field of schedstat, in nanoseconds (Linux documentation, sched-stats.rst).
+    """
     total = 0
     for task in TASKS.iterdir() if TASKS.exists() else ():
         try:

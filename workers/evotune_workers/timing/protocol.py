@@ -1,16 +1,15 @@
-"""The timing protocol: the actor's half, which decides how long to measure and what the samples say.
+"""The timing protocol: how long to measure, which blocks count, and when a candidate is clearly slower.
 
-Unit of evidence: a block, in which every side is timed in order and then in reverse (ABBA), so that drift cancels. The
-statistic is the median over blocks of baseline / candidate, with a bootstrap interval.
+It runs in the measuring actor. The unit of measurement is a block. In it every side (a candidate or a baseline) is
+timed in order and then in reverse (ABBA), so that drift cancels. The statistic is the median over blocks of baseline /
+candidate, with a bootstrap interval.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,101 +19,79 @@ from evotune_workers.timing.stopwatch import POWER_CAP, Block
 HALF_WIDTH = 0.005
 MOST_BLOCKS = 60
 LEAST_BLOCKS = 10
-# Of a trial in the search, whose interval only has to tell who becomes a finalist: on a busy machine, where no interval
-# gets narrow, 60 would double the time that a search takes. Finalists are timed to the end.
+# Limit for a trial of the search, whose interval only has to select finalists. On a busy machine, where no interval
+# gets narrow, 60 blocks would double the time of a search. Finalists get MOST_BLOCKS.
 SEARCH_BLOCKS = 30
-# Blocks between two looks at the interval; the first look picks the opponent and stops hopeless candidates.
+# Blocks between two looks at the interval. The first look selects the fastest baseline and stops slow candidates.
 BLOCKS_PER_LOOK = 5
 LOOKS = (MOST_BLOCKS - LEAST_BLOCKS) // BLOCKS_PER_LOOK + 1
 WARM_BLOCKS = 10
 # A block whose threads waited for a core for more than this share of its time is dropped. The daemons of an otherwise
-# idle Ray node cost 0.03 to 0.15, by how busy the host is; one busy thread beside the measurement costs 0.3 and more.
+# idle Ray node cost 0.03 to 0.15, depending on the host; one busy thread beside the measurement costs 0.3 and more.
 DISTURBED_SHARE = 0.20
-# Blocks whose clock is further than this off the median are dropped. The median of the latest blocks,
+# Blocks whose clock differs by more than this from the median of the latest blocks are dropped. Only the latest count,
 # since a device that reaches its power limit has another clock from then on.
 CLOCK_MARGIN = 0.04
 MOST_DROPPED_SHARE = 0.20
-# "Well above the incumbent": even the fast end of the interval is this much slower than the incumbent's slow end.
+# A candidate is clearly slower if even the fast end of its interval is this much below the incumbent's slow end.
 CENSOR_MARGIN = 0.03
 # Baselines slower than the fastest by more than this after the first look are timed no further.
 OPPONENT_MARGIN = 1.10
-# Baselines slower than this by a first estimate (the fastest of a few calls) cannot be a trial's opponent; finalists
-# meet them all the same.
+# Baselines slower than the fastest by more than this, by a first estimate (the fastest of a few calls), are not timed
+# in a trial. Finalists are timed against all.
 HOPELESS_MARGIN = 1.50
 
 
 @dataclass(frozen=True)
-class Timing:
-    """A candidate beside the fastest baseline. Times in microseconds; speed-up = baseline / candidate."""
-
-    workload: str
-    mode: Literal["cold", "warm"]
-    baseline: str
-    median_us: float
-    p50_us: float
-    p90_us: float
-    p99_us: float
-    baseline_us: float
-    speedup: float
-    speedup_low: float
-    speedup_high: float
-    blocks: int
-    dropped_blocks: int
-    censored: bool
-    samples: Mapping[str, Sequence[tuple[float, float]]]
-    conditions: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Samples:
-    """The blocks so far; figures come from those that count."""
+    """The blocks measured so far; all statistics but `unseen_ratio` use only the blocks that count."""
 
     blocks: tuple[Block, ...] = ()
 
     @functools.cached_property
     def kept(self) -> tuple[Block, ...]:
-        """Blocks of a device left alone: no threads waiting for cores, a clock close to that of the latest blocks."""
+        """The blocks that count: undisturbed by others, and with a clock close to that of the latest blocks."""
         clocks = [block.conditions.clock_mhz for block in self.blocks if block.conditions.clock_mhz is not None]
         usual = float(np.median(clocks[-LEAST_BLOCKS:])) if clocks else None
-        return tuple(block for block in self.blocks if _left_alone(block) and _at_clock(block, usual))
+        return tuple(block for block in self.blocks if _is_undisturbed(block) and _at_clock(block, usual))
 
     @property
     def dropped(self) -> int:
-        """Blocks that do not count because of others, from the first that does count.
+        """Number of blocks that others disturbed, from the first block that counts.
 
-        Before it a device at its power limit finds its clock. Wherever the limit was met, clocks are the work's own
-        doing: such blocks do not count either, but no one disturbed them.
+        Before that block, a device at its power limit still settles its clock. If the limit was reached at all, the
+        work itself changes the clock. Blocks with another clock do not count then, but they were not disturbed.
         """
         since = self.blocks[self.blocks.index(self.kept[0]) :] if self.kept else self.blocks
         if any(POWER_CAP in block.conditions.throttled for block in since):
-            return sum(not _left_alone(block) for block in since)
+            return sum(not _is_undisturbed(block) for block in since)
         return len(since) - len(self.kept)
 
     @property
     def why_dropped(self) -> str:
-        """What happened to blocks: others took cores, or the clock moved, and what the device says of that."""
+        """The reason why blocks were dropped: other work on the cores, or another clock, with NVML's reasons."""
         clocks = [block.conditions.clock_mhz for block in self.blocks if block.conditions.clock_mhz is not None]
         if not clocks:
             return "met other work on the machine"
         reasons = sorted({reason for block in self.blocks for reason in block.conditions.throttled})
-        told = f" ({', '.join(reasons)})" if reasons else ""
-        return f"had another clock, between {min(clocks):.0f} and {max(clocks):.0f} MHz{told}"
+        listed = f" ({', '.join(reasons)})" if reasons else ""
+        return f"had another clock, between {min(clocks):.0f} and {max(clocks):.0f} MHz{listed}"
 
     @property
     def wrong(self) -> frozenset[str]:
-        """Sides with a timed output of other bits than before."""
+        """Sides with a timed output that differed from the one checked before."""
         return frozenset().union(*(block.wrong for block in self.blocks))
 
     def times(self, side: str) -> list[tuple[float, float]]:
-        """The pairs of that side, of the blocks in which it was timed."""
+        """Return the pairs of times of a side (microseconds), from the blocks that count and timed it."""
         return [block.times_us[side] for block in self.kept if side in block.times_us]
 
     def median_us(self, side: str) -> float:
-        """Median time of a call."""
+        """Return the median time of a call in microseconds."""
         return float(np.median(np.asarray(self.times(side))))
 
     def speedup(self, candidate: str, baseline: str) -> Interval:
-        """Median of per-block ratios baseline / candidate, with its interval (valid at whichever look it is taken)."""
+        """Return the median of per-block ratios baseline / candidate; the interval holds at any of the looks."""
         pairs = [
             sum(block.times_us[baseline]) / sum(block.times_us[candidate])
             for block in self.kept
@@ -123,10 +100,10 @@ class Samples:
         return median_interval(pairs, LOOKS)
 
     def unseen_ratio(self, candidate: str) -> float:
-        """The shortest time on inputs not met before over the median on others; 1 while there are few blocks.
+        """Return the shortest time on unseen inputs over the median time on others; 1 while there are few blocks.
 
-        Of all blocks, since the shortest of ten times is hardly ever a disturbed one, and medians only grow with
-        disturbances: noise makes the ratio smaller.
+        All blocks count here. The shortest of ten times is hardly ever disturbed, and disturbances only raise the
+        median, so that noise makes the ratio smaller.
         """
         blocks = [block for block in self.blocks if candidate in block.times_us]
         if len(blocks) < LEAST_BLOCKS:
@@ -136,16 +113,16 @@ class Samples:
         return float(min(unseen) / np.median(others))
 
     def joined(self, blocks: Sequence[Block]) -> Samples:
-        """With more blocks."""
+        """Return these samples and more blocks."""
         return Samples((*self.blocks, *blocks))
 
     @property
     def too_disturbed(self) -> bool:
-        """Whether so many blocks were dropped that there is no result."""
+        """True if so many blocks were dropped that there is no result."""
         return self.dropped > MOST_DROPPED_SHARE * len(self.blocks)
 
 
-def _left_alone(block: Block) -> bool:
+def _is_undisturbed(block: Block) -> bool:
     return block.conditions.disturbed <= DISTURBED_SHARE
 
 
@@ -157,17 +134,17 @@ def _at_clock(block: Block, usual: float | None) -> bool:
 NO_SAMPLES = Samples()
 
 
-def race(
+def measure_interleaved(
     candidates: Sequence[str],
     baselines: Sequence[str],
     run_blocks: Callable[[int, tuple[str, ...]], Sequence[Block]],
     incumbent_low: float | None,
     most_blocks: int = MOST_BLOCKS,
 ) -> tuple[Samples, bool]:
-    """Measures until every candidate's interval is narrow, or so many blocks.
+    """Measure blocks until every candidate's interval is narrow, or until `most_blocks`.
 
-    Returns the samples, and whether they were censored: stopped early, because the whole interval of every candidate is
-    below `incumbent_low` (the low end of the best speed-up so far) by a margin.
+    Returns the samples, and True if they are censored. They are when measuring stopped early, because the interval of
+    every candidate is below `incumbent_low` by CENSOR_MARGIN. That is the low end of the best speed-up so far.
     """
     sides = (*candidates, *baselines)
     samples = NO_SAMPLES
@@ -186,12 +163,12 @@ def race(
 
 
 def clearly_slower(speedup_high: float, incumbent_low: float | None) -> bool:
-    """Whether a speed-up is so far below the best one's low end, if there is one, that it need not be known better."""
+    """Return True if a speed-up's high end is below the incumbent's low end by CENSOR_MARGIN."""
     return incumbent_low is not None and speedup_high < incumbent_low * (1 - CENSOR_MARGIN)
 
 
 def plausible_opponents(baselines: Sequence[str], estimates_us: Mapping[str, float]) -> tuple[str, ...]:
-    """The baselines worth timing; all of them where there is no estimate."""
+    """Return the baselines that may be the fastest by first estimates; all of them where there are no estimates."""
     if not estimates_us:
         return tuple(baselines)
     bound = HOPELESS_MARGIN * min(estimates_us.values())
@@ -199,78 +176,11 @@ def plausible_opponents(baselines: Sequence[str], estimates_us: Mapping[str, flo
 
 
 def fastest(samples: Samples, baselines: Sequence[str]) -> str:
-    """The opponent: the baseline with the smallest median, of those timed in blocks that count."""
+    """Return the baseline with the smallest median, of those timed in blocks that count."""
     return min((baseline for baseline in baselines if samples.times(baseline)), key=samples.median_us)
 
 
 def _contenders(samples: Samples, baselines: Sequence[str]) -> list[str]:
-    """The baselines that may still turn out to be the fastest."""
+    """Return the baselines that may still prove to be the fastest."""
     bound = OPPONENT_MARGIN * samples.median_us(fastest(samples, baselines))
     return [baseline for baseline in baselines if samples.times(baseline) and samples.median_us(baseline) <= bound]
-
-
-def summarise(
-    samples: Samples,
-    candidate: str,
-    baselines: Sequence[str],
-    workload: str,
-    mode: Literal["cold", "warm"],
-    censored: bool,
-    conditions: Mapping[str, Any],
-) -> Timing:
-    """One candidate's timing against the fastest of the baselines."""
-    opponent = fastest(samples, baselines)
-    speedup = samples.speedup(candidate, opponent)
-    p50, p90, p99 = np.percentile(np.asarray(samples.times(candidate)), [50, 90, 99])
-    timed = {name: samples.median_us(name) for name in baselines if samples.times(name)}
-    others = {**conditions.get("estimates_us", {}), **timed}
-    return Timing(
-        workload=workload,
-        mode=mode,
-        baseline=opponent,
-        median_us=samples.median_us(candidate),
-        p50_us=float(p50),
-        p90_us=float(p90),
-        p99_us=float(p99),
-        baseline_us=samples.median_us(opponent),
-        speedup=speedup.median,
-        speedup_low=speedup.low,
-        speedup_high=speedup.high,
-        blocks=len(samples.kept),
-        dropped_blocks=samples.dropped,
-        censored=censored,
-        samples={side: samples.times(side) for side in (candidate, *baselines)},
-        conditions={**conditions, "baselines_us": others, **_device_conditions(samples)},
-    )
-
-
-def most_cautious(runs: Sequence[Mapping[str, tuple[Timing, ...]]]) -> Mapping[str, tuple[Timing, ...]]:
-    """The run in which the opponent was fastest: what slows a machine for a while slows the baseline most."""
-    return min(runs, key=lambda run: min(timings[0].baseline_us for timings in run.values()))
-
-
-def _device_conditions(samples: Samples) -> dict[str, Any]:
-    """What the device was like while the blocks that count were measured."""
-    conditions = [block.conditions for block in samples.kept]
-    found: dict[str, Any] = {"disturbed": max(each.disturbed for each in conditions)}
-    for name in ("clock_mhz", "power_w"):
-        values = [value for each in conditions if (value := getattr(each, name)) is not None]
-        if values:
-            found[name] = values
-    throttled = sorted({reason for each in conditions for reason in each.throttled})
-    return {**found, "throttled": throttled} if throttled else found
-
-
-def cpu_environment(cores: int) -> dict[str, str]:
-    """The child's environment: as many threads as cores (Ray would set one), not pinned.
-
-    Beside Ray's daemons a pinned thread waits where a free one moves: with OMP_PROC_BIND the SDPA baseline, which meets
-    many barriers, took 4.5 to 5.0 ms at 1x8x512x64 instead of 3.8, and the candidate, which meets few, hardly more.
-    """
-    return {"OMP_NUM_THREADS": str(cores), "MKL_NUM_THREADS": str(cores)}
-
-
-def as_conditions(facts: Any, **more: Any) -> dict[str, Any]:
-    """Stopwatch facts as JSON-like conditions of a timing."""
-    known = {key: value for key, value in dataclasses.asdict(facts).items() if key != "errors"}
-    return {**known, **more}

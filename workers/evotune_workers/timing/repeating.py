@@ -1,48 +1,53 @@
-"""What a launch on the buffers of the launch before may save: what caches save, and no work."""
+"""A bound on the time that a launch may save on the buffers of the launch before: caches may help, skipping may not."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-# Of what warm caches gain over cold ones, as a multiple of what the baseline gains: no cache is so much better to one
-# of two kernels that move the same data, and a launch that finds its work done takes next to nothing.
+# Largest gain of warm over cold caches, as a multiple of the baseline's gain. Two kernels that move the same data gain
+# about the same, and a launch that finds its work done takes next to no time.
 MARGIN = 3.0
-# On a CPU caches may save what a core takes to move the data from and to memory, at least: of a few microseconds the
-# baseline's own saving drowns in its Python's noise. Saxpy on cold buffers moves 24 GB/s and more (Zen 4, a shared
-# machine); this is a busy one.
+# On a CPU caches may always save the time in which a core moves the data from and to memory. For calls of a few
+# microseconds, the baseline's own saving is lost in the noise of its Python. Saxpy on cold buffers moves 24 GB/s and
+# more (Zen 4, a shared machine); this rate, in bytes per microsecond, is that of a busy one.
 SLOW_MEMORY_BYTES_PER_US = 10e3
-# But only of a launch that can have moved the data again: a core's nearest cache gives it 64 bytes a cycle, at 4 GHz.
+# This holds only for a launch slow enough to have moved the data. A core's first-level cache delivers 64 bytes a cycle,
+# here at 4 GHz.
 FAST_CACHE_BYTES_PER_US = 256e3
 
 
 class Medians(Protocol):
-    """Microseconds of a call, of the candidate and of the baseline."""
+    """Median times of a call of candidate and baseline."""
 
     @property
     def median_us(self) -> float:
-        """The candidate's."""
+        """Median time of the candidate in microseconds."""
 
     @property
     def baseline_us(self) -> float:
-        """The baseline's."""
+        """Median time of the baseline in microseconds."""
 
 
 def repeating_fault(cold: Medians, warm: Medians, moved_bytes: float, cores: int | None) -> str | None:
-    """Why a candidate cannot have done its work again, None if it can; `cores` of a CPU, None on a GPU.
+    """Return the reason why a candidate cannot have done its work in each warm call, or None if it can.
 
-    `cold`: buffers in turn, from memory; `warm`: the same ones every time. `moved_bytes` as in kernel.Cost.
+    `cold` calls take the buffer sets in turn, `warm` calls the same set every time. `moved_bytes` is that of the
+    kernel's Cost, `cores` the number of a CPU's cores, or None on a GPU.
     """
     saved, usual = cold.median_us / warm.median_us, max(1.0, cold.baseline_us / warm.baseline_us)
     if saved <= MARGIN * usual:
         return None
     if cores is not None and cold.median_us - warm.median_us <= _cpu_may_save_us(cold, warm, moved_bytes, cores):
         return None
-    told = f"may be {MARGIN * usual:.1f}x as fast as on other ones, got {saved:.1f}x"
-    return f"a launch on the same buffers as the one before {told}"
+    rule = f"may be {MARGIN * usual:.1f}x as fast as on other ones, got {saved:.1f}x"
+    return f"a launch on the same buffers as the one before {rule}"
 
 
 def _cpu_may_save_us(cold: Medians, warm: Medians, moved_bytes: float, cores: int) -> float:
-    """In microseconds, not as a ratio: a baseline's call has Python's time in it, of which caches save nothing."""
+    """Return the microseconds that caches may save on a CPU.
+
+    A ratio to the baseline would not do: a baseline's call contains Python, for which warm buffers save nothing.
+    """
     moved_again = warm.median_us >= moved_bytes / (cores * FAST_CACHE_BYTES_PER_US)
     of_memory = moved_bytes / SLOW_MEMORY_BYTES_PER_US if moved_again else 0.0
     return max(MARGIN * (cold.baseline_us - warm.baseline_us), of_memory)

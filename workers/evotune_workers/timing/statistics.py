@@ -1,4 +1,4 @@
-"""The statistics of a comparison: the median of per-block ratios with a bootstrap interval."""
+"""Statistics of a comparison: the median of per-block ratios with a bootstrap interval."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 # Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3: 1,000 resamples for a 95 % percentile
-# interval; twice that, since the ends of an interval that is looked at repeatedly lie further out.
+# interval. Twice as many here, since repeated looks take the ends of the interval further out.
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 
@@ -24,12 +24,15 @@ class Interval:
 
     @property
     def half_width(self) -> float:
-        """Half the interval's width relative to the median."""
+        """Half of the interval's width, relative to the median."""
         return (self.high - self.low) / 2 / self.median
 
 
 def mean_interval(ratios: Sequence[float]) -> Interval:
-    """Geometric mean of a few independent ratios with Student's 95 % interval; ValueError for fewer than two."""
+    """Return the geometric mean of independent ratios with Student's 95 % interval on their logarithms.
+
+    Raises ValueError for fewer than two ratios.
+    """
     if len(ratios) < 2:
         raise ValueError(f"an interval of a mean needs at least two values, got {len(ratios)}")
     logs = np.log(np.asarray(ratios, dtype=float))
@@ -38,11 +41,11 @@ def mean_interval(ratios: Sequence[float]) -> Interval:
 
 
 def median_interval(values: Sequence[float], looks: int = 1) -> Interval:
-    """Percentile-bootstrap interval of the median; deterministic. ValueError when there are no values.
+    """Return the median with its percentile-bootstrap interval; deterministic. Raises ValueError without values.
 
-    Whoever measures until the interval is narrow looks at it several times, and stops at the look that happens to be
-    narrowest: with that, nominal 95 % intervals were seen to cover 91 %. `looks`, how often it may be looked at, shares
-    the 5 % out among the looks (Bonferroni), so that the interval at the stop is one of at least 95 %.
+    Measuring until the interval is narrow means looking at it several times, and stopping at a look that happens to be
+    narrow. Nominal 95 % intervals then covered 91 %. Each of the `looks` therefore gets an equal share of the 5 %
+    (Bonferroni): the interval at the stop covers at least 95 %.
     """
     if not values:
         raise ValueError("an interval needs at least one value, got none")

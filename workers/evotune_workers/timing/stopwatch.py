@@ -1,4 +1,4 @@
-"""The child's half of timing: runs interleaved blocks and returns raw samples, deciding nothing."""
+"""The stopwatch interface: it runs interleaved blocks in the child and returns raw samples, without deciding."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from evotune_workers.kernel.output_errors import Errors
 
 Mode = Literal["cold", "warm"]
 
-# A sample lasts at least this long, so that the clock's resolution and the call's own cost do not show (design: 1 ms).
+# A sample lasts at least this long, so that the clock's resolution and the cost of reading it are negligible.
 SAMPLE_US = 1000.0
-# Cold: a set of buffers is not met again before this many times the last-level cache has gone by (design: 5 x L2).
+# Cold: calls on other buffers, of this many times the last-level cache in total, come before a set is used again.
 CACHE_MULTIPLE = 5
 WARM_UP_CALLS = 3
 
 
-# Of the reasons in `Conditions.throttled`, the one that a kernel gives itself.
+# The reason in `Conditions.throttled` that the timed work itself causes.
 POWER_CAP = "power cap"
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the device was like during a block.
+    """Conditions of the device during a block.
 
-    `disturbed` (CPU): how long threads waited for a core that others had (the hypervisor's other guests, other
-    processes), summed over threads, relative to the block's duration. `clock_mhz`, `power_w` and `throttled` (CUDA):
-    the multiprocessors' clock, the board's power and NVML's reasons for a lower clock than asked for.
+    `disturbed` (CPU) is the time that threads waited for a core, summed over threads, relative to the block's duration.
+    Other processes or other guests of the hypervisor used the core meanwhile. `clock_mhz`, `power_w` and
+    `throttled` (CUDA) are the multiprocessors' clock, the board's power and NVML's reasons for a lower clock than
+    requested.
     """
 
     disturbed: float = 0.0
@@ -42,8 +43,8 @@ class Conditions:
 class Block:
     """Microseconds per call of each side, measured once in order and once in reverse (A B B A).
 
-    `wrong` names the sides with a timed output of other bits than before; `unseen` says which of the two times, 0 or 1,
-    was measured on inputs that no side had met.
+    `wrong` names the sides with a timed output that differed from the one checked before. `unseen` is the index, 0 or
+    1, of the time that was measured on unseen inputs.
     """
 
     times_us: Mapping[str, tuple[float, float]]
@@ -53,12 +54,12 @@ class Block:
 
 
 @dataclass(frozen=True)
-class StopwatchFacts:
-    """How the blocks are measured, for the record; `errors` are those of the outputs that timed ones must equal.
+class StopwatchSetup:
+    """Setup of a stopwatch, stored with the timing; `errors` are those of the outputs that timed ones must equal.
 
-    `estimates_us`: a first estimate of the baselines' times, where one is at hand; `unavailable`: baselines that cannot
-    run here, with the reason. `buffers_limited`: why a cold timing has fewer buffer sets than its rotation asks for,
-    and what keeps its calls cold all the same (runtimes/buffer_sets.py).
+    `estimates_us` has first estimates of the baselines' times, `unavailable` the baselines that cannot run here, with
+    the reason. `buffers_limited` is the reason why a cold timing has fewer buffer sets than its rotation needs; its
+    calls are then kept cold by eviction (runtimes/buffer_sets.py).
     """
 
     sides: tuple[str, ...]
@@ -74,45 +75,45 @@ class StopwatchFacts:
 class Stopwatch(abc.ABC):
     """Times candidates and baselines side by side on the same buffers, in one process.
 
-    Half of every block is measured on inputs that were changed just before: a side that keeps results, by content, by
-    address or by how often it was called, has none for them.
+    Half of every block is measured on unseen inputs, which were changed just before. A side that keeps results by
+    content, by address or by the number of calls has none for them.
     """
 
     _blocks_measured = 0
 
     @abc.abstractmethod
-    def facts(self) -> StopwatchFacts:
-        """How it measures."""
+    def setup(self) -> StopwatchSetup:
+        """Return how it measures."""
 
     @abc.abstractmethod
     def sample(self, side: str) -> tuple[float, bool]:
-        """Microseconds per call, and whether the outputs have the bits that the side gave on these inputs before.
+        """Time a sample of a side; return microseconds per call, and False if an output has other bits than before.
 
-        Of unseen inputs nobody knows the bits; `unseen_errors` tells whether such outputs are right.
+        For unseen inputs there are no bits from before; `unseen_errors` checks such outputs.
         """
 
     @abc.abstractmethod
     def unseen_inputs(self, samples: int) -> AbstractContextManager[None]:
-        """Changes the inputs that so many samples will meet, and afterwards puts them back."""
+        """Change the inputs of the next `samples` samples, and restore them afterwards."""
 
     @abc.abstractmethod
     def unseen_errors(self) -> Mapping[str, Errors]:
-        """Errors of the last output that each candidate gave on unseen inputs while it was timed."""
+        """Return the errors of the last output that each candidate gave on unseen inputs while it was timed."""
 
     @abc.abstractmethod
     def begin_block(self) -> Any:
-        """What `end_block` needs to know of the start."""
+        """Return the state at the start of a block, which `end_block` takes."""
 
     @abc.abstractmethod
     def end_block(self, begun: Any) -> Conditions:
-        """What the device was like since."""
+        """Return the device's conditions since `begin_block`."""
 
     def blocks(self, count: int, sides: Sequence[str]) -> tuple[Block, ...]:
-        """That many ABBA blocks of the named sides."""
+        """Measure that many ABBA blocks of the named sides."""
         return tuple(self._block(sides) for _ in range(count))
 
     def _block(self, sides: Sequence[str]) -> Block:
-        # In turn, so that neither kind of input always comes first.
+        # Alternates, so that neither kind of input always comes first.
         unseen = self._blocks_measured % 2
         self._blocks_measured += 1
         begun = self.begin_block()

@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations, on the connection and in the transaction that it was called with."""
+"""Run the migrations, on the connection and in the transaction that Alembic was called with."""
 
 from alembic import context
 

@@ -1,6 +1,6 @@
-"""On SQLite, composite foreign keys as triggers too, as of each revision that changed them.
+"""Enforce composite foreign keys on SQLite by triggers too, as of each revision that changed them.
 
-SQLite enforces foreign keys only for clients that ask for it, which its own shell does not. Triggers it runs for all.
+SQLite enforces foreign keys only for clients that ask for it, which its own shell does not; it runs triggers for all.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 
 
 class Reference(NamedTuple):
-    """Columns of a child that must be found in one row of a parent, unless the one that names it by its id is NULL.
+    """Columns of a child that must match one row of a parent, unless the column with the parent's id is NULL.
 
-    `keys` are the parent's unique keys: REPLACE removes the rows that it collides with without a delete trigger.
+    `keys` are the parent's unique keys: REPLACE deletes the rows that it collides with, and fires no delete trigger.
     """
 
     child: str
@@ -24,7 +24,7 @@ class Reference(NamedTuple):
 
     @property
     def id_column(self) -> str:
-        """The child's column that names the parent's row."""
+        """The child's column with the id of the parent's row."""
         return next(ours for ours, theirs in self.columns.items() if theirs == "id")
 
 
@@ -57,7 +57,7 @@ AT_0003 = (TRIAL, TIMED_BUILD, SEARCH, DEVICE, CERTIFICATION, CHECK)
 
 
 def create_guards(connection: Connection, references: Iterable[Reference]) -> None:
-    """On SQLite, creates the triggers that stand for these references."""
+    """Create the triggers of these references, on SQLite only."""
     if connection.dialect.name != "sqlite":
         return
     for reference in references:
@@ -66,7 +66,7 @@ def create_guards(connection: Connection, references: Iterable[Reference]) -> No
 
 
 def drop_guards(connection: Connection) -> None:
-    """On SQLite, drops every trigger; a table with one cannot be rebuilt."""
+    """Drop every trigger, on SQLite only: a table with a trigger cannot be rebuilt."""
     if connection.dialect.name != "sqlite":
         return
     triggers = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars().all()
@@ -75,7 +75,7 @@ def drop_guards(connection: Connection) -> None:
 
 
 def _child_guards(reference: Reference) -> Iterator[str]:
-    """A row without its parent's is refused."""
+    """Yield triggers that refuse a row without its parent's row."""
     child, parent = reference.child, reference.parent
     found = " AND ".join(f"{parent}.{theirs} = NEW.{ours}" for ours, theirs in reference.columns.items())
     missing = f"NEW.{reference.id_column} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {parent} WHERE {found})"
@@ -85,7 +85,7 @@ def _child_guards(reference: Reference) -> Iterator[str]:
 
 
 def _parent_guards(reference: Reference) -> Iterator[str]:
-    """A row that others refer to keeps what they were admitted for."""
+    """Yield triggers that refuse to change a row in the columns that other rows refer to."""
     child, parent = reference.child, reference.parent
     referred = f"EXISTS (SELECT 1 FROM {child} WHERE {reference.id_column} = OLD.id)"
     changed = " OR ".join(f"NEW.{theirs} IS NOT OLD.{theirs}" for theirs in reference.columns.values())

@@ -1,4 +1,4 @@
-"""The tables."""
+"""Create the first tables."""
 
 from __future__ import annotations
 

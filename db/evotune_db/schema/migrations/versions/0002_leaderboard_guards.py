@@ -1,4 +1,4 @@
-"""On SQLite, the leaderboard's foreign keys as triggers too."""
+"""Enforce the leaderboard's foreign keys by triggers too, on SQLite."""
 
 from __future__ import annotations
 

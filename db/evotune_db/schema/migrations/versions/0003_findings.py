@@ -1,4 +1,4 @@
-"""Certifications, profiles and diagnoses; trials that are built and not run; what certifies a leaderboard entry."""
+"""Add certifications, profiles, diagnoses and built trials; tie a leaderboard entry to its certification."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused by the database while it has trials that are built and not run."""
+    """Remove them; the database refuses while it has trials that are built and not run."""
     drop_guards(op.get_bind())
     forget_certifications()
     refuse_built_trials()
@@ -146,9 +146,9 @@ def replace_states(trial: Any, more: str) -> None:
 
 
 def certify_entries() -> None:
-    """Nothing was certified so far, whatever a client without foreign keys may have written."""
+    """Mark every entry as not certified, whatever a client without foreign keys may have written."""
     op.create_index("ix_timing_build", "timing", ["id", "build_id"], unique=True)
-    # Reflection on SQLite loses the order within an index, so this one is made anew.
+    # Reflection on SQLite loses the order within an index, so this index is created again.
     op.drop_index("ix_leaderboard_rank", "leaderboard")
     with op.batch_alter_table("leaderboard") as leaderboard:
         leaderboard.add_column(sa.Column("build_id", Id))

@@ -1,4 +1,4 @@
-"""A diagnosis names its inputs, why a stage could not be compared, and stages of whatever kernel."""
+"""Let a diagnosis name its inputs, stages of any kernel, and the reason why a stage was not compared."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Diagnoses of other kernels' stages, and stages that were not compared, are lost."""
+    """Delete diagnoses of other kernels' stages, and stages that were not compared."""
     op.execute(f"DELETE FROM diagnosis WHERE NOT ({KNOWN}) OR reason IS NOT NULL")
     with op.batch_alter_table("diagnosis") as diagnosis:
         for name in ("stage", "reason"):

@@ -1,4 +1,4 @@
-"""Who runs a search."""
+"""Add the leases of the processes that run searches."""
 
 from __future__ import annotations
 

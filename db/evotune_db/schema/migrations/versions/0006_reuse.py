@@ -1,4 +1,4 @@
-"""Trials that take over the outcome of another search's trial."""
+"""Let a trial reuse the outcome of another search's trial."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """A trial that took over another's outcome stays one with the same binary."""
+    """Remove reuse; a trial that reused an outcome stays a trial with the same binary as the other."""
     drop_guards(op.get_bind())
     op.drop_index("ix_trial_reuse_key", "trial")
     with op.batch_alter_table("trial") as trial:

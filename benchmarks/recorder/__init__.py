@@ -1,1 +1,0 @@
-"""Recording what every configuration of a space takes, in pieces that go on where the last one stopped."""

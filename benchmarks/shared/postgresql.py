@@ -1,0 +1,19 @@
+"""A PostgreSQL server of a benchmark's own, as the tests have."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.support.db.server import find_programs, running_server
+
+
+@contextmanager
+def own_postgresql() -> Iterator[str]:
+    """Start a server and return the URL of a new database; exit with one line where PostgreSQL is not installed."""
+    programs = find_programs()
+    if programs is None:
+        sys.exit("PostgreSQL must be installed, its initdb is not found: apt-get install postgresql")
+    with running_server(programs, fsync=True) as server:
+        yield server.new_database()

@@ -1,0 +1,17 @@
+"""A candidate's speed-up over every baseline that was timed beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+
+def over_baselines(samples: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, float]:
+    """Return the median ratio to each baseline over the blocks in which both sides were timed.
+
+    A baseline without such a block, as one that was far too slow, is left out.
+    """
+    times = {side: np.asarray(pairs).sum(axis=1) for side, pairs in samples.items() if pairs}
+    ours = next(times.pop(side) for side in list(times) if side.startswith("candidate"))
+    return {side: float(np.median(theirs / ours[: len(theirs)])) for side, theirs in times.items()}

@@ -1,0 +1,100 @@
+"""Reading recordings: CSV (a column per parameter, then time_ms, empty where it failed), or T4 JSON; also gzipped."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from evotune.replay.recording import Recording, RecordingError
+from evotune.replay.t4_results import read_t4
+from evotune_workers.kernel.contract import Configuration, Value
+
+TIME_COLUMN = "time_ms"
+_SUFFIXES = (".csv", ".csv.gz", ".json", ".json.gz")
+# Files that stand beside recordings and are none.
+_NOT_RECORDINGS = ("index.json",)
+
+
+def load_recordings(folder: Path) -> list[Recording]:
+    """All recordings of a folder, by name; RecordingError when it holds none, or one of them cannot be read."""
+    paths = [path for path in sorted(folder.glob("*")) if path.name.endswith(_SUFFIXES)]
+    recordings = [load_recording(path) for path in paths if path.name not in _NOT_RECORDINGS]
+    if not recordings:
+        raise RecordingError(f"a folder of recordings must hold files ending in {_endings()}, got none in {folder}")
+    return recordings
+
+
+def load_recording(path: Path) -> Recording:
+    """One recording, named after its file; RecordingError says what is wrong with it."""
+    suffix = next((suffix for suffix in reversed(_SUFFIXES) if path.name.endswith(suffix)), None)
+    if suffix is None:
+        raise RecordingError(f"a recording must end in {_endings()}, got {path.name}")
+    text = read_text(path)
+    name = path.name.removesuffix(suffix)
+    try:
+        configurations, times = read_t4(text, name) if "json" in suffix else read_csv(text, name)
+    except csv.Error as error:
+        raise RecordingError(f"{name} must be CSV, got: {error}") from error
+    return Recording.of(name, configurations, times)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, decompressed where its name ends in .gz; RecordingError when it cannot be read."""
+    try:
+        return (gzip.decompress(path.read_bytes()) if path.name.endswith(".gz") else path.read_bytes()).decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise RecordingError(f"a recording must be a file that can be read, got {path}: {error}") from error
+
+
+def read_csv(text: str, name: str) -> tuple[list[Configuration], list[float]]:
+    """Configurations and times in milliseconds, NaN where one failed."""
+    rows = csv.DictReader(text.splitlines())
+    _check_columns(rows.fieldnames or (), name)
+    configurations: list[Configuration] = []
+    times: list[float] = []
+    for row in rows:
+        if None in row or None in row.values():
+            raise RecordingError(
+                f"{name} must have a value in every column, got another number in line {rows.line_num}"
+            )
+        times.append(_time(row.pop(TIME_COLUMN), name, rows.line_num))
+        configurations.append({parameter: _value(cell) for parameter, cell in row.items()})
+    return configurations, times
+
+
+def _check_columns(columns: Sequence[str], name: str) -> None:
+    if TIME_COLUMN not in columns:
+        raise RecordingError(f"{name} must have a column {TIME_COLUMN}, got {', '.join(columns)}")
+    twice = next((column for column, count in Counter(columns).items() if count > 1), None)
+    if twice is not None:
+        raise RecordingError(f"{name} must name each column once, got {twice!r} twice")
+
+
+def _time(cell: str, name: str, line: int) -> float:
+    if not cell:
+        return math.nan
+    try:
+        time = float(cell)
+    except ValueError:
+        time = math.nan
+    if not 0 < time < math.inf:
+        raise RecordingError(f"{name} must have times above 0 or empty cells, got {cell!r} in line {line}")
+    return time
+
+
+def _value(cell: str) -> Value:
+    if cell.lower() in ("true", "false"):
+        return cell.lower() == "true"
+    try:
+        return int(cell)
+    except ValueError:
+        return cell
+
+
+def _endings() -> str:
+    return ", ".join(_SUFFIXES)

@@ -1,0 +1,71 @@
+"""From a request to what a search of a recording needs to start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from evotune.errors import UserError
+from evotune.planning.plan import check_budget, sampler_of
+from evotune.planning.request import RECORDED, SearchRequest
+from evotune.planning.resume import resumed_budget
+from evotune.planning.versions import versions
+from evotune.replay.recording import Recording
+from evotune.replay.recording_file import load_recording
+from evotune_db.records import KernelRecord, SearchRecord, SpaceRecord, StoredSearch
+
+# The key of a search's options under which the record keeps the recording's file.
+OPTION = "replay"
+
+
+@dataclass(frozen=True)
+class ReplayPlan:
+    """A recording to search, and how."""
+
+    file: Path
+    recording: Recording
+    sampler: str
+    seed: int
+    budget: int
+
+
+def make_replay_plan(request: SearchRequest) -> ReplayPlan:
+    """The plan of a new search; UserError and RecordingError for what is wrong with the request or the file."""
+    assert request.replay is not None and request.budget is not None
+    file = Path(request.replay).resolve()
+    return _checked(ReplayPlan(file, load_recording(file), sampler_of(request), request.seed, request.budget))
+
+
+def resumed_replay_plan(stored: StoredSearch, request: SearchRequest) -> ReplayPlan:
+    """The plan that a stored search began with; UserError when the recording has changed since."""
+    record = stored.record
+    if request.kernel is not None or request.ray_address is not None:
+        raise UserError(f"search {stored.id} is of a recording, got KERNEL or --ray-address too; leave them out")
+    file = Path(record.options[OPTION])
+    recording = load_recording(file)
+    if recording.content_hash != record.kernel.source_hash:
+        raise UserError(
+            f"the recording must be what search {stored.id} began with, {file} has changed: start a new one"
+        )
+    return _checked(ReplayPlan(file, recording, record.sampler, record.seed, resumed_budget(stored, request)))
+
+
+def replay_record(plan: ReplayPlan) -> SearchRecord:
+    """The search as the database keeps it: its kernel is the recording, by content, and its target `recorded`."""
+    recording = plan.recording
+    return SearchRecord(
+        kernel=KernelRecord(recording.name, recording.content_hash),
+        space=SpaceRecord(recording.name, recording.space_hash, recording.space_text, len(recording.valid)),
+        target=RECORDED,
+        workloads=(RECORDED,),
+        sampler=plan.sampler,
+        seed=plan.seed,
+        budget=plan.budget,
+        options={OPTION: str(plan.file)},
+        versions=versions(),
+    )
+
+
+def _checked(plan: ReplayPlan) -> ReplayPlan:
+    check_budget(plan.budget, plan.recording.valid)
+    return plan
