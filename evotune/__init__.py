@@ -12,9 +12,9 @@ __all__ = ["load"]
 
 
 def load(folder: str | os.PathLike[str]) -> Callable[..., Any]:
-    """The function of a package that `evotune export` wrote, such as `attention_fwd`.
+    """Load the function of a package that `evotune export` wrote, such as `attention_fwd`.
 
-    Raises `evotune.errors.UserError` when the folder is none, or its files are not those that were exported.
+    Raises `evotune.errors.UserError` when the folder holds no such package, or its files were changed after the export.
     """
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which database a command uses: the default's one place, whether there is one, and how it is shown."""
+"""The URL of the database: its default, its file if it has one, and its form for messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PASSWORD_IN_QUERY = re.compile(r"(?<=password=)[^&]*")
 
 
 def existing(url: str) -> str:
-    """`url` itself; UserError when it is an SQLite file that is not there, which reading must not create."""
+    """Return `url`; UserError when it is an SQLite file that does not exist, which reading must not create."""
     file = sqlite_file(url)
     if file is not None and not file.exists():
         raise UserError(
@@ -26,7 +26,7 @@ def existing(url: str) -> str:
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file of an SQLite database (a plain path or an sqlite URL), None for a server or one in memory."""
+    """Return the file of an SQLite database, given as a path or a URL; None for a server or a database in memory."""
     if "://" not in url:
         return Path(url).expanduser()
     if not url.startswith("sqlite"):
@@ -36,7 +36,7 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def shown(url: str) -> str:
-    """`url` with its password hidden, wherever it has one: before the last @, or in the query."""
+    """Return `url` with its password hidden, whether it stands before the last @ or in the query."""
     scheme, mark, rest = url.partition("://")
     if not mark:
         return url
@@ -47,6 +47,6 @@ def shown(url: str) -> str:
 
 
 def option(url: str) -> str:
-    """What a printed command needs to use this database: ` --db URL`, or nothing when it is the default here."""
+    """Return ` --db URL` for a printed command, or nothing when that database is the default here."""
     default = os.environ.get(VARIABLE) or DEFAULT
     return "" if url == default else f" --db {shlex.quote(shown(url))}"

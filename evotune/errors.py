@@ -1,4 +1,4 @@
-"""What the user can put right, as one line: the command line's own error and the mapping of everyone else's."""
+"""Errors that the user can correct, each as one line: the command line's own and those of the packages below."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ ENVIRONMENT_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, err
 
 
 class UserError(Exception):
-    """Something that the user can put right; its text is the one line that they see, and the exit code is 2."""
+    """An error that the user can correct; its text is the one line that they see, and the exit code is 2."""
 
 
 def last_line(error: BaseException) -> str:
-    """Of a Ray error: its text is a traceback from another process, whose last line says what happened."""
+    """Return the last line of a Ray error, whose text is a traceback from another process."""
     return str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
 
 
 def user_line(error: BaseException) -> str | None:
-    """The one line that tells the user of `error`, or None when it is evotune's own fault and needs its traceback."""
+    """Return the line that tells the user of `error`; None for a fault of evotune itself, which needs its traceback."""
     if isinstance(error, (UserError, *_domain_errors())):
         return one_line(str(error))
     if isinstance(error, OSError) and error.errno in ENVIRONMENT_ERRNOS:
@@ -37,10 +37,10 @@ def user_line(error: BaseException) -> str | None:
 
 
 def one_line(text: str) -> str:
-    """`text` with every run of white space, line ends included, as one blank."""
+    """Return `text` with every run of white space, line ends included, as one blank."""
     return " ".join(text.split())
 
 
 def _domain_errors() -> tuple[type[BaseException], ...]:
-    """Those of modules that are loaded: an error can only have come from one of them, and none is imported for this."""
+    """Return the domain errors of loaded modules; no other module can have raised one, so none is imported."""
     return tuple(getattr(sys.modules[module], name) for module, name in DOMAIN_ERRORS if module in sys.modules)

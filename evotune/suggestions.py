@@ -1,4 +1,4 @@
-"""The nearest known name for a misspelt one, as error texts offer it."""
+"""Suggestions for misspelt names in error texts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """What to do about an unknown name: the nearest known one, or all of them where none is near."""
+    """Suggest the nearest known name for an unknown one, or list all of them where none is near."""
     choices = sorted(known)
     nearest = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     if nearest:

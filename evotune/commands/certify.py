@@ -19,9 +19,12 @@ def certify(
     db: options.DbOption = database_url.DEFAULT,
 ) -> None:
     """Run NVIDIA's sanitizers and counters on a trial's build, on a GPU of the kind that measured it."""
+    from evotune.display.certification import certification_text
     from evotune.trials.certify import certify_trial
     from evotune_db import Database
 
     with Database.open(database_url.existing(db)) as database:
-        if not certify_trial(database, trial, workload, typer.echo):
-            raise typer.Exit(1)
+        certified = certify_trial(database, trial, workload, typer.echo)
+    typer.echo(certification_text(certified))
+    if not certified.certification.passed:
+        raise typer.Exit(1)

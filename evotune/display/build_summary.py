@@ -1,4 +1,4 @@
-"""What a search that only builds came to, for people: failures by reason, the spread of each figure, a query."""
+"""The summary of a search that only builds: failures by reason, the spread of each figure, and a query."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COLUMNS = ("least", "median", "9 in 10", "most")
 
 
 def table(figures: BuildFigures) -> list[str]:
-    """Lines: why builds failed, how many spill nothing, and how each figure is spread over what was built."""
+    """Return lines on the failures, the builds without spills, and the spread of each figure over the builds."""
     lines = _failures(figures)
     if not figures.built:
         return lines
@@ -34,7 +34,7 @@ def table(figures: BuildFigures) -> list[str]:
 
 
 def commands(result: SearchResult) -> list[str]:
-    """What to type to see one trial, and to have the figures of all."""
+    """Return the commands that show one trial and the figures of all trials."""
     db = database_url.option(result.db)
     query = (
         "SELECT trial.id, trial.state, registers, spill_stores, spill_loads, stack_bytes, shared_bytes, "
@@ -63,7 +63,7 @@ def _cells(name: str, spread: Spread) -> str:
 
 
 def _client(db: str) -> str:
-    """The command-line client of the database; a password is left to be typed."""
+    """Return the command-line client of the database; it asks for a password."""
     file = database_url.sqlite_file(db)
     if file is not None:
         return f"sqlite3 -header -column {shlex.quote(str(file))}"

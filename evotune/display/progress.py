@@ -1,4 +1,4 @@
-"""What the terminal shows while a search runs: a live display, or plain lines where there is no terminal."""
+"""The progress of a search: a live display on a terminal, lines anywhere else."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ TRIALS_PER_LINE = 10
 
 
 def make_reporter(json: bool) -> Reporter:
-    """The display for this terminal, or plain lines for none. With `json`, standard output is left to the result."""
+    """Return a live display for a terminal, else lines. With `json`, leave standard output to the result."""
     target = console(sys.stderr if json else sys.stdout)
-    return LiveReporter(target) if target.is_terminal else PlainReporter(target)
+    return LiveReporter(target) if target.is_terminal else LineReporter(target)
 
 
-class PlainReporter:
-    """A line every 10 trials and one for each new best, flushed, so that a log can be followed."""
+class LineReporter:
+    """Prints a line every 10 trials and one for each new best, flushed, so that a log can be followed."""
 
     def __init__(self, console: Console) -> None:
-        """Prints to `console`."""
+        """Print to `console`."""
         self._console = console
         self._tally = Tally(budget=0)
         self._best: Best | None = None
@@ -39,7 +39,7 @@ class PlainReporter:
         self.note(f"search {search_id}: {_plan(budget, workers)}; {baseline_note}")
 
     def worker(self, name: str, activity: str) -> None:
-        """Not shown: a log has no use for it."""
+        """Ignore the activity of a worker, which is not useful in a log."""
 
     def trial_finished(self, line: TrialLine) -> None:
         """See Reporter."""
@@ -70,14 +70,14 @@ class PlainReporter:
         self._console.file.flush()
 
     def stopped(self) -> None:
-        """Nothing to take down."""
+        """Do nothing; every line has been printed."""
 
 
 class LiveReporter:
-    """A display that redraws in place: budget, rate, time left, best so far, counts by gate, each worker."""
+    """Redraws one display in place: budget, rate, time left, best so far, counts by gate, each worker."""
 
     def __init__(self, console: Console) -> None:
-        """Draws on `console`, which is a terminal's."""
+        """Draw on `console`, which must be a terminal's."""
         self._tally = Tally(budget=0)
         self._best: Best | None = None
         self._workers: dict[str, str] = {}
@@ -117,15 +117,15 @@ class LiveReporter:
     best_before = best
 
     def note(self, text: str) -> None:
-        """Stays above the display."""
+        """Print a line that stays above the display."""
         self._live.console.print(text)
 
     def stopped(self) -> None:
-        """Takes the display down; the summary comes in its place."""
+        """Remove the display, to make room for the summary."""
         self._live.stop()
 
     def _redraw(self) -> None:
-        # Drawn here, not in Live's own thread, which only shows what was drawn last: the state is never shared.
+        # Drawn here and not in Live's own thread, which only repeats the last drawing: no state is shared with it.
         self._live.update(Group(Text(self._title), self._bar(), *self._best_lines(), self._worker_table()))
 
     def _bar(self) -> Table:

@@ -1,4 +1,4 @@
-"""What a search of a recorded space came to, for people, and the commands that go on from there."""
+"""The summary of a search of a recorded space, and the commands to continue with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def lines(figures: ReplayFigures) -> list[str]:
-    """The best, how soon the search came near the optimum, and that nothing was measured."""
+    """Return lines on the best, the trials needed to come near the optimum, and that nothing was measured."""
     return [
         *_best(figures),
         f"  {_near(figures)}",
@@ -22,7 +22,7 @@ def lines(figures: ReplayFigures) -> list[str]:
 
 
 def commands(result: SearchResult) -> list[str]:
-    """What to type to see the search, and all searches."""
+    """Return the commands that show the search, and all searches."""
     db = database_url.option(result.db)
     return [f"see it:     evotune show --search {result.search_id}{db}", f"see others: evotune searches{db}"]
 

@@ -1,4 +1,4 @@
-"""Records as plain JSON and CSV values."""
+"""Records as JSON and CSV."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from typing import IO, Any
 
 
 def write_json(value: Any, stream: IO[str]) -> None:
-    """Writes `value` (dataclasses, mappings, sequences, times, plain values) as indented JSON and a line end."""
-    stream.write(json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+    """Write `value` (dataclasses, mappings, sequences, times, numbers, strings) as indented JSON and a line end."""
+    stream.write(json.dumps(json_value(value), indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], stream: IO[str]) -> None:
-    """Writes a header and a line a row; a value with parts is written as JSON, None as nothing."""
+    """Write a header and a line a row; a value with parts is written as JSON, None as nothing."""
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_cell(plain(row[column])) for column in columns])
+        writer.writerow([_cell(json_value(row[column])) for column in columns])
 
 
-def plain(value: Any) -> Any:
-    """`value` in the types of JSON. Figures that JSON has no number for become the strings nan, inf and -inf."""
+def json_value(value: Any) -> Any:
+    """Return `value` in the types of JSON. Numbers that JSON lacks become the strings nan, inf and -inf."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return fields(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [json_value(item) for item in value]
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, float) and not math.isfinite(value):
@@ -40,8 +40,8 @@ def plain(value: Any) -> Any:
 
 
 def fields(record: Any) -> dict[str, Any]:
-    """The fields of a dataclass by name, in their order, each in the types of JSON."""
-    return {field.name: plain(getattr(record, field.name)) for field in dataclasses.fields(record)}
+    """Return the fields of a dataclass by name, in their order, each in the types of JSON."""
+    return {field.name: json_value(getattr(record, field.name)) for field in dataclasses.fields(record)}
 
 
 def _cell(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a search came to, for people and for scripts, and the commands that go on from there."""
+"""The summary of a search, for people and for scripts, and the commands to continue with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INTERRUPTED = 130
 
 
 def exit_code(result: SearchResult, request: SearchRequest) -> int:
-    """0 when a trial passed (or built, where nothing is measured), 1 when none did, 130 when the user interrupted.
+    """Return 0 when a trial passed (or built, where nothing is measured), 1 when none did, 130 after an interruption.
 
     Reaching a time limit is no interruption.
     """
@@ -31,14 +31,14 @@ def exit_code(result: SearchResult, request: SearchRequest) -> int:
 
 
 def as_json(result: SearchResult) -> dict[str, Any]:
-    """The result in the types of JSON, with any password of the database hidden."""
+    """Return the result in the types of JSON, with any password of the database hidden."""
     return {**serialise.fields(result), "db": database_url.shown(result.db)}
 
 
 def as_text(result: SearchResult, request: SearchRequest) -> str:
-    """The winner and its configuration, what failed where, and the commands to see it, export it and go on.
+    """Return the winner, the first failure at each gate, and the commands to see it, export it and continue.
 
-    Of a search that only builds, or of a recording: what it came to, and the commands to look into that.
+    For a search that only builds, and for one of a recording, return their own figures and commands.
     """
     if result.replay is not None:
         lines = [_outcome(result), *replay_summary.lines(result.replay), "", *replay_summary.commands(result)]
@@ -65,7 +65,7 @@ def _outcome(result: SearchResult) -> str:
 
 
 def _failures(result: SearchResult) -> list[str]:
-    """Why, for the first trial that each gate ended."""
+    """Return the reason of the first trial that each gate refused."""
     return [f"  {each.gate}: trial {each.trial}, {each.reason}" for each in result.failures]
 
 
@@ -87,7 +87,7 @@ def _commands(result: SearchResult, request: SearchRequest) -> list[str]:
         out = f"{result.best.kernel}-{result.best.trial}"
         commands.append(f"see it:     evotune show {result.best.trial}{db}")
         if not result.best.confirmed:
-            # A search that has all its trials confirms its best once more.
+            # Resuming a search that has all its trials confirms its finalists again.
             commands.append(f"confirm it: {resume_command(result.search_id, request)}")
         commands.append(f"export it:  evotune export --trial {result.best.trial} --out {out}{db}")
     commands.append(f"see others: evotune leaderboard --search {result.search_id}{db}")

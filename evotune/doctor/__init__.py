@@ -1,1 +1,1 @@
-"""What this machine has and lacks."""
+"""Checks of what this machine has and lacks."""

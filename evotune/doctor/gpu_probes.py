@@ -1,4 +1,4 @@
-"""Looking for what CUDA targets need; each probe says what it found."""
+"""Probes of everything that CUDA targets need; each returns a description of what it found."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from evotune_workers.compilers.build import ToolchainError
 from evotune_workers.kernel.device import local_devices
 from evotune_workers.kernel.targets import capability
 
-# The oldest GPUs that there are instructions for: asynchronous copies came with Ampere.
+# Kernels use asynchronous copies, which came with Ampere.
 LEAST_CAPABILITY = 80
 
 
 def nvcc() -> str:
-    """Compiles an empty kernel: nvcc without a host compiler, or one that knows no such GPU, is of no use."""
+    """Compile an empty kernel, since nvcc fails without a host compiler or for a GPU that it does not know."""
     try:
         toolkit = cuda_toolkit.find_nvcc()
         cuda_toolkit.check_toolkit(toolkit, f"sm_{LEAST_CAPABILITY}")
@@ -27,13 +27,13 @@ def nvcc() -> str:
 
 
 def gpu() -> str:
-    """What a search would see; without the packages that it sees with, what the driver's own tool lists."""
+    """Find the GPUs that a search would use; report those of nvidia-smi if packages to use them are missing."""
     try:
         devices = local_devices()
     except RuntimeError as error:
         raise Missing(str(error)) from error
     if not devices:
-        return _listed()
+        return _gpus_of_nvidia_smi()
     found = "; ".join(f"{device.name} ({device.target}), driver {device.properties['driver']}" for device in devices)
     if all((capability(device.target) or 0) < LEAST_CAPABILITY for device in devices):
         raise Missing(f"too old: {found}")
@@ -41,7 +41,7 @@ def gpu() -> str:
 
 
 def torch_cuda() -> str:
-    """A PyTorch that can run baselines on a GPU."""
+    """Find a PyTorch that can run baselines on a GPU."""
     try:
         import torch
     except (ImportError, OSError) as error:
@@ -52,16 +52,16 @@ def torch_cuda() -> str:
 
 
 def cuda_core() -> str:
-    """What loads a cubin and launches it."""
+    """Find the package that loads and launches cubins."""
     return _importable("cuda.core", "cuda-core")
 
 
 def nvml() -> str:
-    """What tells clocks and the reasons of throttling."""
+    """Find the package that reads clocks and the reasons of throttling."""
     return _importable("pynvml", "nvidia-ml-py")
 
 
-def _listed() -> str:
+def _gpus_of_nvidia_smi() -> str:
     lines = output(on_path("nvidia-smi"), "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
     if not lines.strip():
         raise Missing("nvidia-smi lists none")
@@ -71,7 +71,7 @@ def _listed() -> str:
 
 
 def _importable(module: str, package: str) -> str:
-    """The version of a package whose module can be imported."""
+    """Return the version of a package whose module can be imported."""
     try:
         importlib.import_module(module)
         return version(package)

@@ -1,4 +1,4 @@
-"""Looking for what every target needs, and for what the CPU target does; each probe says what it found."""
+"""Probes of everything that all targets and the CPU target need; each returns a description of what it found."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from evotune import database_url
 SUPPORTED_PYTHON = ((3, 11), (3, 13))
 PROBE_TIMEOUT_SECONDS = 60
 OPENMP_PROGRAM = "#include <omp.h>\nint threads() { return omp_get_max_threads(); }\n"
-# The widest vector registers that a processor flag of /proc/cpuinfo stands for, in bits.
+# Flags of /proc/cpuinfo with the width of their vector registers in bits, the widest first.
 VECTOR_FLAGS = (("avx512f", 512), ("avx2", 256), ("asimd", 128), ("sse2", 128))
 
 
 class Missing(Exception):
-    """Looked for and not there, or not usable; its text says what was found."""
+    """Raised by a probe for a thing that is missing or not usable; the text says what was found instead."""
 
 
 def python_version() -> str:
-    """A Python that evotune is tested with."""
+    """Check for a Python version that evotune is tested with."""
     found = platform.python_version()
     low, high = SUPPORTED_PYTHON
     if not low <= sys.version_info[:2] <= high:
@@ -33,7 +33,7 @@ def python_version() -> str:
 
 
 def torch_version() -> str:
-    """A PyTorch that can be imported."""
+    """Find a PyTorch that can be imported."""
     try:
         import torch
     except (ImportError, OSError) as error:
@@ -42,7 +42,7 @@ def torch_version() -> str:
 
 
 def ray_version() -> str:
-    """A Ray that can be imported."""
+    """Find a Ray that can be imported."""
     try:
         import ray
     except (ImportError, OSError) as error:
@@ -51,7 +51,7 @@ def ray_version() -> str:
 
 
 def database(db: str) -> str:
-    """A record that can be reached, or made by the first search."""
+    """Check that the database can be reached, or created by the first search."""
     file = database_url.sqlite_file(db)
     if file is None or file.exists():
         return _connect(db if file is None else f"sqlite:///{file}")
@@ -76,7 +76,7 @@ def _connect(url: str) -> str:
 
 
 def processor() -> str:
-    """Vector units that code is generated for."""
+    """Find vector units that the compiler generates code for."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     flags = _processor_flags()
     width = next((bits for flag, bits in VECTOR_FLAGS if flag in flags), None)
@@ -94,7 +94,7 @@ def _processor_flags() -> set[str]:
 
 
 def cpp_compiler() -> str:
-    """Compiles a program that uses OpenMP: a compiler without it, or without headers, is of no use."""
+    """Compile a program that uses OpenMP, since a compiler may lack it, or the headers."""
     command = on_path("g++")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "probe.cpp"
@@ -104,7 +104,7 @@ def cpp_compiler() -> str:
 
 
 def on_path(name: str) -> str:
-    """Where a command is."""
+    """Return the path of a command."""
     command = shutil.which(name)
     if command is None:
         raise Missing(f"{name} is not on PATH")
@@ -112,7 +112,7 @@ def on_path(name: str) -> str:
 
 
 def output(*command: str) -> str:
-    """What the command prints; Missing with its first line of complaint when it fails or takes too long."""
+    """Return the output of a command; raise Missing with its first error line when it fails or takes too long."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -1,4 +1,4 @@
-"""How near a search's workload and device are to those that something else was measured at."""
+"""Distance between workloads, and between devices: earlier searches that are near have more to teach."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from evotune_workers.kernel.device import Device
 
 @dataclass(frozen=True, order=True)
 class WorkloadDistance:
-    """A workload that another build serves (attention: dtype and head size) is farther than any that the same serves.
+    """Distance of two workloads. One that another build serves (attention: dtype and head size) is the farther one.
 
-    `doublings`: the sizes' differences, added up; a flag or a word that differs counts as one. The dispatcher of an
-    exported portfolio goes by the same.
+    `doublings` adds up the differences of sizes as powers of two; a flag or a word that differs counts as one. The
+    dispatcher of an exported portfolio uses the same distance.
     """
 
     other_build: bool
@@ -24,13 +24,13 @@ class WorkloadDistance:
 
 
 def workload_distance(variant: Variant, first: Workload, second: Workload) -> WorkloadDistance:
-    """Between two workloads of one kernel that the variant supports."""
+    """Return the distance of two workloads that the variant supports."""
     other_build = variant.build_macros(first) != variant.build_macros(second)
     return WorkloadDistance(other_build, _doublings(first.features(), second.features()))
 
 
 def device_distance(device: Device, name: str, target: str) -> int:
-    """0 for the same model, 1 for another one of the same target, 2 for any other."""
+    """Return 0 for the same device model, 1 for another one of the same target, 2 for any other."""
     if name == device.name:
         return 0
     return 1 if target == device.target else 2

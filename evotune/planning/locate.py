@@ -1,4 +1,4 @@
-"""Where the built-in kernels and search spaces are: beside the package in a checkout, inside it in a wheel."""
+"""Location of built-in kernels and search spaces: beside the package in a checkout, inside it in a wheel."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class UnknownSpace(ValueError):
 
 
 def builtin_kernels() -> list[str]:
-    """Names of the kernels that come with evotune, sorted."""
+    """Return the names of the kernels that come with evotune, sorted."""
     return sorted(path.parent.name for path in _root("kernels").glob("*/kernel.py"))
 
 
 def kernel_folder(name_or_path: str) -> Path:
-    """The folder of a built-in kernel, by name, or of one's own, by path (`./my_kernel`).
+    """Return the folder of a built-in kernel, by name, or of a user's kernel, by path (`./my_kernel`).
 
     A built-in name wins over a folder of that name. Raises UnknownKernel, which names the nearest built-in kernel.
     """
@@ -39,12 +39,12 @@ def kernel_folder(name_or_path: str) -> Path:
 
 
 def builtin_spaces(kernel: str) -> list[Path]:
-    """The YAML files of a built-in kernel's search spaces, by name; none for a kernel of one's own."""
+    """Return the YAML files of a built-in kernel's search spaces, sorted; none for a user's kernel."""
     return sorted((_root("search_spaces") / kernel).glob("*.yaml"))
 
 
 def space_file(kernel: str, name: str) -> Path:
-    """The YAML file of a built-in kernel's search space (`cpu`), or one's own, by path (`./narrow.yaml`).
+    """Return the YAML file of a built-in search space, by name (`cpu`), or of a user's, by path (`./narrow.yaml`).
 
     A built-in name wins over a file of that name. Raises UnknownSpace, which names the nearest built-in space.
     """
@@ -59,6 +59,6 @@ def space_file(kernel: str, name: str) -> Path:
 
 
 def _root(name: str) -> Path:
-    """`name` is force-included under the package in a wheel; in a checkout it lies beside the package."""
+    """Find a folder that lies beside the package in a checkout, and is force-included under it in a wheel."""
     inside = PACKAGE / name
     return inside if inside.is_dir() else PACKAGE.parent / name

@@ -1,4 +1,4 @@
-"""This machine's devices as a search may use them, each looked for when it is first asked about."""
+"""This machine's devices, each looked for when it is first needed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from evotune_workers.kernel.device import Device, local_devices
 
 
 class Machine:
-    """What this machine can measure on, beside its CPU."""
+    """Devices of this machine that a search can measure on, beside its CPU."""
 
     @cached_property
     def gpus(self) -> tuple[Device, ...]:
-        """Its CUDA devices; none without cuda-core and nvidia-ml-py. UserError for one that does not answer."""
+        """CUDA devices; none without cuda-core and nvidia-ml-py. Raises UserError for one that does not answer."""
         try:
             return local_devices()
         except RuntimeError as error:
@@ -21,11 +21,11 @@ class Machine:
 
     @cached_property
     def torch_sees_gpus(self) -> bool:
-        """Whether the baselines can run on them."""
+        """True if the baselines can run on the GPUs."""
         import torch
 
         return torch.cuda.is_available()
 
     def gpu(self, target: str) -> Device | None:
-        """The first GPU of that target, if there is one."""
+        """Return the first GPU of a target, if there is one."""
         return next((gpu for gpu in self.gpus if gpu.target == target), None)

@@ -1,4 +1,4 @@
-"""From a request to everything a search needs to start: names resolved, the space enumerated, the budget checked."""
+"""Plan of a search, made from a request: names resolved, the space enumerated, the budget checked."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from evotune_workers.kernel.targets import CPU
 
 @dataclass(frozen=True)
 class Plan:
-    """What a search tries, and with what.
+    """Kernel, space, target and budget of a search, with everything that these need.
 
-    `device` is the one whose limits count, None until a cluster's worker tells; `reuse`: outcomes of other searches are
-    taken over; `note` what the user should know.
+    `device` is the one whose limits count, None until a cluster's worker has reported its own. `reuse`: take over
+    outcomes of other searches. `note` is a line for the user.
     """
 
     folder: Path
@@ -44,12 +44,12 @@ class Plan:
 
     @property
     def variant(self) -> Variant:
-        """The variant that is built."""
+        """Variant of the kernel that is built."""
         return self.kernel.variant(self.space.variant)
 
 
 def make_plan(request: SearchRequest, machine: Machine | None = None) -> Plan:
-    """Resolves every name of a request; UserError for each that is wrong, or that this machine cannot do."""
+    """Resolve every name of a request. Raises UserError for a wrong one, and for one that this machine cannot do."""
     assert request.kernel is not None and request.budget is not None
     machine = machine or Machine()
     folder = kernel_folder(request.kernel)
@@ -82,14 +82,17 @@ def make_plan(request: SearchRequest, machine: Machine | None = None) -> Plan:
 
 
 def enumerate_valid(plan: Plan, device: Device) -> ValidSet:
-    """The configurations that are valid on a device for every workload; UserError when the budget exceeds them."""
+    """Return the configurations that are valid on a device for every workload.
+
+    Raises UserError when the budget exceeds them.
+    """
     valid = plan.space.enumerate(device.limits, _Derived(plan))
     check_budget(plan.budget, valid)
     return valid
 
 
 def check_budget(budget: int, valid: ValidSet) -> None:
-    """UserError when a budget exceeds what can be tried."""
+    """Raise UserError when a budget exceeds the number of valid configurations."""
     if budget > len(valid):
         raise UserError(
             f"the budget must be at most the number of valid configurations ({len(valid)}), got {budget}:"
@@ -98,7 +101,7 @@ def check_budget(budget: int, valid: ValidSet) -> None:
 
 
 def sampler_of(request: SearchRequest) -> str:
-    """The sampler asked for, or the default; UserError where it is unknown or cannot do what is asked."""
+    """Return the requested sampler, or the default. Raises UserError for one that is unknown or does not fit."""
     if request.build_only:
         name = request.sampler or BUILD_ONLY_SAMPLERS[0]
         _check_names("with --build-only nothing is timed to learn from: sampler", (name,), BUILD_ONLY_SAMPLERS)
@@ -109,7 +112,7 @@ def sampler_of(request: SearchRequest) -> str:
 
 
 def _requested_space(kernel: Kernel, name: str | None) -> Space | None:
-    """The space asked for by name or path, of this kernel and of a variant that it has; None when none was."""
+    """Return the requested space, of this kernel and of a variant that it has; None without a request."""
     if name is None:
         return None
     space = load_space(space_file(kernel.name, name))
@@ -136,7 +139,7 @@ def _check_served(kernel: Kernel, space: Space, target: str) -> None:
 
 
 def _workloads(kernel: Kernel, variant: Variant, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """Those asked for, else the first that the variant supports."""
+    """Return the requested workloads, else the first that the variant supports."""
     _check_names("workload", wanted, [workload.name for workload in kernel.workloads])
     supported = [workload.name for workload in kernel.workloads if variant.supports(workload)]
     for name in wanted:
@@ -157,7 +160,7 @@ def _check_names(what: str, names: Collection[str], known: Collection[str]) -> N
 
 
 class _Derived:
-    """Each derived quantity at its largest over the workloads, so that a limit on it holds for all of them."""
+    """Gives each derived quantity at its largest over the workloads, so that a limit on it holds for all of them."""
 
     def __init__(self, plan: Plan) -> None:
         self._variant = plan.variant

@@ -1,4 +1,4 @@
-"""What can be found wrong with a search on this machine before Ray is started, which takes seconds."""
+"""Checks of a search on this machine before Ray is started, which takes seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evotune_workers.system.cache import cache_folder, check_cache
 
 
 def check_this_machine(plan: Plan) -> ValidSet:
-    """The valid configurations; UserError for what is wrong with budget, constraints, cache or compiler."""
+    """Return the valid configurations. Raises UserError for a wrong budget, constraint, cache or compiler."""
     assert plan.device is not None, "only a cluster's device is unknown before it is joined"
     valid = enumerate_valid(plan, plan.device)
     try:

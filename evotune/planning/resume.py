@@ -1,4 +1,4 @@
-"""Going on with a stored search: the same kernel and space, or none at all."""
+"""Plan of a resumed search: the same kernel and space, or none at all."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from evotune_db.records import StoredSearch
 
 
 def resumed_plan(stored: StoredSearch, request: SearchRequest) -> Plan:
-    """The plan that a stored search began with, with the request's budget if it has one.
+    """Return the plan that a stored search began with, with the request's budget if it has one.
 
     Raises UserError when the kernel or the space has changed since: its trials could not be compared.
     """
     record = stored.record
     if record.sampler == IMPORTED:
-        raise UserError(f"a search must have run here to be gone on with, search {stored.id} was imported")
+        raise UserError(f"a search must have run here to be resumed, search {stored.id} was imported")
     kernel = request.kernel or str(record.options["kernel"])
     plan = make_plan(
         SearchRequest(
@@ -29,7 +29,7 @@ def resumed_plan(stored: StoredSearch, request: SearchRequest) -> Plan:
             seed=record.seed,
             ray_address=request.ray_address,
             gpus=request.gpus,
-            # Searches that are older than these options have no word about them.
+            # Searches that are older than these options lack them.
             build_only=bool(record.options.get("build_only")),
             reuse=bool(record.options.get("reuse", True)),
         )
@@ -44,7 +44,7 @@ def resumed_plan(stored: StoredSearch, request: SearchRequest) -> Plan:
 
 
 def resumed_budget(stored: StoredSearch, request: SearchRequest) -> int:
-    """The request's budget, else the stored search's own; UserError when more trials than that were proposed."""
+    """Return the request's budget, else the stored one. Raises UserError when more trials were proposed."""
     budget = request.budget or stored.record.budget
     if budget < len(stored.trials):
         raise UserError(f"the budget must be at least the {len(stored.trials)} trials proposed so far, got {budget}")

@@ -1,4 +1,4 @@
-"""The seeds of inputs: fixed by the search's own seed, so that a search repeats, and other ones for confirmation."""
+"""Seeds of the inputs: fixed by the search's own seed, so that a search repeats; others for confirmation."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ SEEDS = 3
 
 
 def search_seeds(seed: int) -> tuple[int, ...]:
-    """The seeds that every trial of a search is checked on."""
+    """Return the seeds that every trial of a search is checked on."""
     return _draw(seed, "search")
 
 
 def confirmation_seeds(seed: int) -> tuple[int, ...]:
-    """Other seeds, which no trial has met."""
+    """Return other seeds, which no trial was checked on."""
     return _draw(seed, "confirm")
 
 

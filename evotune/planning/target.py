@@ -1,4 +1,4 @@
-"""What a search is for: the target that was asked for or suits this machine, its device, and the space for it."""
+"""Choice of the target, its device and its space: as requested, or as this machine suggests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Aim:
-    """What is asked for: a target or `auto`; `build_only`: nothing is measured; `joined`: on a cluster, not here."""
+    """A requested target or `auto`; `build_only`: nothing is measured; `joined`: a cluster measures."""
 
     target: str
     build_only: bool
@@ -28,14 +28,14 @@ class Aim:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A target, and what the user should know about the choice, if anything."""
+    """A target, and a line for the user about the choice, if there is one."""
 
     target: str
     note: str | None = None
 
 
 def choose_target(aim: Aim, variants: Sequence[Variant], machine: Machine) -> Chosen:
-    """The target asked for; for `auto` this machine's first GPU that one of the variants serves, else its CPU.
+    """Return the requested target; for `auto` this machine's first GPU that a variant serves, else its CPU.
 
     Raises UserError for a name that is no target, and where `auto` finds no device.
     """
@@ -55,9 +55,10 @@ def choose_target(aim: Aim, variants: Sequence[Variant], machine: Machine) -> Ch
 
 
 def device_of(aim: Aim, target: str, machine: Machine) -> Device | None:
-    """The device whose limits count: this machine's, or only to build any of that target; None: a worker will tell.
+    """Return the device whose limits count: this machine's, or to build only, any device of the target.
 
-    Raises UserError when something is to be measured here that this machine cannot measure.
+    Returns None where a cluster's worker will report its own. Raises UserError when this machine cannot measure for the
+    target.
     """
     if aim.joined and not aim.build_only:
         return None
@@ -78,10 +79,10 @@ def device_of(aim: Aim, target: str, machine: Machine) -> Device | None:
 
 
 def builtin_space(kernel: Kernel, target: str) -> Space:
-    """The built-in space written for a target, else its variant's with the highest target below it, or the lowest.
+    """Return the built-in space for a target, else its variant's with the highest target below it, or the lowest.
 
-    A space's limits are the device's own, so that one written for another device only suits it less. Raises UserError
-    when the variant has none.
+    A space takes its limits from the device, so that one written for another device is valid, only less suitable.
+    Raises UserError when the variant has none.
     """
     try:
         variant = kernel.variant_for(target)
@@ -109,7 +110,7 @@ def _check_name(aim: Aim, machine: Machine) -> None:
 
 
 def _gpus(variants: Sequence[Variant], machine: Machine) -> tuple[Device, ...]:
-    """Looking for GPUs takes a child process, which a kernel for CPUs has no use for."""
+    """Look for GPUs in a child process, unless the kernel is for CPUs alone."""
     return machine.gpus if any(not each.serves(CPU) for each in variants) else ()
 
 

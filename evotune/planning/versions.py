@@ -1,4 +1,4 @@
-"""Facts of this installation and of a kernel's repository: what a result depends on besides the device."""
+"""Versions of this installation and of a kernel's repository: a result depends on them, besides the device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PACKAGES = ("evotune", "torch", "ray", "optuna", "numpy", "sqlalchemy")
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on."""
+    """Return the versions of Python and of the packages that a result depends on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -22,9 +22,9 @@ def versions() -> dict[str, str]:
 
 
 def git_version(folder: Path, *without: str) -> dict[str, str | bool]:
-    """Commit of the repository that holds a folder, and whether the folder differs from it; empty outside git.
+    """Return the commit of the repository around a folder, and if the folder differs from it; empty outside git.
 
-    `without`: paths below the folder that do not count.
+    Changes in the paths `without`, below the folder, are ignored.
     """
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:

@@ -1,7 +1,7 @@
-"""`--warm-start`: a search begins with the best that earlier ones found, at the nearest workloads and devices.
+"""`--warm-start`: a search begins with the best of earlier ones, at the nearest workloads and devices.
 
-They are proposals like any other: built, checked and timed. Sources are ordered by device (the same model, the same
-target, any of the same kind), then by workload (see WorkloadDistance), then by whether the kernel is the same version.
+These starting points are proposals like any other: built, checked and timed. Sources are ordered by device (the same
+model, the same target, any of the same kind), then by workload (see WorkloadDistance), then by version of the kernel.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from evotune_db.records import SearchRecord, StoredSearch, TrialDetails
     from evotune_workers.kernel.device import Device
 
-# The key of a search's options under which the record keeps what it began with.
+# Key of a search's options in the record, for its starting points.
 OPTION = "warm_start"
-# A twentieth of the default budget, and a tenth of any: no more is lost where the neighbours have nothing to teach.
+# A twentieth of the default budget, and a tenth of any: no more is lost when starting points teach nothing.
 MOST, BUDGET_FOR_ONE = 10, 10
-# So many of each source in turn: which of the near ones is most alike shows only when they are measured.
+# Taken from each source in turn: only a measurement shows which of the near sources is most alike.
 IN_TURN = 3
-# Of a configuration that is not valid here, so many parameters may take another value.
+# Parameters that may take another value in a starting point that is not valid here.
 MOST_CHANGED = 2
-# Each walks through the valid set: a second where that has millions.
+# Searches for a nearest valid configuration: each walks through the valid set, a second where that has millions.
 MOST_LOOKED_FOR = 20
-# Of each source, a quarter of the default budget: where limits are tighter than there, the first are not valid.
+# Entries read from each source, a quarter of the default budget: under tighter limits the first are not valid.
 DEPTH = 50
 
 
@@ -44,9 +44,9 @@ def starting_points_of(
     device: Device,
     valid: ValidSet,
 ) -> tuple[StartingPoint, ...]:
-    """What a search begins with, trial by trial; empty without a warm start, and where nothing fits.
+    """Return the starting points of a search, trial by trial; empty without a warm start, and where nothing fits.
 
-    A search that goes on has what it began with, whatever has come to the leaderboard since.
+    A resumed search keeps those that it began with, whatever the leaderboard has by now.
     """
     if stored is not None:
         return recorded_starting_points(stored.record)
@@ -58,10 +58,10 @@ def starting_points_of(
 def choose_starting_points(
     found: Sequence[StartingPoint], plan: Plan, device: Device, valid: ValidSet
 ) -> tuple[StartingPoint, ...]:
-    """The nearest and best of these: distinct, at most 10, and a tenth of the budget rounded up.
+    """Return the nearest and best starting points: distinct, at most 10, and a tenth of the budget rounded up.
 
-    One that is not valid here gives way to the valid one most like it, if that is very like it: where a head is twice
-    as large, the best tile has half the keys.
+    An invalid configuration is replaced by the nearest valid one, if few parameters change: where a head is twice as
+    large, the best tile has half the keys.
     """
     most = min(MOST, math.ceil(plan.budget / BUDGET_FOR_ONE))
     chosen: dict[int, StartingPoint] = {}
@@ -83,23 +83,23 @@ def choose_starting_points(
 
 
 def as_option(starting_points: Sequence[StartingPoint]) -> list[dict[str, Any]]:
-    """As the record keeps them."""
+    """Return starting points as an option of the search's record."""
     return [asdict(starting_point) for starting_point in starting_points]
 
 
 def recorded_starting_points(record: SearchRecord) -> tuple[StartingPoint, ...]:
-    """What a stored search began with, trial by trial; empty for one without a warm start."""
+    """Return the starting points of a stored search, trial by trial; empty for one without a warm start."""
     return tuple(StartingPoint(**each) for each in record.options.get(OPTION) or ())
 
 
 def origin(details: TrialDetails) -> StartingPoint | None:
-    """What a trial's configuration was taken from; None for one that a sampler proposed."""
+    """Return the starting point of a trial; None for a trial that a sampler proposed."""
     starting_points, number = recorded_starting_points(details.record), details.trial.number
     return starting_points[number] if number < len(starting_points) else None
 
 
 def in_words(starting_points: Sequence[StartingPoint]) -> str:
-    """What a search was given, and where from."""
+    """Describe starting points and their sources in a line."""
     if not starting_points:
         return "nothing on the leaderboard fits, the search begins as any other"
     searches = len({starting_point.search for starting_point in starting_points})
@@ -111,7 +111,7 @@ def in_words(starting_points: Sequence[StartingPoint]) -> str:
 
 
 def _by_distance(found: Sequence[StartingPoint], plan: Plan, device: Device) -> list[StartingPoint]:
-    """Those of the same kind of device, at workloads that the kernel still has."""
+    """Return those of the same kind of device, at workloads that the kernel still has, nearest first."""
     distances = _workload_distances(plan)
     near = [each for each in found if each.device_kind == device.kind and each.workload in distances]
     return sorted(near, key=lambda each: _rank(each, plan, device, distances[each.workload]))
@@ -125,7 +125,7 @@ def _rank(starting_point: StartingPoint, plan: Plan, device: Device, distance: W
 
 
 def _workload_distances(plan: Plan) -> dict[str, WorkloadDistance]:
-    """Of each of the kernel's workloads, to the nearest one that is searched for."""
+    """Return the distance of each of the kernel's workloads from the nearest one that is searched for."""
     variant = plan.variant
     supported = {each.name: each for each in plan.kernel.workloads if variant.supports(each)}
     wanted = [supported[name] for name in plan.workloads]

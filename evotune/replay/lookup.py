@@ -11,13 +11,14 @@ from evotune.replay.recording import Recording
 from evotune.search.recorder import Recorder
 from evotune.search.reporter import RecordedBest, Reporter
 from evotune.search.study import Proposal
+from evotune.search.workers.health_checks import Distrust
 from evotune_db.records import OutcomeRecord
 
 WORKER = "the recording"
 
 
 class Lookup:
-    """Work for a search loop that is done already: every outcome is in the recording."""
+    """Evaluator of a search loop whose outcomes are all in a recording."""
 
     unfinished = False
 
@@ -31,10 +32,10 @@ class Lookup:
         """Takes on trials."""
         self._given.extend(proposals)
 
-    def go_on(self, seconds: float) -> None:
-        """Books the next outcome, if a trial waits for its own; there is nothing to wait for."""
+    def step(self, seconds: float) -> Sequence[Distrust]:
+        """Record the next outcome, if a trial waits for its own; there is nothing to wait for."""
         if not self._given:
-            return
+            return ()
         proposal = self._given.popleft()
         milliseconds = float(self._recording.times[self._recording.valid.index(proposal.configuration)])
         self._reporter.worker(WORKER, f"looking up trial {proposal.number + 1}")
@@ -44,6 +45,7 @@ class Lookup:
             self._best_ms = milliseconds
             best = RecordedBest(trial, milliseconds, self._recording.optimum, proposal.configuration)
             self._reporter.best(best)
+        return ()
 
 
 def outcome(recording: str, milliseconds: float) -> OutcomeRecord:

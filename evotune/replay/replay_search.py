@@ -98,4 +98,4 @@ def _run(
     with Interrupt(time_limit) as interrupt:
         # One trial at a time, each proposed when the one before it has been told: as benchmarks/replay.py counts.
         loop = SearchLoop(work, recorder, interrupt, budget=plan.budget, batch=1, ahead=0)
-        return run_to_end(loop, stored, database, search_id)
+        return run_to_end(lambda trials: loop.run(trials).state, stored, database, search_id)

@@ -1,4 +1,4 @@
-"""Samplers: a file each, all behind Optuna's interface, all proposing valid, unrepeated configurations only."""
+"""Samplers, one in each file: Optuna samplers that propose only valid configurations, and none twice."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ SAMPLERS: Mapping[str, type[SpaceSampler]] = MappingProxyType(
 
 
 def make_sampler(name: str, valid: ValidSet, seed: int) -> SpaceSampler:
-    """The sampler of that name; ValueError suggests the nearest name."""
+    """Create the sampler with this name.
+
+    Raises ValueError for an unknown name, with the nearest known one.
+    """
     if name not in SAMPLERS:
         raise ValueError(
             f"a sampler must be one of {', '.join(SAMPLERS)}, got {name!r}; {did_you_mean(name, SAMPLERS)}"

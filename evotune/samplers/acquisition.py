@@ -10,7 +10,10 @@ Array = npt.NDArray[np.float64]
 
 
 def expected_improvement(best: float, mean: Array, deviation: Array) -> Array:
-    """How much below `best` a normal value with this mean and standard deviation is expected to be, never negative."""
+    """Return the expected improvement over `best` of normal values with these means and standard deviations.
+
+    It is never negative.
+    """
     standard = (best - mean) / deviation
     density = np.exp(-0.5 * standard**2) / np.sqrt(2.0 * np.pi)
     gain: Array = deviation * (density + standard * ndtr(standard))

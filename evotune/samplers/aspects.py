@@ -1,7 +1,8 @@
-"""What values of a parameter can have in common, as distances, each between 0 and 1: a surrogate learns which counts.
+"""Aspects in which the values of a parameter can be similar, each as a table of distances between 0 and 1.
 
-Sizes are near each other or not; they also share factors of two or do not. A block of 48 behaves like one of 64 in the
-first respect, like one of 80 in the second and like neither in how it divides a power of two.
+The surrogate learns the weight of each aspect. Two sizes can be close to each other, and they can have factors of two
+in common. A block of 48 is close to one of 64 in size, has as many factors of two as one of 80, and differs from both
+in its odd factor.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from evotune.space import Parameter
 
 Array = npt.NDArray[np.float64]
 
-# Beyond 64, another factor of two aligns nothing more: a warp has 32 or 64 lanes.
+# Beyond 64, further factors of two improve no alignment: a warp has 32 or 64 lanes.
 _MOST_TWOS = 6
 
 
 def aspects_of(parameter: Parameter) -> list[Array]:
-    """Tables of distances between values, each of shape (values, values); none for a parameter of one value."""
+    """Return tables of distances between values, each of shape (values, values); none if there is one value only."""
     size = len(parameter.values)
     if size < 2:
         return []
@@ -30,7 +31,10 @@ def aspects_of(parameter: Parameter) -> list[Array]:
 
 
 def unevenness(parameter: Parameter) -> Array:
-    """0 for a power of two, near 1 for a value with a large odd factor; 0 for all where it is no matter of size."""
+    """Return the unevenness of each value: 0 for a power of two, near 1 for a large odd factor.
+
+    It is 0 for all values of a parameter that is not ordered.
+    """
     if not _divisible(parameter):
         return np.zeros(len(parameter.values))
     return np.array([1.0 - 1.0 / _odd_factor(int(value)) for value in parameter.values])
@@ -44,12 +48,12 @@ def _divisibility(parameter: Parameter) -> list[Array]:
 
 
 def _divisible(parameter: Parameter) -> bool:
-    """Two values are a switch, and powers of two are all even."""
+    """Return True if divisibility can matter: two values act as a switch, and powers of two have no odd factor."""
     return parameter.kind == "ordered" and len(parameter.values) > 2
 
 
 def _twos(value: int) -> int:
-    """How often 2 divides a value; 0 is not divided."""
+    """Return the number of factors of two in a value, 0 for the value 0."""
     return (value & -value).bit_length() - 1 if value else 0
 
 

@@ -1,7 +1,7 @@
-"""What every sampler of this project shares: it proposes a valid configuration that was not proposed before.
+"""The base of all samplers: propose a valid configuration that was not proposed before.
 
-A sampler is a pure function of (valid set, seed, history): no generator state has to be kept for a study to be
-resumed with the same next proposal.
+A proposal is a pure function of the valid set, the seed, the trial's number and the history. So a resumed study makes
+the same next proposal, although no state of a random generator was saved.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ class SpaceExhausted(RuntimeError):
 
 
 class SpaceSampler(BaseSampler, abc.ABC):
-    """Base of the samplers: an Optuna sampler over a valid set, for a study that minimises one value.
+    """An Optuna sampler over a valid set, for a study that minimises one value.
 
-    A trial's value is what was measured, smaller is better; a trial told FAIL is a configuration that failed; the
-    user attribute "censored" set to True says that the true value is at least the one told. Proposals are never
-    repeated as long as one instance at a time proposes for a study (threads may share it).
+    A trial's value is the measured one, and smaller is better. A trial with state FAIL is a configuration that failed.
+    The user attribute "censored", set to True, marks the value as a lower bound of the true one. No proposal is
+    repeated as long as one instance at a time proposes for a study. Threads may share the instance.
     """
 
     def __init__(self, valid: ValidSet | Space, seed: int = 0) -> None:
-        """`seed` >= 0 decides all randomness, together with the history and the trial's number.
+        """Store the valid set, and the seed (>= 0) from which all random numbers are derived.
 
-        A space is enumerated, which raises SpaceError where its constraints need a device or derived quantities:
-        enumerate it for these yourself.
+        A Space is enumerated without a device. This raises SpaceError if a constraint needs the limits of a device or
+        derived quantities: then enumerate it yourself and pass the ValidSet.
         """
         self.valid = valid.enumerate({}) if isinstance(valid, Space) else valid
         self.seed = seed
@@ -53,10 +53,16 @@ class SpaceSampler(BaseSampler, abc.ABC):
 
     @abc.abstractmethod
     def propose(self, history: History, rng: np.random.Generator) -> int:
-        """The number of a valid configuration that `history` does not exclude; there is at least one."""
+        """Return the index of a valid configuration that `history` does not exclude.
+
+        At least one such configuration exists when this is called.
+        """
 
     def choose(self, history: History, number: int) -> int:
-        """The configuration to try as the trial of that number; SpaceExhausted when all have been proposed."""
+        """Return the index of the configuration to try in trial `number`.
+
+        Raises SpaceExhausted when all configurations have been proposed.
+        """
         if len(history.excluded) >= len(self.valid):
             raise SpaceExhausted(f"all {len(self.valid)} valid configurations have been proposed; widen the space")
         i = self.propose(history, np.random.default_rng([self.seed, number]))
@@ -65,13 +71,13 @@ class SpaceSampler(BaseSampler, abc.ABC):
         return i
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """All parameters of the space."""
+        """Return the distributions of all parameters of the space."""
         return self._distributions
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The next configuration; SpaceExhausted when all have been proposed."""
+        """Return the next configuration. Raises SpaceExhausted when all have been proposed."""
         self._raise_error_if_multi_objective(study)
         with self._lock:
             i = self.choose(self._history(study, trial.number), trial.number)
@@ -81,16 +87,16 @@ class SpaceSampler(BaseSampler, abc.ABC):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Refused: a single parameter drawn on its own could break a constraint."""
+        """Raise ValueError: a single parameter that is drawn on its own could break a constraint."""
         names = ", ".join(self._distributions)
         raise ValueError(f"a trial may only suggest the parameters of the space ({names}), got {param_name!r}")
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the lock, which does not pickle."""
+        """Return all fields except the lock, which cannot be pickled."""
         return {name: value for name, value in self.__dict__.items() if name != "_lock"}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Take the fields and a lock of one's own."""
+        """Restore the fields and create a new lock."""
         self.__dict__.update(state)
         self._lock = threading.Lock()
 
@@ -121,10 +127,13 @@ class SpaceSampler(BaseSampler, abc.ABC):
         return Observation(i, value if math.isfinite(value) else FAILED, trial.user_attrs.get("censored") is True)
 
     def _proposed(self, trial: FrozenTrial) -> int | None:
-        """What a trial is about: its parameters, or until it has suggested them all what was proposed for it."""
+        """Return the index of a trial's configuration, None if it is not in the valid set.
+
+        Optuna sets the parameters of a running trial one by one. Until all are set, use the recorded proposal.
+        """
         if len(trial.params) < len(self._distributions):
             return self._pending.get(trial.number)
-        # Once for each trial: with hundreds under way it would be most of what a proposal costs.
+        # Cache the result: with hundreds of running trials, the look-up would dominate the cost of a proposal.
         if trial.number not in self._looked_up:
             self._looked_up[trial.number] = self._find(trial.params)
         return self._looked_up[trial.number]
@@ -133,4 +142,4 @@ class SpaceSampler(BaseSampler, abc.ABC):
         try:
             return self.valid.index(configuration)
         except KeyError:
-            return None  # enqueued by hand and not valid here: nothing to learn from
+            return None  # enqueued by the user and not valid here: the sampler ignores it

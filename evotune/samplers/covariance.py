@@ -1,8 +1,8 @@
-"""The covariance of a surrogate: how alike two configurations are, before anything is measured.
+"""The covariance function of the surrogate: the prior correlation of two configurations.
 
-A product over aspects of (1 - share) + share * Matern 5/2 of the aspect's distance. Expanded, it is a sum over all sets
-of aspects, as in Duvenaud, Nickisch and Rasmussen, Additive Gaussian Processes, 2011: with small shares effects add up,
-with large ones they depend on each other. Parameters have few values, so each contributes a small table.
+It is the product over all aspects of (1 - share) + share * Matern 5/2 of the aspect's distance. Expanded, this is a sum
+over all sets of aspects, as in Duvenaud, Nickisch and Rasmussen, Additive Gaussian Processes, 2011. With small shares,
+effects add up; with large shares, they interact. Parameters have few values, so each contributes a small table.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROOT_5 = float(np.sqrt(5.0))
 
 @dataclass(frozen=True, eq=False)
 class Hyperparameters:
-    """Per aspect the logarithm of its length and the log-odds of its share; the logarithm of the noise's share."""
+    """For each aspect, the log of its length and the log-odds of its share; the log of the noise's share."""
 
     log_lengths: Array
     share_odds: Array
@@ -35,16 +35,19 @@ class Hyperparameters:
 
     @classmethod
     def of(cls, vector: Array) -> Hyperparameters:
-        """From one vector: lengths, shares, noise."""
+        """Create them from one vector: lengths, shares, noise."""
         count = len(vector) // 2
         return cls(vector[:count], vector[count:-1], float(vector[-1]))
 
 
-class Kernel:
-    """The aspects of all columns of codes: `owners[a]` is the column of aspect a, `distances[a]` its table."""
+class CovarianceFunction:
+    """The aspects of all columns of codes.
+
+    `owners[a]` is the column of aspect a, `distances[a]` its table. `sizes[j]` is the number of values of column j.
+    """
 
     def __init__(self, parameters: tuple[Parameter, ...], quantities: tuple[Quantity, ...] = ()) -> None:
-        """A kernel for codes of these parameters and, in the columns behind them, these quantities."""
+        """Collect the aspects of the parameters, then of the quantities, in the order of their columns of codes."""
         pairs = [(j, table) for j, parameter in enumerate(parameters) for table in aspects_of(parameter)]
         behind = enumerate(quantities, start=len(parameters))
         pairs += [(j, quantity.distances) for j, quantity in behind if len(quantity.levels) > 1]
@@ -53,7 +56,7 @@ class Kernel:
         self.distances = [table for _, table in pairs]
 
     def prior(self, prior: Prior) -> tuple[Array, Array]:
-        """Means and standard deviations of the vector of hyperparameters."""
+        """Return the prior means and standard deviations of the vector of hyperparameters."""
         count = len(self.owners)
         means = np.repeat([prior.length_mean, prior.share_mean, prior.noise_mean], [count, count, 1])
         return means, np.repeat(
@@ -61,19 +64,19 @@ class Kernel:
         )
 
     def tables(self, hyper: Hyperparameters) -> Tables:
-        """Each column's factor of the correlation."""
+        """Return each column's factor of the correlation, as a table over pairs of its values."""
         tables = {j: np.ones((self.sizes[j], self.sizes[j])) for j in self.owners}
         for a, j in enumerate(self.owners):
             tables[j] *= _factor(self.distances[a], hyper, a)
         return tables
 
     def slopes(self, hyper: Hyperparameters) -> list[tuple[Array, Array]]:
-        """For each aspect the derivatives of its factor's logarithm, by log length and by log-odds."""
+        """Return the derivatives of the logarithm of each aspect's factor, by log length and by log-odds."""
         return [_slopes(table, hyper, a) for a, table in enumerate(self.distances)]
 
 
 def correlation(tables: Tables, left: Codes, right: Codes) -> Array:
-    """Correlations of rows of codes, shape (m, columns) and (n, columns) -> (m, n)."""
+    """Return the correlations of rows of codes, shapes (m, columns) and (n, columns) -> (m, n)."""
     product = np.ones((len(left), len(right)))
     for j, table in tables.items():
         product *= np.take(table[left[:, j]], right[:, j], axis=1)
@@ -101,5 +104,5 @@ def _share(hyper: Hyperparameters, a: int) -> float:
 
 
 def _matern(scaled: Array) -> Array:
-    """Matern 5/2 (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, eq. 4.17)."""
+    """Compute Matern 5/2 (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, eq. 4.17)."""
     return np.asarray((1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled))

@@ -1,7 +1,7 @@
-"""Hyperparameters of a surrogate: those with the largest posterior density, found by L-BFGS-B.
+"""Fit the hyperparameters of a surrogate: maximise the posterior density by L-BFGS-B.
 
 Likelihood and gradient: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, eq. 5.8 and 5.9. The
-signal variance has a closed form and is left out of the search.
+signal variance has a closed form, so the optimiser does not search for it.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import numpy.typing as npt
 from scipy.linalg import lapack
 from scipy.optimize import minimize
 
-from evotune.samplers.covariance import Codes, Hyperparameters, Kernel, correlation
+from evotune.samplers.covariance import Codes, CovarianceFunction, Hyperparameters, correlation
 from evotune.samplers.settings import Prior
 
 Array = npt.NDArray[np.float64]
 
 JITTER = 1e-6
-# Farther than this from the prior's mean, in its standard deviations, exponentials overflow and nothing is learnt.
+# Bound of the search, in standard deviations from the prior mean: beyond it, exponentials overflow.
 _FARTHEST = 5.0
 
 
-def fit(kernel: Kernel, codes: Codes, values: Array, steps: int, prior: Prior) -> Hyperparameters:
-    """The best hyperparameters within `steps` of ascent from the prior's mean, for values with mean 0."""
-    means, deviations = kernel.prior(prior)
-    objective = _Objective(kernel, codes, values, prior, means, deviations)
+def fit(covariance: CovarianceFunction, codes: Codes, values: Array, steps: int, prior: Prior) -> Hyperparameters:
+    """Return the best hyperparameters after at most `steps` iterations from the prior mean, for values with mean 0."""
+    means, deviations = covariance.prior(prior)
+    objective = _Objective(covariance, codes, values, prior, means, deviations)
     found = minimize(
         objective,
         means,
@@ -40,9 +40,9 @@ def fit(kernel: Kernel, codes: Codes, values: Array, steps: int, prior: Prior) -
 
 @dataclass(frozen=True, eq=False)
 class _Objective:
-    """Minus the log posterior density, and its gradient."""
+    """The negative log posterior density and its gradient."""
 
-    kernel: Kernel
+    covariance: CovarianceFunction
     codes: Codes
     values: Array
     prior: Prior
@@ -52,7 +52,7 @@ class _Objective:
     def __call__(self, vector: Array) -> tuple[float, Array]:
         hyper = Hyperparameters.of(vector)
         count, weight = len(self.values), self.prior.observations
-        similar = correlation(self.kernel.tables(hyper), self.codes, self.codes)
+        similar = correlation(self.covariance.tables(hyper), self.codes, self.codes)
         noise = float(np.exp(hyper.log_noise))
         log_determinant, inverse = _invert(similar + (noise + JITTER) * np.eye(count))
         weights = inverse @ self.values
@@ -64,22 +64,25 @@ class _Objective:
         return -float(value - 0.5 * standard @ standard), standard / self.deviations - gradient
 
     def _slope(self, pull: Array, hyper: Hyperparameters) -> Array:
-        """By lengths, then shares: what pulls at pairs of configurations, summed over pairs of values."""
-        pulls = {j: self._by_value(pull, j) for j in set(self.kernel.owners)}
-        slopes = self.kernel.slopes(hyper)
+        """Return the gradient by lengths, then by shares.
+
+        `pull` is the gradient by the log correlation of each pair of configurations. It is summed over pairs of values.
+        """
+        pulls = {j: self._by_value(pull, j) for j in set(self.covariance.owners)}
+        slopes = self.covariance.slopes(hyper)
         parts = [
-            [float((pulls[j] * slope[k]).sum()) for j, slope in zip(self.kernel.owners, slopes, strict=True)]
+            [float((pulls[j] * slope[k]).sum()) for j, slope in zip(self.covariance.owners, slopes, strict=True)]
             for k in (0, 1)
         ]
         return 0.5 * np.concatenate([np.asarray(part) for part in parts])
 
     def _by_value(self, pull: Array, j: int) -> Array:
-        members = np.eye(self.kernel.sizes[j])[self.codes[:, j]]
+        members = np.eye(self.covariance.sizes[j])[self.codes[:, j]]
         return np.asarray(members.T @ pull @ members)
 
 
 def _invert(covariance: Array) -> tuple[float, Array]:
-    """Log determinant and inverse of a positive definite matrix."""
+    """Return the log determinant and the inverse of a positive definite matrix."""
     factor, failed = lapack.dpotrf(covariance, lower=1)
     if failed:
         raise AssertionError("a correlation matrix with jitter is positive definite")

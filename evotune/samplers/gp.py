@@ -14,16 +14,16 @@ from evotune.samplers.wrapped import WrappedSampler
 
 
 class GPSampler(WrappedSampler):
-    """Optuna's Gaussian process, with scales as integers."""
+    """Wraps Optuna's Gaussian-process sampler; ordered parameters are integers."""
 
     ordinal: ClassVar[bool] = True
 
     def make(self, seed: int, count: int) -> BaseSampler:
-        """Optuna's Gaussian process with its defaults."""
+        """Create Optuna's sampler with its default settings."""
         return OptunaGPSampler(seed=seed)
 
     def propose(self, history: History, rng: np.random.Generator) -> int:
-        """See WrappedSampler; on one thread."""
-        # While builds keep all cores busy, threads that spin on small matrices cost a hundred times the work.
+        """Propose as WrappedSampler does, on one thread."""
+        # Builds keep all cores busy. BLAS threads that spin on small matrices would then take 100 times as long.
         with threadpool_limits(limits=1):
             return super().propose(history, rng)

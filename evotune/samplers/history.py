@@ -1,4 +1,4 @@
-"""What a sampler knows: the configurations told, failed and pending, by their numbers in the valid set."""
+"""The history that a sampler learns from: configurations that were measured, failed or are pending, by index."""
 
 from __future__ import annotations
 
@@ -11,39 +11,45 @@ import numpy as np
 import numpy.typing as npt
 
 FAILED = math.inf
-Made = TypeVar("Made")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Observation:
-    """The outcome of one configuration; a value of FAILED for one that failed."""
+    """The outcome of one configuration; its value is FAILED if it failed."""
 
     configuration: int
     value: float
     censored: bool
 
 
-class Latest(Generic[Made]):
-    """What was last made of the outcomes of a history: proposals of one batch differ in what is pending alone."""
+class HistoryCache(Generic[T]):
+    """A cache for one value that is computed from the outcomes of a history.
+
+    The proposals of one batch share their outcomes and differ only in the pending configurations.
+    """
 
     def __init__(self) -> None:
-        """Nothing yet."""
-        self._made: tuple[npt.NDArray[np.int64], Made] | None = None
+        """Start empty."""
+        self._cached: tuple[npt.NDArray[np.int64], T] | None = None
 
-    def of(self, history: History, make: Callable[[], Made]) -> Made:
-        """`make` must depend on no more than `told`, `measured`, `values`, `censored` and `failed`."""
-        if self._made is None or self._made[0] is not history.told:
-            self._made = history.told, make()
-        return self._made[1]
+    def get(self, history: History, compute: Callable[[], T]) -> T:
+        """Return the cached value, computed again if the outcomes have changed.
+
+        `compute` may use `told`, `measured`, `values`, `censored` and `failed` of the history, but not `pending`.
+        """
+        if self._cached is None or self._cached[0] is not history.told:
+            self._cached = history.told, compute()
+        return self._cached[1]
 
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """A study so far, in the order of trial numbers.
+    """A study so far, in the order of trial numbers; configurations are given by their index in the valid set.
 
-    `told` are all configurations with an outcome, `failed` those that failed, `measured` those with `values`, of which
-    `censored` marks lower bounds; `pending` are proposals without an outcome yet; `excluded` is all of these. Arrays
-    are never written to: histories that differ in what is pending have the others in common.
+    `told`: all configurations with an outcome. `failed`: those that failed. `measured`: those with `values`, where
+    `censored` marks lower bounds. `pending`: proposals without an outcome yet. `excluded`: all of these together.
+    Arrays are never modified, so histories with different pending configurations can share the rest.
     """
 
     told: npt.NDArray[np.int64]
@@ -56,7 +62,7 @@ class History:
 
     @classmethod
     def of(cls, told: Sequence[Observation], pending: Sequence[int]) -> History:
-        """The history of these outcomes; of a configuration told twice the last outcome counts."""
+        """Create a history from outcomes; if a configuration has several, the last one counts."""
         latest = {outcome.configuration: outcome for outcome in told}
         passed = [outcome for outcome in latest.values() if outcome.value != FAILED]
         return cls(
@@ -70,18 +76,18 @@ class History:
         ).with_pending(pending)
 
     def with_pending(self, pending: Sequence[int]) -> History:
-        """The same with these proposals under way, in the place of those before; many are made from one past."""
+        """Return the same history with these pending configurations in place of the previous ones."""
         told = self.excluded.difference(self.pending.tolist()) if len(self.pending) else self.excluded
-        under_way = np.array(sorted(set(pending) - told), dtype=np.int64)
-        return replace(self, pending=under_way, excluded=told.union(pending))
+        without_outcome = np.array(sorted(set(pending) - told), dtype=np.int64)
+        return replace(self, pending=without_outcome, excluded=told.union(pending))
 
     def also_pending(self, i: int) -> History:
-        """The same with one more proposal under way, which was not seen before."""
-        under_way = np.insert(self.pending, np.searchsorted(self.pending, i), i)
-        return replace(self, pending=under_way, excluded=self.excluded | {i})
+        """Return the same history with one more pending configuration, which must be unseen."""
+        pending = np.insert(self.pending, np.searchsorted(self.pending, i), i)
+        return replace(self, pending=pending, excluded=self.excluded | {i})
 
     def unseen(self, count: int) -> npt.NDArray[np.bool_]:
-        """Which of `count` configurations may still be proposed."""
+        """Return a mask, True for each of `count` configurations that may still be proposed."""
         unseen = np.ones(count, dtype=bool)
         for seen in (self.told, self.pending):
             unseen[seen] = False

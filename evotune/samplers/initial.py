@@ -1,7 +1,7 @@
-"""The initial design: the space's own default, then configurations that are unlike all that were proposed.
+"""The initial design: the space's default, then configurations that differ most from all earlier proposals.
 
-They come from a pool in which values that divide evenly are preferred: the fastest configurations mostly have them, and
-a start without any says nothing about them.
+They come from a random pool that prefers powers of two. The fastest configurations mostly have such values, and an
+initial design without them says nothing about them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evotune.samplers.aspects import unevenness
-from evotune.samplers.covariance import Hyperparameters, Kernel, correlation
+from evotune.samplers.covariance import CovarianceFunction, Hyperparameters, correlation
 from evotune.samplers.history import History
 from evotune.samplers.random import random_unseen
 from evotune.samplers.settings import Settings
@@ -18,7 +18,7 @@ from evotune.space import ValidSet
 
 
 def spread_out(valid: ValidSet, history: History, settings: Settings, rng: np.random.Generator) -> int:
-    """The default if it is unseen, else of a random pool the configuration least correlated with all seen."""
+    """Return the default if it is unseen, else the member of a random pool that correlates least with all seen."""
     if valid.default is not None and valid.default not in history.excluded:
         return valid.default
     pool = _pool(valid, history, settings, rng)
@@ -26,17 +26,17 @@ def spread_out(valid: ValidSet, history: History, settings: Settings, rng: np.ra
         return random_unseen(len(valid), history, rng)
     if not history.excluded:
         return int(pool[0])
-    kernel = Kernel(valid.parameters)
-    tables = kernel.tables(Hyperparameters.of(kernel.prior(settings.prior)[0]))
+    covariance = CovarianceFunction(valid.parameters)
+    tables = covariance.tables(Hyperparameters.of(covariance.prior(settings.prior)[0]))
     seen = valid.codes[np.array(sorted(history.excluded))]
     return int(pool[np.argmin(correlation(tables, valid.codes[pool], seen).max(axis=1))])
 
 
 def _pool(valid: ValidSet, history: History, settings: Settings, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Unseen configurations, in random order."""
+    """Draw unseen configurations, in random order."""
     drawn = np.unique(rng.integers(len(valid), size=settings.initial_draws))
     drawn = drawn[history.unseen(len(valid))[drawn]]
-    # Of a small space only a quarter is drawn, or every seed would begin with the same corners.
+    # Draw at most a quarter of a small space: otherwise every seed would begin with the same corners.
     size = min(settings.initial_pool, 1 + len(valid) // 4, len(drawn))
     if not size:
         return drawn

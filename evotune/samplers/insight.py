@@ -1,8 +1,8 @@
-"""What each parameter and each pair has done so far, with its uncertainty: it decides what mutation tries.
+"""Estimate the effect of each parameter and each pair of parameters, with standard errors. They guide mutation.
 
-Effects of values add up in the log of what is minimised, each normal beforehand with the deviation of all that was
-observed (ridge regression: Hoerl and Kennard, 1970), so that what was tried together is told apart as far as it can be.
-A pair has what its two parameters leave.
+The model is additive in the log of the objective. Each effect has a normal prior whose standard deviation is that of
+all observations (ridge regression: Hoerl and Kennard, 1970). This separates the effects of values that were tried
+together as far as the data allow. The effect of a pair is the mean of the residuals that its two parameters leave.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.integer]
 
-# The weight of "no effect" against what was observed.
+# The weight of the prior, "no effect", in observations.
 _PSEUDO_OBSERVATIONS = 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class Effect:
-    """Of every value of a parameter, shape (values,), or combination of values of two, shape (values, values).
+    """The effect of every value of a parameter, shape (values,), or of two parameters, shape (values, values).
 
-    `means`: in standard deviations of the log value, shrunk towards 0, negative is fast; `errors`: their standard
-    errors. `counts`: how many were measured, `failures`: how many failed.
+    `means`: in standard deviations of the log value, shrunk towards 0; negative is fast. `errors`: their standard
+    errors. `counts`: the number of measured configurations. `failures`: the number of failed ones.
     """
 
     means: Array
@@ -41,7 +41,7 @@ class Effect:
 
     @property
     def size(self) -> float:
-        """How much the values differ among what was measured, less what chance alone would do."""
+        """The root mean square of the effects over all measured configurations, less the part due to chance."""
         total = self.counts.sum()
         if not total:
             return 0.0
@@ -50,15 +50,15 @@ class Effect:
 
     @property
     def uncertainty(self) -> float:
-        """The mean standard error over all values, tried or not."""
+        """The mean standard error over all values, measured or not."""
         return float(np.mean(self.errors))
 
 
 @dataclass(frozen=True, eq=False)
 class Insight:
-    """The effects of all parameters, by their place in the space, and of all pairs of places, the lower first.
+    """The effects of all parameters, in the order of the space, and of all pairs (j, k) of parameters with j < k.
 
-    `deviation` is that of the log values, which effects are in units of.
+    `deviation`: the standard deviation of the log values, which is the unit of the effects.
     """
 
     effects: tuple[Effect, ...]
@@ -67,7 +67,7 @@ class Insight:
 
     @classmethod
     def of(cls, parameters: tuple[Parameter, ...], codes: Codes, history: History) -> Insight:
-        """What the outcomes say of these parameters; there may be none. `codes` are those of all configurations."""
+        """Estimate the effects from a history, which may be empty. `codes`: those of all configurations."""
         sizes = [len(parameter.values) for parameter in parameters]
         logs = np.log(history.values)
         measured, failed = codes[history.measured], codes[history.failed]
@@ -77,16 +77,16 @@ class Insight:
         return cls(effects, pairs, float(logs.std()) if len(logs) else 0.0)
 
     def mutation_weights(self) -> Array:
-        """Probability that mutation takes each parameter: what matters or is unknown is tried more."""
+        """Return each parameter's probability of mutation: higher if its effect is large or uncertain."""
         return _shares(np.array([_interest(effect) for effect in self.effects]))
 
     def partner_weights(self, j: int) -> Array:
-        """Probability that mutation takes each parameter along with `j`: where the pair matters or is unknown."""
+        """Return each parameter's probability of mutation together with `j`, by the effect of the pair."""
         return _shares(self._interests[j])
 
     @cached_property
     def _interests(self) -> Array:
-        """Of every pair, shape (parameters, parameters); asked for by many proposals."""
+        """The interest of every pair, shape (parameters, parameters); cached for many mutations."""
         interests = np.zeros((len(self.effects), len(self.effects)))
         for (j, k), effect in self.pairs.items():
             interests[j, k] = interests[k, j] = _interest(effect)
@@ -98,7 +98,7 @@ def _interest(effect: Effect) -> float:
 
 
 def standardise(values: Array) -> Array:
-    """Values with mean 0 and standard deviation 1 (all 0 where they are all alike)."""
+    """Return values with mean 0 and standard deviation 1, or all 0 if they are all equal."""
     if not len(values):
         return values
     deviation = float(values.std())
@@ -107,7 +107,7 @@ def standardise(values: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Fit:
-    """Effects of all values of all parameters, one after another, and what they leave of the scores."""
+    """The effects of all values of all parameters, concatenated, and the residuals (`left`) with their variance."""
 
     means: Array
     covariance: Array
@@ -116,15 +116,15 @@ class _Fit:
 
 
 def _additive(sizes: list[int], measured: Codes, failed: Codes, scores: Array) -> tuple[tuple[Effect, ...], _Fit]:
-    """The effect of every parameter, fitted together, and the fit."""
+    """Fit the effects of all parameters together; return them by parameter, and the fit."""
     members = np.concatenate([np.eye(size)[measured[:, j]] for j, size in enumerate(sizes)], axis=1)
-    # What effects leave is not known before they are fitted: at first they are taken to explain nothing.
+    # The residual variance is known only after a fit, so the first fit assumes that effects explain nothing.
     fitted = _fit(members, scores, 1.0)
     fitted = _fit(members, scores, fitted.left_variance)
     starts = np.cumsum([0, *sizes])
     effects = []
     for j, size in enumerate(sizes):
-        # A level that all values share belongs to no parameter.
+        # Centre the effects: a constant that all values have in common belongs to no parameter.
         own, centre = slice(starts[j], starts[j + 1]), np.eye(size) - 1.0 / size
         errors = np.sqrt(np.maximum(np.diag(centre @ fitted.covariance[own, own] @ centre), 0.0))
         counts, failures = (np.bincount(codes[:, j], minlength=size) for codes in (measured, failed))
@@ -133,7 +133,7 @@ def _additive(sizes: list[int], measured: Codes, failed: Codes, scores: Array) -
 
 
 def _fit(members: Array, scores: Array, variance: float) -> _Fit:
-    """Effects with a prior variance of 1 each, for scores that they leave with `variance`."""
+    """Fit effects with a prior variance of 1 each; the scores have the residual variance `variance`."""
     inverse = np.linalg.inv(members.T @ members + variance * np.eye(members.shape[1]))
     means = inverse @ (members.T @ scores)
     left = scores - members @ means
@@ -147,10 +147,10 @@ def _fit(members: Array, scores: Array, variance: float) -> _Fit:
 def _pair(pair: tuple[int, int], sizes: list[int], measured: Codes, failed: Codes, fitted: _Fit) -> Effect:
     j, k = pair
     shape = (sizes[j], sizes[k])
-    places, lost = (codes[:, j].astype(np.int64) * shape[1] + codes[:, k] for codes in (measured, failed))
-    counts, failures = (np.bincount(cells, minlength=shape[0] * shape[1]) for cells in (places, lost))
+    cells, failed_cells = (codes[:, j].astype(np.int64) * shape[1] + codes[:, k] for codes in (measured, failed))
+    counts, failures = (np.bincount(each, minlength=shape[0] * shape[1]) for each in (cells, failed_cells))
     weights = counts + _PSEUDO_OBSERVATIONS
-    means = np.bincount(places, weights=fitted.left, minlength=len(counts)) / weights
+    means = np.bincount(cells, weights=fitted.left, minlength=len(counts)) / weights
     errors = np.sqrt(fitted.left_variance / weights)
     return Effect(means.reshape(shape), errors.reshape(shape), counts.reshape(shape), failures.reshape(shape))
 

@@ -1,4 +1,4 @@
-"""Optuna's NSGA-II, with one objective a generational genetic algorithm."""
+"""Optuna's NSGA-II; with one objective it is a generational genetic algorithm."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from optuna.samplers import NSGAIISampler as OptunaNSGAIISampler
 
 from evotune.samplers.wrapped import WrappedSampler
 
-# Optuna's 50 leaves four generations of a budget of 200; on the recorded spaces 20 is better throughout.
+# Optuna's default of 50 gives four generations in a budget of 200. On all recorded spaces, 20 is better.
 POPULATION_SIZE = 20
 
 
 class NSGAIISampler(WrappedSampler):
-    """NSGA-II with generations of 20."""
+    """Wraps Optuna's NSGA-II sampler, with a population of 20."""
 
     def make(self, seed: int, count: int) -> BaseSampler:
-        """Optuna's NSGA-II."""
+        """Create Optuna's sampler with our population size."""
         return OptunaNSGAIISampler(population_size=POPULATION_SIZE, seed=seed)
 
     def attributes(self, position: int) -> Mapping[str, Any]:
-        """The generation, which Optuna keeps with each trial."""
+        """Return the generation, which Optuna stores with each trial."""
         return {OptunaNSGAIISampler._get_generation_key(): position // POPULATION_SIZE}

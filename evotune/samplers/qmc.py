@@ -16,25 +16,31 @@ from evotune.samplers.wrapped import WrappedSampler
 
 
 class QMCSampler(WrappedSampler):
-    """One Sobol sequence a seed; a proposal is its next point."""
+    """Follows one Sobol sequence for each seed; a proposal is its next point."""
 
     def make(self, seed: int, count: int) -> BaseSampler:
-        """The sequence, moved on by `count`; it has to stay one sequence, so the proposal's own seed goes unused."""
+        """Create a sampler at position `count` of the sequence.
+
+        It uses the study's seed, not the proposal's: all proposals must belong to one sequence.
+        """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            return _SequenceFrom(self.seed, count, self._shown)
+            return _SequenceFrom(self.seed, count, self._code_distributions)
 
 
 class _SequenceFrom(OptunaQMCSampler):
-    """Optuna counts the points in the study's attributes, which a rebuilt study does not have."""
+    """Optuna's sampler at a fixed position.
+
+    Optuna counts the points in the study's attributes, which a rebuilt study does not have.
+    """
 
     def __init__(self, seed: int, position: int, shown: Mapping[str, BaseDistribution]) -> None:
         super().__init__(seed=seed, scramble=True)
         self._position = position
-        self._shown = shown
+        self._code_distributions = shown
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return dict(self._shown)
+        return dict(self._code_distributions)
 
     def _find_sample_id(self, study: Study, search_space: dict[str, BaseDistribution]) -> int:
         return self._position

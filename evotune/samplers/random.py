@@ -1,4 +1,4 @@
-"""Uniformly random configurations, without replacement."""
+"""Random search: uniform sampling without replacement."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from evotune.samplers.history import History
 
 
 class RandomSampler(SpaceSampler):
-    """Every unseen valid configuration is equally likely."""
+    """Draws uniformly from the unseen valid configurations."""
 
     def propose(self, history: History, rng: np.random.Generator) -> int:
-        """Any unseen configuration."""
+        """Return the index of a random unseen configuration."""
         return random_unseen(len(self.valid), history, rng)
 
 
 def random_unseen(count: int, history: History, rng: np.random.Generator) -> int:
-    """One of the unseen among `count` configurations, all equally likely."""
+    """Return the index of a random unseen configuration among `count`; all are equally likely."""
     if 2 * len(history.excluded) < count:
-        while True:  # at least every second draw is unseen
+        while True:  # a draw is unseen with a probability of more than 1/2
             i = int(rng.integers(count))
             if i not in history.excluded:
                 return i

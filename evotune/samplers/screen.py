@@ -1,4 +1,4 @@
-"""Screening candidates: which one is worth an evaluation, by a surrogate of the values and one of the failures."""
+"""Choose the candidate to evaluate, by one surrogate of the values and one of the failures."""
 
 from __future__ import annotations
 
@@ -12,60 +12,62 @@ from threadpoolctl import ThreadpoolController
 from evotune.samplers.acquisition import expected_improvement
 from evotune.samplers.covariance import Hyperparameters
 from evotune.samplers.fitting import fit
-from evotune.samplers.history import History, Latest
+from evotune.samplers.history import History, HistoryCache
 from evotune.samplers.insight import standardise
 from evotune.samplers.settings import Settings
-from evotune.samplers.surrogate import GaussianProcess, Terrain, condition, trend_weight
+from evotune.samplers.surrogate import GaussianProcess, SurrogateInputs, condition, trend_weight
 from evotune.space import ValidSet
 
-Numbers = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 Array = npt.NDArray[np.float64]
 
-# Keeps values that are all alike from dividing by zero; 0.1 % of a time is below what is measured.
+# Avoids a division by zero where all values are equal; 0.1 % of a time is less than a timing can resolve.
 _LEAST_SPREAD = 1e-3
 
 _BLAS = ThreadpoolController()
 
 
 @dataclass(frozen=True, eq=False)
-class _Values:
-    """What outcomes say of values: a process of those `measured`, and `floors` of those that were stopped early."""
+class _ValueModel:
+    """The model of the values: a process conditioned on exact ones, and lower bounds (`floors`) of censored ones."""
 
     hyper: Hyperparameters
-    measured: Numbers
+    measured: Indices
     targets: Array
-    censored: Numbers
+    censored: Indices
     floors: Array
     process: GaussianProcess
 
 
 @dataclass(frozen=True, eq=False)
-class _Failures:
-    """What they say of failures; below `middle` a configuration is nearer to a success."""
+class _FailureModel:
+    """The model of the failures; a prediction below `middle` is nearer to a success than to a failure."""
 
     process: GaussianProcess
     middle: float
 
 
 class Screen:
-    """Chooses among candidates. What it caches are fits, each a function of the outcomes it was made from."""
+    """Chooses among candidates. It caches fits, each a function of the outcomes that it was computed from."""
 
     def __init__(self, valid: ValidSet, settings: Settings) -> None:
-        """A screen for one valid set."""
+        """Prepare the inputs of both models for one valid set."""
         self._settings = settings
-        self._terrain = Terrain(valid, settings.prior)
-        # Whether a configuration fits and passes, what its kernel derives may tell more plainly than its parameters do;
-        # how fast it is, not (docs/sampler.md).
-        self._failing = Terrain(valid, settings.prior, valid.quantities) if valid.quantities else self._terrain
-        # Nothing is known beforehand about where configurations fail.
-        self._level = np.zeros(len(valid), dtype=np.float32)
+        self._value_inputs = SurrogateInputs(valid, settings.prior)
+        # Derived quantities, such as shared memory, predict failures better than parameters alone. They do not improve
+        # the prediction of times (docs/sampler.md).
+        self._failure_inputs = (
+            SurrogateInputs(valid, settings.prior, valid.quantities) if valid.quantities else self._value_inputs
+        )
+        # There is no prior expectation of the configurations that fail.
+        self._no_trend = np.zeros(len(valid), dtype=np.float32)
         self._fits: dict[str, tuple[bytes, Hyperparameters]] = {}
-        self._values: Latest[_Values] = Latest()
-        self._failures: Latest[_Failures] = Latest()
+        self._values: HistoryCache[_ValueModel] = HistoryCache()
+        self._failures: HistoryCache[_FailureModel] = HistoryCache()
 
-    def best(self, candidates: Numbers, history: History) -> int:
-        """The candidate with the largest expected improvement times probability of success."""
-        # While builds keep all cores busy, threads that spin on small matrices cost a hundred times the work.
+    def best(self, candidates: Indices, history: History) -> int:
+        """Return the candidate with the largest expected improvement times probability of success."""
+        # Builds keep all cores busy. BLAS threads that spin on small matrices would then take 100 times as long.
         with _BLAS.limit(limits=1, user_api="blas"):
             promising, gains = self._gains(candidates, history)
             shortlist = largest(gains, self._settings.shortlist)
@@ -73,8 +75,8 @@ class Screen:
             worth = gains[shortlist] * self._success(promising[shortlist], history)
             return int(promising[shortlist[np.argmax(worth)]])
 
-    def _gains(self, candidates: Numbers, history: History) -> tuple[Numbers, Array]:
-        """The most promising candidates and what each is expected to improve."""
+    def _gains(self, candidates: Indices, history: History) -> tuple[Indices, Array]:
+        """Return the most promising candidates and the expected improvement of each."""
         process, best = self._process(history)
         correlations = process.correlations(candidates)
         means = process.means(candidates, correlations)
@@ -85,12 +87,12 @@ class Screen:
         return candidates, expected_improvement(best, means, process.deviations(correlations))
 
     def _process(self, history: History) -> tuple[GaussianProcess, float]:
-        """The surrogate of the values, and the best value in its units."""
-        known = self._values.of(history, lambda: self._known(history))
+        """Return the surrogate of the values, and the best value in its units."""
+        known = self._values.get(history, lambda: self._known(history))
         process = known.process
-        # What is pending counts as having come out as expected, so that nobody else is sent there. A failure counts as
-        # average at best: where times fall towards a limit of the device, the next step looks best. What was stopped
-        # early counts as what is expected of it, but as no faster than it was seen to be.
+        # A pending configuration takes its predicted value, so that the next proposal goes elsewhere. A failure takes
+        # at least the average: where times fall towards a limit of the device, the step beyond it would look best. A
+        # censored value takes its prediction, but at least its lower bound.
         failed = history.failed[-self._settings.most_observations :]
         supposed = np.concatenate([history.pending, failed, known.censored])
         floors = np.concatenate([np.full(len(history.pending), -np.inf), np.zeros(len(failed)), known.floors])
@@ -100,84 +102,84 @@ class Screen:
             process = self._condition(*everything, known.hyper, process)
         return process, float(known.targets.min())
 
-    def _known(self, history: History) -> _Values:
+    def _known(self, history: History) -> _ValueModel:
         hyper = self._fit_values(history)
         kept = _keep(history.values, self._settings.most_observations)
         measured, targets = history.measured[kept], standardise(warp(history.values[kept]))
         exact = self._exact(history.censored[kept])
         process = self._condition(measured[exact], targets[exact], hyper)
-        return _Values(hyper, measured[exact], targets[exact], measured[~exact], targets[~exact], process)
+        return _ValueModel(hyper, measured[exact], targets[exact], measured[~exact], targets[~exact], process)
 
     def _exact(self, censored: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Which values are taken for exact: those that are, or all where too few are."""
+        """Return a mask of the values to use as exact ones: those not censored, or all if these are too few."""
         few = np.count_nonzero(~censored) < self._settings.fewest_measured
         return np.ones(len(censored), dtype=bool) if few else ~censored
 
-    def _success(self, candidates: Numbers, history: History) -> Array:
+    def _success(self, candidates: Indices, history: History) -> Array:
         if not len(history.failed):
             return np.ones(len(candidates))
-        known = self._failures.of(history, lambda: self._known_failures(history))
-        # Nearer to 0, a success, than to 1: far from all outcomes this is about the share that has passed.
+        known = self._failures.get(history, lambda: self._known_failures(history))
+        # The probability of being nearer to 0 (success) than to 1. Far from all outcomes, it is about the pass rate.
         means, deviations = known.process.predict(candidates)
         return np.asarray(np.maximum(ndtr((known.middle - means) / deviations), self._settings.least_success))
 
-    def _known_failures(self, history: History) -> _Failures:
+    def _known_failures(self, history: History) -> _FailureModel:
         recent = slice(-self._settings.most_observations, None)
         failed = np.isin(history.told, history.failed).astype(np.float64)
         hyper = self._fit_failures(history, failed)
         spread = float(failed[recent].std()) or 1.0
         process = condition(
-            self._failing,
+            self._failure_inputs,
             history.told[recent],
             standardise(failed[recent]),
             hyper,
             self._settings.prior,
-            self._level,
+            self._no_trend,
         )
-        return _Failures(process, (0.5 - failed[recent].mean()) / spread)
+        return _FailureModel(process, (0.5 - failed[recent].mean()) / spread)
 
     def _condition(
-        self, configurations: Numbers, targets: Array, hyper: Hyperparameters, fewer: GaussianProcess | None = None
+        self, configurations: Indices, targets: Array, hyper: Hyperparameters, fewer: GaussianProcess | None = None
     ) -> GaussianProcess:
-        trend = self._terrain.trend
-        return condition(self._terrain, configurations, targets, hyper, self._settings.prior, trend, fewer)
+        trend = self._value_inputs.trend
+        return condition(self._value_inputs, configurations, targets, hyper, self._settings.prior, trend, fewer)
 
     def _fit_values(self, history: History) -> Hyperparameters:
         known = self._last_refit(len(history.values))
         kept = _keep(history.values[:known], self._settings.most_observations)
         measured = history.measured[kept]
         targets = standardise(warp(history.values[kept]))
-        trend = self._terrain.trend[measured]
+        trend = self._value_inputs.trend[measured]
         targets = targets - trend_weight(targets, trend, self._settings.prior) * trend
-        return self._fit("values", self._terrain, measured, targets)
+        return self._fit("values", self._value_inputs, measured, targets)
 
     def _fit_failures(self, history: History, failed: Array) -> Hyperparameters:
         last = self._last_refit(len(failed))
         known = slice(max(0, last - self._settings.most_observations), last)
-        return self._fit("failures", self._failing, history.told[known], standardise(failed[known]))
+        return self._fit("failures", self._failure_inputs, history.told[known], standardise(failed[known]))
 
-    def _fit(self, what: str, terrain: Terrain, configurations: Numbers, targets: Array) -> Hyperparameters:
-        kernel, prior = terrain.kernel, self._settings.prior
+    def _fit(self, model: str, inputs: SurrogateInputs, configurations: Indices, targets: Array) -> Hyperparameters:
+        covariance, prior = inputs.covariance, self._settings.prior
         if len(targets) < self._settings.fewest_fitted:
-            return Hyperparameters.of(kernel.prior(prior)[0])
+            return Hyperparameters.of(covariance.prior(prior)[0])
         key = configurations.tobytes() + targets.tobytes()
-        if what not in self._fits or self._fits[what][0] != key:
-            codes = terrain.codes[configurations]
+        if model not in self._fits or self._fits[model][0] != key:
+            codes = inputs.codes[configurations]
             centred = targets - targets.mean()
-            hyper = fit(kernel, codes, centred, self._settings.fit_steps, prior)
-            self._fits[what] = key, hyper
-        return self._fits[what][1]
+            hyper = fit(covariance, codes, centred, self._settings.fit_steps, prior)
+            self._fits[model] = key, hyper
+        return self._fits[model][1]
 
     def _last_refit(self, count: int) -> int:
-        """How many observations the last refit had."""
+        """Return the number of observations that the last refit used."""
         refit = min(count, self._settings.refit_always)
         while (following := refit + max(1, int(refit * self._settings.refit_share))) <= count:
             refit = following
         return refit
 
 
-def largest(values: Array, most: int) -> Numbers:
-    """The places of so many largest values, ascending; of equal ones the first."""
+def largest(values: Array, most: int) -> Indices:
+    """Return the indices of the `most` largest values, ascending; among equal values, the first ones."""
     if len(values) <= most:
         return np.arange(len(values))
     least = np.partition(values, len(values) - most)[len(values) - most]
@@ -188,15 +190,18 @@ def largest(values: Array, most: int) -> Numbers:
 
 
 def warp(values: Array) -> Array:
-    """Log values in units of median over best, the upper half compressed: how slow the slow ones are tells little."""
+    """Return log values, scaled by the distance from best to median, with the slower half compressed.
+
+    The exact time of a slow configuration says little about the fast ones.
+    """
     logs = np.log(values)
     middle = float(np.median(logs))
     scaled = (logs - middle) / (middle - float(logs.min()) + _LEAST_SPREAD)
     return np.where(scaled > 0, np.log1p(np.maximum(scaled, 0.0)), scaled)
 
 
-def _keep(values: Array, most: int) -> Numbers:
-    """Which observations a surrogate keeps: all, or the best half and a spread over the rest; ascending."""
+def _keep(values: Array, most: int) -> Indices:
+    """Return the indices of the observations to keep, ascending: all, or the best half and a spread over the rest."""
     if len(values) <= most:
         return np.arange(len(values))
     ranked = np.argsort(values, kind="stable")

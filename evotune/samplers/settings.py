@@ -1,4 +1,4 @@
-"""The constants of the evolution sampler, in one place, each with its reason."""
+"""All constants of the evolution sampler, each with its reason."""
 
 from __future__ import annotations
 
@@ -9,71 +9,71 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Prior:
-    """What is believed of a kernel before anything is measured: normal priors, and a trend.
+    """The prior of the Gaussian process: normal distributions of its hyperparameters, and a trend.
 
-    Lengths are in units of an aspect's whole extent; `share_*` are log-odds of how much of the variation an aspect can
-    account for. Chosen on recorded spaces: by the likelihood of unseen configurations given 10 to 80 others, then by
-    searches of 50 evaluations (benchmarks/replay.py).
+    Lengths are in units of an aspect's whole range. `share_*` are log-odds of the share of the variation that an aspect
+    can explain. The values were chosen on recorded spaces: first by the likelihood of unseen configurations given 10 to
+    80 others, then by searches of 50 evaluations (benchmarks/replay.py).
     """
 
-    # A step across most of the extent changes much, small steps little.
+    # A step across most of the range changes much, a small step changes little.
     length_mean: float = float(np.log(0.8))
-    # Wide enough for jumps and for parameters that do nothing.
+    # Wide enough for jumps, and for parameters without an effect.
     length_deviation: float = 0.7
-    # No preference: an aspect may account for all of the variation or for none.
+    # No preference: an aspect may explain all of the variation or none.
     share_mean: float = 0.0
     share_deviation: float = 1.0
-    # Not the clock's noise but what no aspect accounts for, as a share of the variance.
+    # The share of the variance that no aspect explains; it is not the noise of the timing.
     noise_mean: float = float(np.log(3e-2))
-    # Down to what a clock leaves, up to the whole.
+    # Wide enough to reach from the noise of a timing up to all of the variance.
     noise_deviation: float = 1.5
-    # The weight of a variance of 1 (of standardised values) against the observed one, in observations.
+    # Weight, in observations, of the prior variance (1, for standardised values) against the observed one.
     observations: float = 3.0
-    # Standard deviations by which a configuration is expected to be slower for a parameter whose value has a large odd
-    # factor (evenness 0) than for a power of two: blocks that divide neither problem sizes nor warps leave tails.
+    # A value with a large odd factor is expected to be slower than a power of two by this many standard deviations:
+    # blocks that divide neither problem sizes nor warps leave tails.
     unevenness_cost: float = 0.9
-    # The weight of that cost against what is observed of it, in configurations that differ as much as any do.
+    # Weight of that expected cost against the observed one, in configurations that differ as much as possible.
     unevenness_observations: float = 15.0
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the evolution sampler spends a budget of some hundreds of evaluations."""
+    """Settings of the evolution sampler for a budget of some hundred evaluations."""
 
-    # The start is for contrast only, which more parameters need more of: then the surrogate chooses better.
+    # Size of the initial design. It only has to show contrasts, and more parameters need more of them.
     initial_per_parameter: float = 0.6
     least_initial: int = 3
-    # The start is spread out over so many random configurations a time: more would seek out corners.
+    # Random configurations among which a point of the initial design is chosen. More would favour corners.
     initial_pool: int = 30
-    # Draws of configurations from which that pool is taken, even values first.
+    # Random draws from which that pool is taken, with a preference for powers of two.
     initial_draws: int = 1000
-    # How likely a value without evenness is to enter the pool, against a power of two.
+    # Probability that a value which is not a power of two enters the pool, relative to a power of two.
     uneven_weight: float = 0.03
-    # A surrogate of fewer observations knows nothing; until then the search keeps spreading out.
+    # A surrogate of fewer observations predicts nothing. Until then, the initial design goes on.
     fewest_measured: int = 3
-    # Where a set is too large to be scored whole, parents are these best ones: enough to differ from each other.
+    # Parents of the offspring, where a set is too large to score all of it: enough to be diverse.
     elites: int = 8
-    # A fiftieth of what is scored beside them, at the end of a budget of 200.
+    # 2 % of the random configurations scored beside them, at the end of a budget of 200.
     offspring: int = 400
-    # Half recombine what is known to be good, half try what neither parent had.
+    # Half of the offspring recombine good parents, half try values that neither parent had.
     crossover_share: float = 0.5
-    # How often mutation changes a parameter and a partner: what depends on each other improves only together.
+    # Share of mutations that change two parameters: dependent parameters only improve together.
     paired_share: float = 0.4
-    # With fewer observations hyperparameters are the prior's means: what is fitted to so few does not last.
+    # With fewer observations, use the prior means: hyperparameters fitted to so few are not stable.
     fewest_fitted: int = 20
-    # Refitted with every observation up to so many, then whenever a tenth more is known.
+    # Refit after every observation up to this many, then whenever there are 10 % more.
     refit_always: int = 30
     refit_share: float = 0.1
-    # Quasi-Newton steps from the prior's mean: more change no proposal.
+    # Quasi-Newton steps from the prior means. More steps change no proposal.
     fit_steps: int = 25
-    # More observations than this cost more than they tell: the best half and a spread over the rest are kept.
+    # More observations cost more time than they are worth: keep the best half and a spread over the rest.
     most_observations: int = 300
     # Correlations computed for one proposal: 4 million take about 10 ms on one core.
     most_correlations: int = 4_000_000
-    # So many of the most promising by an upper bound have their uncertainty worked out.
+    # Compute the exact uncertainty only for this many candidates, the best by an upper bound.
     promising: int = 3000
-    # So many of the most promising are weighed by their probability to succeed.
+    # Compute the probability of success only for this many candidates.
     shortlist: int = 500
-    # No configuration is given up entirely because its neighbours failed.
+    # Never rule out a configuration entirely because its neighbours failed.
     least_success: float = 1e-3
     prior: Prior = field(default_factory=Prior)

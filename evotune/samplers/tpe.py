@@ -9,8 +9,11 @@ from evotune.samplers.wrapped import WrappedSampler
 
 
 class TPESampler(WrappedSampler):
-    """TPE over categories: with ordered parameters most of its proposals repeat in spaces of few values."""
+    """Wraps Optuna's TPE sampler, with all parameters categorical.
+
+    With integers, most of its proposals would be repeats where parameters have few values.
+    """
 
     def make(self, seed: int, count: int) -> BaseSampler:
-        """Optuna's TPE with its defaults."""
+        """Create Optuna's sampler with its default settings."""
         return OptunaTPESampler(seed=seed)

@@ -1,4 +1,4 @@
-"""Crossover and mutation; what is not valid or already seen is dropped, never repaired or penalised."""
+"""Crossover and mutation. Offspring that are invalid or already seen are dropped, not repaired or penalised."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Rows = npt.NDArray[np.int64]
 
 
 def breed(valid: ValidSet, history: History, insight: Insight, settings: Settings, rng: np.random.Generator) -> Rows:
-    """Numbers of unseen valid configurations: offspring and neighbours of the elite; may be empty."""
+    """Return the indices of the elite's offspring and neighbours that are valid and unseen; may be empty."""
     elite = history.measured[np.argsort(history.values, kind="stable")][: settings.elites]
     parents = valid.codes[elite].astype(np.int64)
     children = parents[rng.integers(len(parents), size=settings.offspring)]
     crossed = rng.random(len(children)) < settings.crossover_share
     children[crossed] = crossover(children[crossed], parents, rng)
-    # A child of two parents is also mutated half of the time, a copy of one always.
+    # Mutate half of the children of two parents, and every copy of one parent.
     mutated = ~crossed | (rng.random(len(children)) < 0.5)
     children[mutated] = mutate(children[mutated], valid.parameters, insight, settings, rng)
     found = valid.find(children)
@@ -30,7 +30,7 @@ def breed(valid: ValidSet, history: History, insight: Insight, settings: Setting
 
 
 def crossover(rows: Rows, parents: Rows, rng: np.random.Generator) -> Rows:
-    """Uniform crossover of every row with a random parent."""
+    """Cross every row with a random parent: each parameter comes from either with probability 1/2."""
     mates = parents[rng.integers(len(parents), size=len(rows))]
     return np.where(rng.random(rows.shape) < 0.5, rows, mates)
 
@@ -38,7 +38,10 @@ def crossover(rows: Rows, parents: Rows, rng: np.random.Generator) -> Rows:
 def mutate(
     rows: Rows, parameters: tuple[Parameter, ...], insight: Insight, settings: Settings, rng: np.random.Generator
 ) -> Rows:
-    """One parameter of every row, or it and a partner, get another value: a small step on a scale, any without one."""
+    """Change one parameter of every row, or one and a partner.
+
+    An ordered parameter moves by a small step; any other one takes a random other value.
+    """
     rows = rows.copy()
     first = rng.choice(len(parameters), size=len(rows), p=insight.mutation_weights())
     paired = rng.random(len(rows)) < settings.paired_share

@@ -1,9 +1,9 @@
-"""Optuna's own samplers made to propose valid, unrepeated configurations.
+"""Wrap Optuna's own samplers, so that they propose valid configurations, and none twice.
 
-Each proposal is made by a fresh Optuna sampler on a study rebuilt from the history, so that it depends on nothing but
-(seed, history). What it proposes is moved to the nearest unseen valid configuration, and it learns from what was
-really evaluated. Failures are told as the worst value so far: Optuna's samplers forget a failed trial, and would go on
-proposing its neighbours.
+A fresh Optuna sampler makes each proposal, on a study rebuilt from the history, so that it depends only on the seed and
+the history. The proposal is moved to the nearest unseen valid configuration. The rebuilt study holds the configurations
+that were evaluated, not those that Optuna proposed. A failure gets the worst value so far: Optuna's samplers ignore
+failed trials, and would keep proposing their neighbours.
 """
 
 from __future__ import annotations
@@ -28,38 +28,44 @@ from evotune.space import Parameter, Space, ValidSet
 
 
 class WrappedSampler(SpaceSampler, abc.ABC):
-    """Base of the wrapped samplers. A parameter is presented by its codes, as integers where `ordinal`."""
+    """Base of the wrapped samplers.
+
+    Optuna sees the codes of a parameter's values: as integers if `ordinal` is True and the values are ordered, else as
+    categories.
+    """
 
     ordinal: ClassVar[bool] = False
 
     def __init__(self, valid: ValidSet | Space, seed: int = 0) -> None:
-        """See SpaceSampler."""
+        """Store the valid set and the seed, as SpaceSampler does."""
         super().__init__(valid, seed)
-        self._shown = {p.name: self._show(p) for p in self.valid.parameters if len(p.values) > 1}
+        self._code_distributions = {
+            p.name: self._code_distribution(p) for p in self.valid.parameters if len(p.values) > 1
+        }
 
     @abc.abstractmethod
     def make(self, seed: int, count: int) -> BaseSampler:
-        """Optuna's sampler for the next proposal, after `count` earlier ones."""
+        """Create Optuna's sampler for the next proposal, after `count` earlier ones."""
 
     def attributes(self, position: int) -> Mapping[str, Any]:
-        """What Optuna's sampler notes at the trial that was told at this position."""
+        """Return the system attributes that Optuna's sampler stores with the trial at this position."""
         return {}
 
     def propose(self, history: History, rng: np.random.Generator) -> int:
-        """Optuna's proposal, or the unseen valid configuration nearest to it."""
+        """Return Optuna's proposal, or the unseen valid configuration nearest to it."""
         sampler = self.make(int(rng.integers(2**31)), len(history.excluded))
-        trial = self._rebuild(history, sampler).ask(self._shown)
+        trial = self._rebuild(history, sampler).ask(self._code_distributions)
         codes = np.array([[trial.params.get(parameter.name, 0) for parameter in self.valid.parameters]])
         return nearest_unseen(self.valid, codes, history, rng)
 
-    def _show(self, parameter: Parameter) -> BaseDistribution:
+    def _code_distribution(self, parameter: Parameter) -> BaseDistribution:
         size = len(parameter.values)
         if self.ordinal and parameter.is_scale:
             return IntDistribution(0, size - 1)
         return CategoricalDistribution(tuple(range(size)))
 
     def _rebuild(self, history: History, sampler: BaseSampler) -> Study:
-        storage, study_id = _quiet_storage()
+        storage, study_id = _storage_with_study()
         worst = float(history.values.max()) if len(history.values) else 1.0
         values = dict(zip(history.measured.tolist(), history.values.tolist(), strict=True))
         for position, i in enumerate(history.told.tolist()):
@@ -76,14 +82,14 @@ class WrappedSampler(SpaceSampler, abc.ABC):
         return create_trial(
             state=TrialState.RUNNING if value is None else TrialState.COMPLETE,
             value=value,
-            params={name: row[name] for name in self._shown},
-            distributions=self._shown,
+            params={name: row[name] for name in self._code_distributions},
+            distributions=self._code_distributions,
             system_attrs=dict(self.attributes(position)),
         )
 
 
-def _quiet_storage() -> tuple[InMemoryStorage, int]:
-    """A storage with one empty study, which Optuna would otherwise announce in the log at every proposal."""
+def _storage_with_study() -> tuple[InMemoryStorage, int]:
+    """Create a storage with one empty study, without the log message that Optuna writes for each new study."""
     logger = logging.getLogger(InMemoryStorage.__module__)
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -95,7 +101,10 @@ def _quiet_storage() -> tuple[InMemoryStorage, int]:
 
 
 def nearest_unseen(valid: ValidSet, codes: npt.NDArray[Any], history: History, rng: np.random.Generator) -> int:
-    """The unseen configuration nearest to a row of codes, valid or not; ties at random."""
+    """Return the index of the unseen configuration nearest to a row of codes, which need not be valid.
+
+    Ties are broken at random.
+    """
     i = int(valid.find(codes)[0])
     if i >= 0 and i not in history.excluded:
         return i

@@ -1,4 +1,4 @@
-"""Searches that compile and record without measuring: how a trial of theirs ends, and what all of them came to."""
+"""Searches that only build: the outcome of a trial, and the figures over all of them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.contract import Configuration
 from evotune_workers.kernel.folder import named_workload
 
-# Of a build's report, where it says so: all but `registers` and `seconds` are bytes.
+# Fields of a compiler's report, which may lack some. All but `registers` and `seconds` are bytes.
 REPORTED = ("registers", "spill_stores", "spill_loads", "stack_bytes")
 
 
 def built_outcome(candidate: Candidate, limits: Mapping[str, int]) -> OutcomeRecord:
-    """The outcome of a candidate that stands as built: with its builds and verdicts, and nothing measured."""
+    """Return the outcome of a candidate that was built and not measured."""
     return OutcomeRecord("built", builds=build_records(candidate), gates=build_gates(candidate, limits))
 
 
 def build_figures(plan: Plan, database: Database, search_id: int) -> BuildFigures:
-    """Reads back what the search recorded."""
+    """Return the figures over all trials that the search recorded."""
     trials, builds = database.load_search(search_id).trials, database.builds(search_id)
     built = [trial for trial in trials if trial.state == "built"]
     figures = [_figures(plan, trial.configuration, builds[trial.id]) for trial in built]
@@ -40,7 +40,7 @@ def build_figures(plan: Plan, database: Database, search_id: int) -> BuildFigure
 
 
 def _figures(plan: Plan, configuration: Configuration, builds: Sequence[BuildRecord]) -> dict[str, float]:
-    """Each figure at its largest over the builds of a trial; one that a compiler does not report is left out."""
+    """Return each figure at its largest over a trial's builds, without those that a compiler does not report."""
     launch_shared = _launch_shared_bytes(plan, configuration)
     reports = [_report(build, launch_shared) for build in builds]
     return {name: max(report[name] for report in reports) for name in set.intersection(*map(set, reports))}
@@ -54,7 +54,7 @@ def _report(build: BuildRecord, launch_shared: int) -> dict[str, float]:
 
 
 def _launch_shared_bytes(plan: Plan, configuration: Configuration) -> int:
-    """The shared memory that the kernel asks for at launch, at its largest over the workloads."""
+    """Return the shared memory that the kernel asks for at launch, at its largest over the workloads."""
     geometries = [
         plan.variant.geometry(configuration, named_workload(plan.kernel, name), resident_blocks=1)
         for name in plan.workloads
@@ -63,7 +63,7 @@ def _launch_shared_bytes(plan: Plan, configuration: Configuration) -> int:
 
 
 def spills(build: BuildRecord) -> bool:
-    """Whether registers of it were kept in memory."""
+    """Return True if registers were spilled to memory."""
     return bool(build.spill_stores or build.spill_loads)
 
 

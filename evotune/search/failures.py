@@ -1,18 +1,16 @@
-"""How a run of a search ends: recorded where that can be, and one line where something outside ended it."""
+"""Failures that end a search: recorded where that is possible, and one line for the user."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from ray.exceptions import RayError, RayTaskError
 
 from evotune.errors import UserError, last_line, user_line
 from evotune.planning.request import SearchRequest, resume_command
-from evotune.search.loop import SearchLoop
-from evotune.search.rounds import Rounds
 from evotune_db import Database, DatabaseError, LeaseLost
-from evotune_db.records import SearchState, StoredSearch
+from evotune_db.records import SearchState, StoredSearch, StoredTrial
 from evotune_workers.child.sandbox import ChildBroke
 from evotune_workers.cluster.cluster import ClusterError
 from evotune_workers.compilers.build import ToolchainError
@@ -20,12 +18,12 @@ from evotune_workers.compilers.build import ToolchainError
 
 @contextlib.contextmanager
 def resumable(search_id: int, request: SearchRequest) -> Iterator[None]:
-    """Turns the end of the database, of Ray or of the room on a disk into a UserError; what was recorded is kept."""
+    """Turn the loss of the database, of Ray or of disk space into a UserError with the command that continues."""
     go_on = f"then go on: {resume_command(search_id, request)}"
     try:
         yield
     except LeaseLost:
-        raise  # whoever has taken the search over goes on with it
+        raise  # the process that has taken the search over goes on with it
     except (DatabaseError, ClusterError) as error:
         raise UserError(f"{error}; {go_on}") from error
     except RayTaskError as error:
@@ -38,12 +36,15 @@ def resumable(search_id: int, request: SearchRequest) -> Iterator[None]:
 
 
 def run_to_end(
-    loop: SearchLoop | Rounds, stored: StoredSearch | None, database: Database, search_id: int
+    run: Callable[[Sequence[StoredTrial]], SearchState],
+    stored: StoredSearch | None,
+    database: Database,
+    search_id: int,
 ) -> SearchState:
-    """Runs the loop, after the trials of a stored search, and records how it ended, whatever ended it."""
+    """Run a search from the trials of a stored one, and record its state, whatever ended it."""
     state: SearchState = "interrupted"
     try:
-        state = loop.run(stored.trials if stored else ())
+        state = run(stored.trials if stored else ())
     except DatabaseError:
         raise  # where no outcome can be written, no end can be
     except ToolchainError as error:

@@ -1,4 +1,4 @@
-"""The best trial of a search so far: what new ones have to beat, and what stops the timing of hopeless ones."""
+"""Incumbent of a search: the best trial so far, which stops the timing of hopeless ones."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from evotune_workers.kernel.contract import Configuration
 NARROW = 0.05
 
 
-class Best:
+class Incumbent:
     """Follows the trials of a search as they are recorded.
 
-    `incumbents`: by workload, the low end of the best one's speed-up; empty where nobody is to be stopped by it.
+    `speedups` has the low end of the incumbent's speed-up by workload; empty where it should stop nobody.
     """
 
     def __init__(self, reporter: Reporter) -> None:
-        """There is none yet. Each new one is told."""
+        """Begin without an incumbent. Each new one is reported."""
         self._reporter = reporter
         self._best: BestSoFar | None = None
-        self.incumbents: Mapping[str, float] = {}
+        self.speedups: Mapping[str, float] = {}
 
-    def meet(
+    def offer(
         self, trial: int, configuration: Configuration, objective: float | None, timings: Sequence[TimingLike]
     ) -> None:
-        """A trial with its timings; without an objective it is no candidate."""
+        """Offer a trial with its timings; one without an objective cannot become the incumbent."""
         cold = [timing for timing in timings if timing.mode == "cold"]
         if objective is None or not cold or (self._best is not None and 1 / objective <= self._best.speedup):
             return
         self._reporter.best(self._take(trial, configuration, objective, cold))
 
     def restore(self, trials: Sequence[StoredTrial], database: Database) -> None:
-        """The best of an earlier run; of trials that share a binary the one that was timed."""
+        """Restore the incumbent of an earlier run; among trials that share a binary, the one that was timed."""
         complete = [(trial.objective, trial) for trial in trials if trial.objective and not trial.censored]
         least = min((objective for objective, _ in complete), default=None)
         for objective, trial in complete:
@@ -52,8 +52,8 @@ class Best:
         self, trial: int, configuration: Configuration, objective: float, cold: Sequence[TimingLike]
     ) -> BestSoFar:
         first, single, speedup = cold[0], len(cold) == 1, 1 / objective
-        # With several workloads what counts is their mean: being slow at one of them stops nobody.
-        self.incumbents = {first.workload: first.speedup_low} if single and _is_narrow(first) else {}
+        # With several workloads their mean counts: a trial that is slow at one of them may still win.
+        self.speedups = {first.workload: first.speedup_low} if single and _is_narrow(first) else {}
         self._best = BestSoFar(
             trial=trial,
             speedup=speedup,
@@ -68,5 +68,5 @@ class Best:
 
 
 def _is_narrow(timing: TimingLike) -> bool:
-    """Whether a best is known well enough to stop others early."""
+    """Return True if the interval is narrow enough to stop others early."""
     return timing.speedup_high - timing.speedup_low <= NARROW * timing.speedup

@@ -1,4 +1,4 @@
-"""When a search stops early: Ctrl-C, SIGTERM, or its time limit."""
+"""Interruption of a search: Ctrl-C, SIGTERM, or its time limit."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 
 class Interrupt:
-    """While entered, the first SIGINT or SIGTERM only sets `pressed`; the second does what it always did."""
+    """While entered, the first SIGINT or SIGTERM only sets `pressed`; the second has its usual effect."""
 
     def __init__(self, time_limit: float | None) -> None:
-        """`time_limit` in seconds from now; None for no limit."""
+        """Begin the time limit, in seconds from now; None for no limit."""
         self.pressed = False
         self._deadline = time.monotonic() + time_limit if time_limit is not None else None
         self._before: dict[signal.Signals, Any] = {}
 
     @property
     def out_of_time(self) -> bool:
-        """Whether the time limit has passed."""
+        """True when the time limit has passed."""
         return self._deadline is not None and time.monotonic() >= self._deadline
 
     def __enter__(self) -> Interrupt:
-        """Takes the signals over."""
+        """Install the signal handlers."""
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._press)
         return self
@@ -31,14 +31,14 @@ class Interrupt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Gives the signals back."""
-        self._give_back()
+        """Restore the earlier handlers."""
+        self._restore()
 
     def _press(self, number: int, frame: FrameType | None) -> None:
         self.pressed = True
-        self._give_back()
+        self._restore()
 
-    def _give_back(self) -> None:
+    def _restore(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}

@@ -1,4 +1,4 @@
-"""From what a worker returns to what the record stores."""
+"""Conversion of a worker's results into database records."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from evotune_workers.timing.summary import Timing
 
 
 def device_record(device: Device) -> DeviceRecord:
-    """A device as the record keeps it: its limits beside its other facts."""
+    """Return the record of a device, with its limits beside its other properties."""
     kind: Literal["cpu", "cuda"] = "cpu" if device.kind == "cpu" else "cuda"
     return DeviceRecord(device.uuid, device.name, kind, {**device.properties, "limits": dict(device.limits)})
 
 
 def build_records(candidate: Candidate) -> tuple[BuildRecord, ...]:
-    """The distinct builds of a candidate, the first workload's first."""
+    """Return the records of a candidate's distinct builds, the first workload's first."""
     builds = {built.build.key: built.build for built in candidate.builds}
     return tuple(_build_record(build) for build in builds.values())
 
 
 def refused_build(candidate: Candidate, limits: Mapping[str, int]) -> OutcomeRecord | None:
-    """The outcome of a candidate that fails before it is run: it does not build, or uses too much; else None."""
+    """Return the outcome of a candidate that does not build or uses too much; None for one that can be run."""
     gates = build_gates(candidate, limits)
     failure = next((gate for gate in gates if not gate.passed), None)
     if failure is None:
@@ -40,7 +40,7 @@ def refused_build(candidate: Candidate, limits: Mapping[str, int]) -> OutcomeRec
 
 
 def build_gates(candidate: Candidate, limits: Mapping[str, int]) -> tuple[GateResult, ...]:
-    """The verdicts of `build` and, where that passed, `resources`, for every workload."""
+    """Return the verdicts of `build` and, where that passed, `resources`, for every workload."""
     gates: list[GateResult] = []
     for built in candidate.builds:
         failure, seconds = built.build.failure, built.build.seconds
@@ -50,10 +50,10 @@ def build_gates(candidate: Candidate, limits: Mapping[str, int]) -> tuple[GateRe
     return tuple(gates)
 
 
-def measured(
+def measured_outcome(
     candidate: Candidate, measurement: Measurement, device: Device, limits: Mapping[str, int]
 ) -> OutcomeRecord:
-    """The outcome of a candidate that was built and measured."""
+    """Return the outcome of a candidate that was built and measured."""
     return OutcomeRecord(
         state="failed" if measurement.failed_gate else "passed",
         failed_gate=measurement.failed_gate,
@@ -67,13 +67,13 @@ def measured(
 
 
 def objective(timings: Sequence[Timing]) -> float:
-    """What a sampler minimises: geometric mean over workloads of candidate time / fastest baseline's time (cold)."""
+    """Return the value to minimise: the geometric mean over workloads of candidate / fastest baseline time (cold)."""
     logs = [-math.log(timing.speedup) for timing in timings if timing.mode == "cold"]
     return math.exp(sum(logs) / len(logs))
 
 
 def diagnosis_records(diagnosis: Diagnosis) -> tuple[DiagnosisRecord, ...]:
-    """A diagnosis as the record keeps it."""
+    """Return the records of a diagnosis, one for each stage."""
     return tuple(_diagnosis_record(diagnosis.wrong, finding) for finding in diagnosis.stages)
 
 

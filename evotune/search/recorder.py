@@ -1,4 +1,4 @@
-"""The books of a search: every trial recorded as it ends, told to the sampler in the order of its number."""
+"""Recorder of a search: writes each trial as it ends, and tells the sampler in the order of the trials' numbers."""
 
 from __future__ import annotations
 
@@ -7,57 +7,38 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evotune.search.build_only import built_outcome
-from evotune.search.incumbent import Best
-from evotune.search.outcomes import build_records, diagnosis_records, measured, refused_build
+from evotune.search.incumbent import Incumbent
+from evotune.search.outcome_buffer import BufferedOutcome, OpenTrial, OutcomeBuffer
+from evotune.search.outcomes import diagnosis_records, measured_outcome, refused_build
 from evotune.search.reporter import Reporter, TrialLine
-from evotune.search.reuse import Reuse, is_enough, lasts
+from evotune.search.reuse import Reuse, is_enough, is_lasting
+from evotune.search.shared_binaries import RecordedTrial, SharedBinaries, shared_outcome, sharing_reason
 from evotune.search.study import Proposal, Study
 from evotune.search.workers.health_checks import Verdict, health_check_record
 from evotune.space import configuration_key
-from evotune_db import Database, DatabaseError
-from evotune_db.errors import ConnectionLost, LeaseLost
+from evotune_db import Database
 from evotune_db.records import FINISHED, NewTrial, OutcomeRecord, StoredTrial
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.diagnosis.finding import Diagnosis
-from evotune_workers.kernel.contract import Configuration
 from evotune_workers.kernel.device import Device
 from evotune_workers.measuring.jobs import Measurement
 
 # A GPU has one more job waiting while it measures, which takes longer than this.
 PROPOSING_SECONDS = 0.05
 
-Binary = tuple[str | None, ...]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A trial that has not been told yet: its id in the database and how it was proposed."""
-
-    trial: int
-    proposal: Proposal
-
 
 @dataclass(frozen=True)
 class Value:
-    """What the sampler is told of a trial: None when it failed; `censored` when its timing stopped early."""
+    """Value of a trial for the sampler: None when it failed; `censored` when its timing stopped early."""
 
     objective: float | None
     censored: bool
 
 
-@dataclass(frozen=True)
-class Booked:
-    """An outcome that is yet to be written."""
-
-    entry: Entry
-    outcome: OutcomeRecord
-    censored: bool
-
-
 class Recorder:
-    """Writes outcomes to the database and the study, and knows the best so far.
+    """Writes outcomes to the database and the study, and follows the incumbent.
 
-    Builds and measurements are booked as they come, and written by `flush`.
+    Builds and measurements are collected as they come, and written by `flush`.
     """
 
     def __init__(
@@ -69,7 +50,7 @@ class Recorder:
         limits: Mapping[str, int],
         reuse: Reuse | None = None,
     ) -> None:
-        """Empty; `restore` fills it on resume. `limits` are those that the space sets on resources.
+        """Begin empty; `restore` fills it on resume. `limits` are those that the space sets on resources.
 
         Without `reuse` nothing is shared with other searches.
         """
@@ -79,20 +60,38 @@ class Recorder:
         self._started = time.monotonic()
         self.lines: dict[int, TrialLine] = {}
         self._trials: dict[int, int] = {}
-        self._open: dict[int, Entry] = {}
-        self._booked: list[Booked] = []
-        self._taken: list[int] = []
+        self._open: dict[int, OpenTrial] = {}
+        self._buffer = OutcomeBuffer(database)
         self._untold: dict[int, Value] = {}
-        self._owners: dict[Binary, int] = {}
-        self._waiting: dict[int, tuple[int, Candidate]] = {}
-        self._recorded: dict[int, tuple[int, Configuration, OutcomeRecord, bool]] = {}
-        self.best = Best(reporter)
+        self._binaries = SharedBinaries()
+        self._recorded: dict[int, RecordedTrial] = {}
+        self.incumbent = Incumbent(reporter)
         self.told = 0
 
-    def propose(self, most: int) -> list[Proposal]:
-        """Asks the sampler for at most so many proposals, which are built at once; records them together.
+    def restore(self, trials: Sequence[StoredTrial]) -> list[Proposal]:
+        """Take over the trials of an earlier run; return those without an outcome, which are built again."""
+        for owner in self._database.own_binaries(self._search_id) if trials else ():
+            self._binaries.own(owner.hashes, owner.number)
+            self._recorded[owner.number] = RecordedTrial(
+                owner.trial, owner.configuration, owner.outcome, owner.censored
+            )
+        unfinished = []
+        for trial in trials:
+            self._study.restore(trial)
+            self._trials[trial.number] = trial.id
+            if trial.state in FINISHED:
+                self._untold[trial.number] = Value(trial.objective, trial.censored)
+                continue
+            proposal = Proposal(trial.number, dict(trial.configuration), seconds=0.0)
+            self._open[trial.number] = OpenTrial(trial.id, proposal)
+            unfinished.append(proposal)
+        self.incumbent.restore(trials, self._database)
+        return unfinished
 
-        For a moment only: meanwhile nobody gets a job, and a sampler may take long for each.
+    def propose(self, most: int) -> list[Proposal]:
+        """Ask the sampler for at most so many proposals, and record them together.
+
+        Stops after a moment: meanwhile nobody gets a job, and a sampler may take long for each.
         """
         until = time.monotonic() + PROPOSING_SECONDS
         proposals = [self._study.ask()]
@@ -100,12 +99,23 @@ class Recorder:
             proposals.append(self._study.ask())
         new = [NewTrial(each.number, each.configuration, configuration_key(each.configuration)) for each in proposals]
         for proposal, trial in zip(proposals, self._database.add_trials(self._search_id, new, "building"), strict=True):
-            self._open[proposal.number] = Entry(trial, proposal)
+            self._open[proposal.number] = OpenTrial(trial, proposal)
             self._trials[proposal.number] = trial
         return proposals
 
+    def settle(self, until: int) -> None:
+        """Tell the study outcomes in the order of their numbers, until so many are told or one is missing."""
+        while self.told < until and self.told in self._untold:
+            value = self._untold.pop(self.told)
+            self._study.tell(self.told, value.objective, value.censored)
+            self.told += 1
+
+    def trial(self, number: int) -> int:
+        """Return the id of a trial by its number in the search."""
+        return self._trials[number]
+
     def take_over(self, proposals: Sequence[Proposal]) -> list[Proposal]:
-        """Books proposals by what other searches have measured; returns those of which nothing says enough."""
+        """Record proposals that other searches have measured; return those without a sufficient outcome."""
         if self._reuse is None:
             return list(proposals)
         wanted = {each.number: self._reuse.wanted(each.configuration) for each in proposals}
@@ -118,178 +128,112 @@ class Recorder:
         return left
 
     def measured_elsewhere(self, candidates: Sequence[Candidate]) -> set[int]:
-        """Books built candidates that other searches have measured meanwhile; returns their numbers."""
+        """Record built candidates that other searches have measured meanwhile; return their numbers."""
         proposals = [self._open[candidate.number].proposal for candidate in candidates]
         left = {each.number for each in self.take_over(proposals)} if proposals else set()
         return {each.number for each in proposals} - left
 
-    def _takes_over(self, proposal: Proposal, keys: Sequence[str]) -> bool:
-        found = self._database.reusable(keys)
-        if found is None or not is_enough(found, self.best.incumbents):
-            return False
-        entry = self._open[proposal.number]
-        told = f"measured as trial {found.trial}"
-        reason = f"{found.outcome.reason} ({told})" if found.outcome.reason else told
-        if not self._database.reuse(entry.trial, found.trial, reason):
-            return False
-        del self._open[proposal.number]
-        self._owners.setdefault(found.hashes, proposal.number)
-        self._book(entry, found.trial, replace(found.outcome, reason=reason), found.censored)
-        return True
-
     def built(self, candidate: Candidate) -> bool:
-        """Books a build; True when the candidate goes on from there.
+        """Record a build; return True if the candidate goes on from there.
 
-        Not when a build failed or uses too much, and not when another trial of the search has the same binary: its
-        outcome is shared.
+        It does not when its build failed or uses too much. Nor does it when another trial of the search has the same
+        binary: it shares that trial's outcome.
         """
-        number = candidate.number
         refused = refused_build(candidate, self._limits)
         if refused is not None:
-            self._record(number, self._offered(number, refused, None), censored=False)
+            self._add(candidate.number, self._with_reuse_key(candidate.number, refused, None), censored=False)
             return False
-        owner = self._owners.setdefault(_binary(candidate), number)
-        if owner != number:
-            self._waiting[number] = (owner, candidate)
-            return False
-        return True
+        return self._binaries.claim(candidate)
 
-    def left_at_that(self, candidate: Candidate) -> None:
-        """Books a candidate that is not to be measured."""
-        self._record(candidate.number, built_outcome(candidate, self._limits), censored=False)
+    def built_only(self, candidate: Candidate) -> None:
+        """Record a candidate that is not to be measured."""
+        self._add(candidate.number, built_outcome(candidate, self._limits), censored=False)
 
     def measuring(self, candidates: Sequence[Candidate]) -> None:
-        """Books that workers have taken these candidates."""
-        self._taken += (self._open[each.number].trial for each in candidates)
+        """Record that workers measure these candidates now."""
+        self._buffer.add_measuring([self._open[each.number].id for each in candidates])
 
     def measured(self, candidate: Candidate, measurement: Measurement, device: Device) -> None:
-        """Books a measurement."""
-        outcome = measured(candidate, measurement, device, self._limits)
-        if lasts(measurement):
-            outcome = self._offered(candidate.number, outcome, device)
-        self._record(candidate.number, outcome, censored=any(timing.censored for timing in outcome.timings))
+        """Record a measurement."""
+        outcome = measured_outcome(candidate, measurement, device, self._limits)
+        if is_lasting(measurement):
+            outcome = self._with_reuse_key(candidate.number, outcome, device)
+        self._add(candidate.number, outcome, censored=any(timing.censored for timing in outcome.timings))
 
     def looked_up(self, number: int, outcome: OutcomeRecord) -> int:
-        """Books what a recording says of a trial; returns the trial's id."""
-        trial = self._open[number].trial
-        self._record(number, outcome, censored=False)
+        """Record the outcome of a trial in a recording; return the trial's id."""
+        trial = self._open[number].id
+        self._add(number, outcome, censored=False)
         return trial
 
     def diagnosed(self, candidate: Candidate, diagnosis: Diagnosis) -> None:
-        """Books where a measured candidate goes wrong."""
-        trial, *_ = self._recorded[candidate.number]
-        self._database.record_diagnosis(trial, diagnosis_records(diagnosis))
+        """Record where a measured candidate goes wrong."""
+        self._database.record_diagnosis(self._recorded[candidate.number].trial, diagnosis_records(diagnosis))
 
-    def trial(self, number: int) -> int:
-        """The id of a trial, by its number in the search."""
-        return self._trials[number]
+    def not_diagnosed(self, candidate: Candidate, reason: str) -> None:
+        """Report that nobody knows where a measured candidate goes wrong."""
+        self._reporter.note(f"trial {self._recorded[candidate.number].trial} could not be diagnosed: {reason}")
 
-    def canary(self, number: int, verdict: Verdict, measurement: Measurement | None) -> int:
-        """Books what a worker's canary says of it, by its own measurement or by another's; returns the row's id."""
+    def health_checked(self, number: int, verdict: Verdict, measurement: Measurement | None) -> int:
+        """Record a verdict on a worker, by its own measurement or by another's; return the row's id."""
         record = health_check_record(self._trials[number], verdict, measurement)
         return self._database.record_health_check(self._search_id, record)
 
-    def not_diagnosed(self, candidate: Candidate, reason: str) -> None:
-        """Tells that it is not known where a measured candidate goes wrong."""
-        trial, *_ = self._recorded[candidate.number]
-        self._reporter.note(f"trial {trial} could not be diagnosed: {reason}")
+    def flush(self) -> None:
+        """Write everything collected since the last flush, and the outcomes that follow from it.
 
-    def settle(self, until: int) -> None:
-        """Tells the study outcomes in the order of their numbers, until that many have been told or one is missing."""
-        while self.told < until and self.told in self._untold:
-            value = self._untold.pop(self.told)
-            self._study.tell(self.told, value.objective, value.censored)
-            self.told += 1
+        Until then no outcome is told to the sampler, shared or shown.
+        """
+        self._share()
+        while self._buffer:
+            for written in self._buffer.write():
+                self._written(written.trial, written.trial.id, written.outcome, written.censored)
+            self._share()
 
-    def restore(self, trials: Sequence[StoredTrial]) -> list[Proposal]:
-        """Takes over the trials of an earlier run; returns those that have no outcome yet, to be built again."""
-        for owner in self._database.own_binaries(self._search_id) if trials else ():
-            self._owners[owner.hashes] = owner.number
-            self._recorded[owner.number] = (owner.trial, owner.configuration, owner.outcome, owner.censored)
-        unfinished = []
-        for trial in trials:
-            self._study.restore(trial)
-            self._trials[trial.number] = trial.id
-            if trial.state in FINISHED:
-                self._untold[trial.number] = Value(trial.objective, trial.censored)
-                continue
-            proposal = Proposal(trial.number, dict(trial.configuration), seconds=0.0)
-            self._open[trial.number] = Entry(trial.id, proposal)
-            unfinished.append(proposal)
-        self.best.restore(trials, self._database)
-        return unfinished
+    def _takes_over(self, proposal: Proposal, keys: Sequence[str]) -> bool:
+        found = self._database.reusable(keys)
+        if found is None or not is_enough(found, self.incumbent.speedups):
+            return False
+        trial = self._open[proposal.number]
+        source = f"measured as trial {found.trial}"
+        reason = f"{found.outcome.reason} ({source})" if found.outcome.reason else source
+        if not self._database.reuse(trial.id, found.trial, reason):
+            return False
+        del self._open[proposal.number]
+        self._binaries.own(found.hashes, proposal.number)
+        self._written(trial, found.trial, replace(found.outcome, reason=reason), found.censored)
+        return True
 
-    def _offered(self, number: int, outcome: OutcomeRecord, device: Device | None) -> OutcomeRecord:
-        """With the key by which other searches find it."""
+    def _with_reuse_key(self, number: int, outcome: OutcomeRecord, device: Device | None) -> OutcomeRecord:
+        """Return an outcome with the key by which other searches find it."""
         if self._reuse is None:
             return outcome
         configuration = self._open[number].proposal.configuration
         return replace(outcome, reuse_key=self._reuse.offered(configuration, outcome, device))
 
-    def flush(self) -> None:
-        """Writes what has been booked since the last time, and whatever waited for it: together, for that is cheaper.
+    def _add(self, number: int, outcome: OutcomeRecord, censored: bool) -> None:
+        self._buffer.add(BufferedOutcome(self._open.pop(number), outcome, censored))
 
-        Until then no outcome is told, shared or shown.
-        """
-        self._share()
-        while self._booked or self._taken:
-            booked, self._booked = self._booked, []
-            taken, self._taken = self._taken, []
-            try:
-                self._write(booked, taken)
-            except (ConnectionLost, LeaseLost):
-                raise
-            except DatabaseError:
-                self._write_one_by_one(booked, taken)
-            self._share()
-
-    def _write_one_by_one(self, booked: Sequence[Booked], taken: Sequence[int]) -> None:
-        """One that is refused costs no other its place in the record; the first refusal is raised at the end."""
-        refusals = []
-        for outcomes, measuring in (*(((each,), ()) for each in booked), *(((), (trial,)) for trial in taken)):
-            try:
-                self._write(outcomes, measuring)
-            except (ConnectionLost, LeaseLost):
-                raise
-            except DatabaseError as refusal:
-                refusals.append(refusal)
-        if refusals:
-            raise refusals[0]
-
-    def _write(self, booked: Sequence[Booked], taken: Sequence[int]) -> None:
-        self._database.record_outcomes([(each.entry.trial, each.outcome) for each in booked], measuring=taken)
-        for each in booked:
-            self._book(each.entry, each.entry.trial, each.outcome, each.censored)
-
-    def _record(self, number: int, outcome: OutcomeRecord, censored: bool) -> None:
-        self._booked.append(Booked(self._open.pop(number), outcome, censored))
-
-    def _book(self, entry: Entry, measured_as: int, outcome: OutcomeRecord, censored: bool) -> None:
-        """Of what the database has: what the sampler is to be told, and what twins share."""
-        number = entry.proposal.number
+    def _written(self, trial: OpenTrial, measured_as: int, outcome: OutcomeRecord, censored: bool) -> None:
+        """Update the in-memory state after the commit."""
+        number, configuration = trial.proposal.number, trial.proposal.configuration
         self._untold[number] = Value(outcome.objective, censored)
-        self._recorded[number] = (measured_as, entry.proposal.configuration, outcome, censored)
-        objective = None if censored else outcome.objective
-        self.best.meet(entry.trial, entry.proposal.configuration, objective, outcome.timings)
-        self.lines[number] = self._line(entry, outcome, censored)
+        self._recorded[number] = RecordedTrial(measured_as, configuration, outcome, censored)
+        self.incumbent.offer(trial.id, configuration, None if censored else outcome.objective, outcome.timings)
+        self.lines[number] = self._line(trial, outcome, censored)
         self._reporter.trial_finished(self.lines[number])
 
     def _share(self) -> None:
-        """Gives trials of a binary that has been measured the outcome of the one that was."""
-        for number, (owner, candidate) in list(self._waiting.items()):
-            if owner not in self._recorded:
-                continue
-            del self._waiting[number]
-            trial, configuration, outcome, censored = self._recorded[owner]
-            idle = [name for name, value in candidate.configuration.items() if configuration[name] != value]
-            same = f"same binary as trial {trial}: {', '.join(idle)} changed nothing"
-            self._reporter.note(f"trial {self._open[number].trial}: {same}")
-            self._record(number, _shared(candidate, trial, outcome, same), censored)
+        """Give the outcome of a binary that has been measured to the other trials that have it."""
+        for number, candidate in self._binaries.take_ready(self._recorded):
+            owner = self._recorded[number]
+            self._reporter.note(f"trial {self._open[candidate.number].id}: {sharing_reason(candidate, owner)}")
+            self._add(candidate.number, shared_outcome(candidate, owner), owner.censored)
 
-    def _line(self, entry: Entry, outcome: OutcomeRecord, censored: bool) -> TrialLine:
+    def _line(self, trial: OpenTrial, outcome: OutcomeRecord, censored: bool) -> TrialLine:
         return TrialLine(
-            number=entry.proposal.number,
-            trial=entry.trial,
+            number=trial.proposal.number,
+            trial=trial.id,
             state=outcome.state,
             failed_gate=outcome.failed_gate,
             reason=outcome.reason,
@@ -297,16 +241,3 @@ class Recorder:
             censored=censored,
             elapsed_seconds=time.monotonic() - self._started,
         )
-
-
-def _binary(candidate: Candidate) -> Binary:
-    """Of the distinct builds, as they are recorded."""
-    builds = {built.build.key: built.build for built in candidate.builds}
-    return tuple(build.binary_hash for build in builds.values())
-
-
-def _shared(candidate: Candidate, trial: int, outcome: OutcomeRecord, same: str) -> OutcomeRecord:
-    """The outcome of a trial with the same binary, without its evidence: that is kept once, with the other trial."""
-    reason = f"{outcome.reason} ({same})" if outcome.reason else same
-    shared = replace(outcome, reason=reason, same_binary_as=trial, reuse_key=None)
-    return replace(shared, builds=build_records(candidate), gates=(), timings=())

@@ -1,4 +1,4 @@
-"""The sampler's view of a search: what was proposed and what came of it, rebuilt from the database on resume."""
+"""The sampler's view of a search: proposals and their values, rebuilt from the database on resume."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evotune_workers.kernel.contract import Configuration
 
 @dataclass(frozen=True)
 class Proposal:
-    """A configuration to try: `number` counts within the search, `seconds` is what the sampler took."""
+    """A configuration to try: `number` counts within the search, `seconds` is the time that the sampler took."""
 
     number: int
     configuration: Configuration
@@ -27,12 +27,12 @@ class Proposal:
 class Study:
     """Ask and tell. Values are minimised; a failed trial is told as failed, not as a value.
 
-    The samplers are asked without an Optuna study between, which would look at every trial again for every parameter of
-    every proposal; what they propose is what they would propose in one.
+    Samplers are asked without an Optuna study in between, which would look at every trial again for every parameter of
+    every proposal. They propose the same configurations as in a study.
     """
 
     def __init__(self, valid: ValidSet, sampler: str, seed: int, first: Sequence[Configuration] = ()) -> None:
-        """An empty study. `first` are proposed before any that the sampler chooses: distinct, and valid."""
+        """Begin empty. The configurations `first`, distinct and valid, are proposed before the sampler's own."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._valid, self._first = valid, first
         self._sampler = make_sampler(sampler, valid, seed)
@@ -43,7 +43,7 @@ class Study:
         self._now: History | None = None
 
     def ask(self) -> Proposal:
-        """The next configuration: valid, and never proposed before in this study."""
+        """Return the next configuration: valid, and never proposed before in this study."""
         started = time.perf_counter()
         number = len(self._tried)
         if number < len(self._first):
@@ -56,18 +56,18 @@ class Study:
         return Proposal(number, configuration, time.perf_counter() - started)
 
     def tell(self, number: int, objective: float | None, censored: bool = False) -> None:
-        """The outcome of a proposal; None when it failed."""
+        """Tell the value of a proposal; None when it failed."""
         i = self._pending.pop(number, None)
         if i is not None:
             self._told[number] = Observation(i, FAILED if objective is None else objective, censored)
             self._past = self._now = None
 
     def restore(self, trial: StoredTrial) -> None:
-        """Adds a stored trial as one that is under way; what it came to is told in its turn."""
+        """Add a stored trial as one that is under way; its value is told in its turn."""
         self._try(trial.configuration)
 
     def _try(self, configuration: Configuration) -> None:
-        """Of one that is not valid here nothing can be learnt."""
+        """Record an attempt; the sampler ignores configurations that are not valid here."""
         self._note(self._valid.index_or_none(configuration))
 
     def _note(self, i: int | None) -> None:

@@ -21,7 +21,7 @@ class Tally:
         self.elapsed_seconds = 0.0
 
     def add(self, line: TrialLine) -> None:
-        """Counts one more finished trial."""
+        """Count one more finished trial."""
         self.finished += 1
         self.elapsed_seconds = max(self.elapsed_seconds, line.elapsed_seconds)
         if line.state == "passed":
@@ -32,7 +32,7 @@ class Tally:
             self.failed[line.failed_gate or "unknown gate"] += 1
 
     def remove(self, line: TrialLine) -> None:
-        """Takes a trial that was counted back: it has no outcome any more."""
+        """Remove a trial whose outcome was taken back."""
         self.finished -= 1
         if line.state == "passed":
             self.passed -= 1
@@ -44,12 +44,12 @@ class Tally:
 
     @property
     def trials_per_minute(self) -> float | None:
-        """Finished trials a minute since the run started; None before the first."""
+        """Finished trials per minute since the run started; None before the first."""
         return 60 * self.finished / self.elapsed_seconds if self.elapsed_seconds > 0 else None
 
     @property
     def seconds_left(self) -> float | None:
-        """Time that the rest of the budget takes at the rate so far; None before the first trial."""
+        """Seconds for the rest of the budget at the rate so far; None before the first trial."""
         if self.finished == 0 or self.elapsed_seconds <= 0:
             return None
         return max(self.budget - self.finished, 0) * self.elapsed_seconds / self.finished

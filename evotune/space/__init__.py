@@ -1,4 +1,7 @@
-"""Search spaces: YAML in, the set of valid configurations out. Optuna is imported only by ValidSet.distributions."""
+"""Search spaces: read a YAML file and enumerate its valid configurations.
+
+Only ValidSet.distributions imports Optuna, so that commands without a sampler start fast.
+"""
 
 from evotune.space.configuration import configuration_key
 from evotune.space.parameter import Kind, Parameter, infer_kind

@@ -1,8 +1,8 @@
-"""Enumerating the valid configurations: backtracking over parameters, vectorised, in bounded memory.
+"""Enumerate the valid configurations: vectorised backtracking over parameters, in bounded memory.
 
-Parameters are taken in an order that completes constraints early; partial configurations that break a completed
-constraint are dropped at once, so that a huge Cartesian product never has to be walked. Constraints on derived
-quantities come last, for what is left.
+The order of the parameters completes constraints early. A partial configuration that breaks a completed constraint is
+dropped at once, so the full Cartesian product is never built. Constraints on derived quantities come last, for the
+remaining configurations.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from evotune.space.space_error import SpaceError
 from evotune.space.valid_set import Codes, code_type, radices
 from evotune.suggestions import did_you_mean
 
-# A block of 2**17 rows of 20 parameters is 2.5 MiB of codes and 20 MiB of columns at work.
+# A block of 2**17 rows of 20 parameters takes 2.5 MiB as codes and 20 MiB as columns.
 BLOCK_ROWS = 2**17
 # 8 million configurations of 20 parameters take 0.2 GiB as codes and 0.6 GiB as features.
 LARGEST_VALID_SET = 8_000_000
 
 
-def enumerate_valid(parameters: Sequence[Parameter], rules: Rules, place: str) -> tuple[Codes, tuple[Quantity, ...]]:
-    """Codes of all valid configurations, rows ascending, and the derived quantities that constraints use.
+def enumerate_valid(parameters: Sequence[Parameter], rules: Rules, location: str) -> tuple[Codes, tuple[Quantity, ...]]:
+    """Return the codes of all valid configurations, rows ascending, and the derived quantities that constraints use.
 
-    Raises SpaceError for a constraint with an unknown name, for a set that is empty or too large to hold; `place` is
-    the file that the error names.
+    Raises SpaceError for a constraint with an unknown name, and for a set that is empty or too large to hold.
+    `location` is the file that the error names.
     """
     total = math.prod(len(parameter.values) for parameter in parameters)
     if total >= 2**62:
-        raise SpaceError(f"{place}: the parameters must combine to fewer than 2**62 configurations, got {total}")
-    _check_names(rules, parameters, place)
-    walk = _Walk(tuple(parameters), rules, place, {})
+        raise SpaceError(f"{location}: the parameters must combine to fewer than 2**62 configurations, got {total}")
+    _check_names(rules, parameters, location)
+    walk = _Walk(tuple(parameters), rules, location, {})
     blocks = list(walk.valid_blocks())
     codes = np.concatenate([np.zeros((0, len(parameters)), code_type(parameters)), *(block.codes for block in blocks)])
     if len(codes) == 0:
-        raise SpaceError(f"{place}: a space must have a valid configuration, got none of {total}: {walk.removals()}")
+        raise SpaceError(f"{location}: a space must have a valid configuration, got none of {total}: {walk.removals()}")
     order = np.argsort(codes.astype(np.int64) @ radices(parameters), kind="stable")
     columns = {name: np.concatenate([block.derived[name] for block in blocks]) for name in sorted(blocks[0].derived)}
     return codes[order], tuple(Quantity.of(name, column[order]) for name, column in columns.items())
 
 
-def _check_names(rules: Rules, parameters: Sequence[Parameter], place: str) -> None:
+def _check_names(rules: Rules, parameters: Sequence[Parameter], location: str) -> None:
     for constraint in rules.constraints:
         for name in sorted(constraint.expression.device - set(rules.device)):
             raise SpaceError(
-                f"{constraint.place}: a constraint may use limits that the device has, got device.{name}; "
+                f"{constraint.location}: a constraint may use limits that the device has, got device.{name}; "
                 f"{did_you_mean(name, rules.device)}"
             )
         if rules.derived is None:
@@ -62,14 +62,14 @@ def _check_names(rules: Rules, parameters: Sequence[Parameter], place: str) -> N
 def _check_known(constraint: Constraint, known: set[str]) -> None:
     for name in sorted(constraint.expression.names - known):
         raise SpaceError(
-            f"{constraint.place}: a constraint may use parameters, device.* and derived quantities, got {name!r}; "
+            f"{constraint.location}: a constraint may use parameters, device.* and derived quantities, got {name!r}; "
             f"{did_you_mean(name, known)}"
         )
 
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Some valid configurations, with the derived quantities of each that constraints use."""
+    """Some valid configurations, with those of their derived quantities that constraints use."""
 
     codes: Codes
     derived: Mapping[str, Column]
@@ -77,15 +77,18 @@ class _Block:
 
 @dataclass(frozen=True)
 class _Walk:
-    """One enumeration; `removed` counts the configurations that each constraint took out of what was left to it."""
+    """One enumeration.
+
+    `removed` counts the configurations that each constraint removed among those that earlier ones had left.
+    """
 
     parameters: tuple[Parameter, ...]
     rules: Rules
-    place: str
+    location: str
     removed: dict[Constraint, int]
 
     def valid_blocks(self) -> Iterator[_Block]:
-        """Blocks in no particular order; columns in the order of the space."""
+        """Yield blocks in no particular order; their columns are in the order of the space."""
         order = _order(self.parameters, [c.expression.names for c in self._early])
         restore = np.argsort(order)
         start: Codes = np.zeros((1, 0), dtype=code_type(self.parameters))
@@ -95,15 +98,15 @@ class _Walk:
             found += len(valid.codes)
             if found > LARGEST_VALID_SET:
                 raise SpaceError(
-                    f"{self.place}: a space must have at most {LARGEST_VALID_SET} valid configurations, got more; "
+                    f"{self.location}: a space must have at most {LARGEST_VALID_SET} valid configurations, got more; "
                     "add constraints or shorten lists of values"
                 )
             yield valid
 
     def removals(self) -> str:
-        """Which constraint removes how many, in the order in which they were applied."""
-        taken = [f"{c.expression.text!r} ({c.place}) removes {count}" for c, count in self.removed.items() if count]
-        return "; of what was left, ".join(taken) + "; relax one of them"
+        """Describe the number of configurations that each constraint removes, in the order of application."""
+        taken = [f"{c.expression.text!r} ({c.location}) removes {count}" for c, count in self.removed.items() if count]
+        return "; of the remaining ones, ".join(taken) + "; relax one of them"
 
     @property
     def _early(self) -> list[Constraint]:
@@ -179,10 +182,13 @@ def _columns(parameters: Sequence[Parameter], codes: Codes, names: frozenset[str
 
 
 def _order(parameters: Sequence[Parameter], constraints: Sequence[frozenset[str]]) -> list[int]:
-    """Greedy: next come the parameters of the constraint that is cheapest to complete; then the free ones."""
-    place = {parameter.name: j for j, parameter in enumerate(parameters)}
+    """Return an order of the parameters, greedily: next, complete the constraint with the fewest combinations left.
+
+    Parameters without a constraint come last.
+    """
+    index = {parameter.name: j for j, parameter in enumerate(parameters)}
     order: list[int] = []
-    waiting = [{place[name] for name in names} for names in constraints]
+    waiting = [{index[name] for name in names} for names in constraints]
     while waiting:
         waiting = [rest for constraint in waiting if (rest := constraint - set(order))]
         if waiting:

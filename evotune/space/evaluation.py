@@ -1,6 +1,6 @@
-"""Evaluating a checked constraint over NumPy columns; `expressions` is the grammar and the way in.
+"""Evaluate a checked constraint over NumPy columns; the grammar and the public functions are in `expressions`.
 
-All numbers are float64 and every result is kept within 2**53, where float64 holds integers exactly.
+All numbers are float64. Every result must stay within 2**53, where float64 represents integers exactly.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _EXTREMES: dict[str, Callable[[Column, Column], Column]] = {"min": np.minimum, "
 
 @dataclass(frozen=True)
 class Result:
-    """Values of an expression, and where they are defined: a division by zero is not."""
+    """The values of an expression, and a mask that is False where a value is undefined, as by a division by zero."""
 
     values: Column
     defined: Mask
@@ -53,7 +53,7 @@ _EVERYWHERE = np.asarray(True)
 
 
 def evaluate(node: ast.expr, columns: Mapping[str, Column]) -> Result:
-    """The value of a checked expression, row by row; ExpressionError where a number leaves +-2**53."""
+    """Evaluate a checked expression row by row. Raises ExpressionError for a number beyond +-2**53."""
     match node:
         case ast.Constant():
             return Result(_number(np.asarray(node.value)), _EVERYWHERE)
@@ -87,7 +87,7 @@ def _number(values: Column) -> Column:
 
 
 def truth(result: Result) -> Mask:
-    """Where a result counts as true: defined and not zero."""
+    """Return a mask, True where a result is defined and not zero."""
     return np.asarray((result.values != 0) & result.defined)
 
 
@@ -97,7 +97,7 @@ def _arithmetic(node: ast.BinOp, columns: Mapping[str, Column]) -> Result:
     if isinstance(node.op, ast.Div | ast.FloorDiv | ast.Mod):
         defined = defined & (right.values != 0)
     if isinstance(node.op, ast.Pow):
-        # Zero to a negative power divides by zero; a negative number has no fractional power here.
+        # Zero to a negative power divides by zero, and a fractional power of a negative number is not real.
         defined = defined & ~((left.values == 0) & (right.values < 0))
         defined = defined & ~((left.values < 0) & (right.values % 1 != 0))
     values = np.where(defined, ARITHMETIC[type(node.op)](left.values, right.values), 0.0)

@@ -1,8 +1,8 @@
-"""The constraint language: arithmetic and boolean expressions over named columns, never eval'd.
+"""The constraint language: arithmetic and boolean expressions over named columns, without `eval`.
 
-A constraint is parsed with `ast`, every node is checked against a white list, and it is evaluated over NumPy columns.
-All arithmetic is done in float64 and every result is kept within 2**53, where float64 holds integers exactly.
-Dividing by zero makes the enclosing comparison false.
+A constraint is parsed with `ast`, every node is checked against a white list, and the tree is evaluated over NumPy
+columns. All arithmetic is in float64. Every result must stay within 2**53, where float64 represents integers exactly.
+A division by zero makes the enclosing comparison false.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DEEPEST_NESTING = 60
 
 @dataclass(frozen=True)
 class Expression:
-    """A checked constraint. `names` are the parameters and derived quantities it uses, `device` the limits."""
+    """A checked constraint; `names`: the parameters and derived quantities it uses, `device`: the limits it uses."""
 
     text: str
     names: frozenset[str]
@@ -32,10 +32,10 @@ class Expression:
     tree: ast.expr = field(repr=False, compare=False)
 
     def holds(self, columns: Mapping[str, Column]) -> Mask:
-        """Where the constraint holds, row by row.
+        """Return a mask, True for each row for which the constraint holds.
 
-        `columns` has an array per name, a device limit under "device.NAME"; arrays broadcast against each other.
-        Raises ExpressionError where a number leaves +-2**53.
+        `columns` has an array for each name, and a device limit under "device.NAME". Arrays are broadcast against each
+        other. Raises ExpressionError for a number beyond +-2**53.
         """
         with np.errstate(all="ignore"):
             return truth(evaluate(self.tree, columns))
@@ -61,7 +61,7 @@ def _parse(text: str) -> ast.expr:
         raise ExpressionError(f"a constraint must have at most {LONGEST_TEXT} characters, got {len(text)}; split it")
     try:
         with warnings.catch_warnings():
-            # Python only warns of an invalid escape in a string.
+            # Refuse an invalid escape in a string, of which Python only warns.
             warnings.simplefilter("error")
             return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, Warning, ValueError, RecursionError, MemoryError) as error:
@@ -83,7 +83,7 @@ def _called(tree: ast.expr) -> frozenset[str]:
 
 
 def _check(node: ast.expr, text_names: frozenset[str]) -> bool:
-    """Refuse what is outside the language; return whether the node's value is a string."""
+    """Refuse a node outside the language; return True if its value is a string."""
     match node:
         case ast.Constant():
             return _check_constant(node)
@@ -132,7 +132,7 @@ def _check_name(node: ast.Name) -> str:
 
 def _check_attribute(node: ast.Attribute) -> None:
     if not (isinstance(node.value, ast.Name) and node.value.id == "device") or node.attr.startswith("_"):
-        raise ExpressionError(f"only limits of the device have a dot, as device.NAME, got {ast.unparse(node)!r}")
+        raise ExpressionError(f"only a limit of the device may have a dot, as device.NAME, got {ast.unparse(node)!r}")
 
 
 def _check_numbers(nodes: Iterable[ast.expr], text_names: frozenset[str]) -> None:

@@ -1,4 +1,4 @@
-"""A parameter: its values, and what its kind means for sampling, neighbourhood and distance."""
+"""A parameter: its values and its kind, which defines the distance between values."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ KINDS: tuple[Kind, ...] = ("boolean", "power_of_two", "ordered", "categorical")
 
 @dataclass(frozen=True)
 class Parameter:
-    """A compile-time parameter with its possible values, each of which has a code: its place in `values`.
+    """A compile-time parameter with its possible values; the code of a value is its index in `values`.
 
-    Raises ValueError where the values do not suit the kind; ordered and power_of_two values are kept ascending.
+    Raises ValueError for values that do not suit the kind. Values of kind ordered and power_of_two are sorted.
     """
 
     name: str
@@ -36,23 +36,24 @@ class Parameter:
 
     @property
     def is_scale(self) -> bool:
-        """Whether nearness of values means something."""
+        """True if the values are ordered, so that near values tend to behave alike."""
         return self.kind in ("ordered", "power_of_two")
 
     def code(self, value: Value) -> int:
-        """The place of a value; KeyError where it is none of them (True and 1 are different values)."""
+        """Return the index of a value. Raises KeyError for an unknown one; True and 1 are different values."""
         return self._code_of_value[(isinstance(value, bool), value)]
 
     def has(self, value: Value) -> bool:
-        """Whether it is one of the values."""
+        """Return True if it is one of the values."""
         return (isinstance(value, bool), value) in self._code_of_value
 
     @cached_property
     def encoding(self) -> npt.NDArray[np.float32]:
-        """Coordinates of every value, shape (values, width); the two farthest values are 1 apart.
+        """The coordinates of every value, shape (values, width); the two farthest values have distance 1.
 
-        A power of two has its logarithm, an ordered value the mean of its logarithm and its rank (what a step is worth
-        is somewhere between), both scaled to [0, 1]; a boolean is 0 or 1; a category is one-hot.
+        A power of two has its logarithm as coordinate. An ordered value has the mean of its logarithm and its rank,
+        both scaled to [0, 1], because the effect of a step lies between the two. A boolean is 0 or 1, and a category is
+        one-hot.
         """
         if self.kind == "categorical":
             return np.eye(len(self.values), dtype=np.float32) / np.float32(math.sqrt(2))
@@ -69,7 +70,7 @@ class Parameter:
 
 
 def infer_kind(values: Sequence[Value]) -> Kind:
-    """The kind that a plain list of values has: see KINDS; anything that is not all numbers is categorical."""
+    """Return the kind of a list of values that does not state one; a list with a string is categorical."""
     if all(isinstance(value, bool) for value in values):
         return "boolean"
     if not all(isinstance(value, int) and not isinstance(value, bool) for value in values):

@@ -1,4 +1,4 @@
-"""The constraints of a space, applied to one device: to columns of configurations, and to a single one."""
+"""The constraints of a space on one device, for columns of configurations and for a single configuration."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Derived = Callable[[Configuration], Mapping[str, int]]
 
 @dataclass(frozen=True)
 class Constraint:
-    """A constraint and where it is written, as file:line."""
+    """A constraint and its location, as file:line."""
 
     expression: Expression
-    place: str
+    location: str
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The constraints with what they need beyond parameters: the device's limits and the derived quantities."""
+    """The constraints, with the limits of the device and the function for derived quantities that they need."""
 
     parameter_names: frozenset[str]
     constraints: tuple[Constraint, ...]
@@ -34,23 +34,26 @@ class Rules:
     derived: Derived | None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without `derived`, which belongs to a kernel loaded by path that another process cannot import."""
+        """Return the fields without `derived`: another process cannot import a kernel that was loaded by path."""
         return {**self.__dict__, "derived": None}
 
     def needs_derived(self, constraint: Constraint) -> bool:
-        """Whether the constraint uses a quantity that the kernel derives from a configuration."""
+        """Return True if the constraint uses a quantity that the kernel derives from a configuration."""
         return not constraint.expression.names <= self.parameter_names
 
     def holds(self, constraint: Constraint, columns: Mapping[str, Column]) -> Mask:
-        """Where the constraint holds; `columns` has an array per name that it uses. SpaceError names its line."""
+        """Return a mask, True where the constraint holds; `columns` has an array for each name that it uses.
+
+        Raises SpaceError, with the line of the constraint, for a number beyond +-2**53.
+        """
         limits = {f"device.{name}": np.asarray(self.device[name]) for name in constraint.expression.device}
         try:
             return constraint.expression.holds({**columns, **limits})
         except ExpressionError as error:
-            raise SpaceError(f"{constraint.place}: {error}") from error
+            raise SpaceError(f"{constraint.location}: {error}") from error
 
     def broken_by(self, configuration: Configuration) -> str | None:
-        """The first constraint that a configuration breaks, with the figures it uses; None if it breaks none."""
+        """Describe the first constraint that a configuration breaks, with the values it uses; None if there is none."""
         for constraint, columns in self._in_order(configuration):
             if not np.all(self.holds(constraint, columns)):
                 figures = {name: columns[name].item() for name in sorted(constraint.expression.names)}

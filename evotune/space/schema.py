@@ -1,4 +1,4 @@
-"""What a space file may hold, as JSON Schema; each description completes "NAME must be ..." in an error text."""
+"""The JSON Schema of a space file; each description completes "NAME must be ..." in an error message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from evotune_workers.compilers.build import Resources
 
 RESOURCES = tuple(field.name for field in fields(Resources))
 
-# Strings reach the compiler bare, as macro values, so they have to be identifiers.
+# Strings reach the compiler without quotes, as values of macros, so they must be identifiers.
 _VALUES: dict[str, Any] = {
     "type": "array",
     "minItems": 1,

@@ -1,4 +1,4 @@
-"""A search space: the parameters of a kernel's variant, what their values must satisfy, and where to begin."""
+"""A search space: the parameters of a kernel's variant, their constraints, and default configurations."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from evotune_workers.kernel.contract import Value
 
 @dataclass(frozen=True)
 class Default:
-    """A configuration to begin with and where it is written, as file:line."""
+    """A configuration to begin a search with, and its location as file:line."""
 
     configuration: Mapping[str, Value]
-    place: str
+    location: str
 
 
 @dataclass(frozen=True)
 class Space:
-    """A space as written. `text` is the YAML as read, `path` where from (as error texts name it).
+    """A space as written in a file; `text` is its YAML, and `path` is the name of the file in error messages.
 
-    `target` is the one that it was written for, which makes a built-in space the target's own; None if it does not say.
-    `limits` are upper bounds on fields of the build's resource report. A search begins with the first of `defaults`
-    that is valid on its device for its workloads.
+    `target`: the target that the space was written for, None if it names none. A built-in space with a target is the
+    one that searches for this target use. `limits`: upper bounds on fields of the build's resource report. `defaults`:
+    a search begins with the first one that is valid on its device for its workloads.
     """
 
     name: str
@@ -45,12 +45,12 @@ class Space:
 
     @property
     def default(self) -> Mapping[str, Value] | None:
-        """The first default, if there is one."""
+        """The first default, None if there is none."""
         return self.defaults[0].configuration if self.defaults else None
 
     @property
     def space_hash(self) -> str:
-        """SHA-256 over what the space means: comments, layout, the file's name and its target do not count."""
+        """The SHA-256 of the space's meaning: comments, layout, file name and target do not change it."""
         meaning = {
             "kernel": self.kernel,
             "variant": self.variant,
@@ -62,11 +62,11 @@ class Space:
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
     def enumerate(self, device: Mapping[str, int], derived: Derived | None = None) -> ValidSet:
-        """All valid configurations on a device whose limits are `device` (constraints see them as device.NAME).
+        """Enumerate the valid configurations on a device; constraints refer to its limits `device` as device.NAME.
 
-        `derived` gives a configuration's derived quantities; it is called only if some constraint uses one, and only
-        for configurations that satisfy the constraints on parameters alone. Raises SpaceError for an unknown name, a
-        space none of whose defaults is valid, and a set that is empty (with what removes how many) or too large.
+        `derived` computes the derived quantities of a configuration. It is called only if a constraint uses one, and
+        only for configurations that satisfy all other constraints. Raises SpaceError for an unknown name, if no default
+        is valid, and for a set that is empty (with the number that each constraint removes) or too large.
         """
         rules = Rules(
             frozenset(parameter.name for parameter in self.parameters), self.constraints, dict(device), derived
@@ -81,12 +81,12 @@ class Space:
             broken = valid.explain(default.configuration)
             if broken is None:
                 return valid.index(default.configuration)
-            reasons.append(f"{default.place}: the default must be valid: {broken}; change it or add another")
+            reasons.append(f"{default.location}: the default must be valid: {broken}; change it or add another")
         if reasons:
             raise SpaceError(reasons[0])
         return None
 
     def _meaning_of_defaults(self) -> object:
-        """As written: one default means the same with and without a list around it."""
+        """Return the defaults as written; a single one has the same meaning with and without a list around it."""
         defaults = [dict(default.configuration) for default in self.defaults]
         return defaults if len(defaults) > 1 else next(iter(defaults), None)

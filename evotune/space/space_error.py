@@ -1,11 +1,11 @@
-"""What goes wrong with a search space: its file, its constraints, its valid set."""
+"""Errors of a search space: of its file, its constraints and its valid set."""
 
 from __future__ import annotations
 
 
 class SpaceError(ValueError):
-    """A search space that cannot be used; the text says file:line, the rule, the value and what to do."""
+    """The search space cannot be used; the message says file:line, the rule, the value received and what to do."""
 
 
 class ExpressionError(ValueError):
-    """A constraint that the language does not allow, or whose numbers grow beyond what it computes exactly."""
+    """The constraint is outside the language, or a number in it is too large to compute exactly."""

@@ -1,4 +1,4 @@
-"""Reading a space from its YAML file; whatever is wrong with it is reported with its line."""
+"""Read a space from its YAML file; every error names its line."""
 
 from __future__ import annotations
 
@@ -23,20 +23,23 @@ from evotune.suggestions import did_you_mean
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
-# Names that mean something else in a constraint.
+# Names with another meaning in a constraint.
 _RESERVED = ("device", "min", "max")
-# parameters -> NAME -> values -> the value itself
+# parameters -> NAME -> values -> index
 _DEEPEST_PATH = 4
 
 
 def load_space(path: Path | str) -> Space:
-    """The space written in a YAML file; SpaceError says file:line, what is wrong, and what to do."""
+    """Read a space from a YAML file.
+
+    Raises SpaceError, which says file:line, the rule, the value received and what to do.
+    """
     path = Path(path)
     return parse_space(_read(path), str(path))
 
 
 def parse_space(text: str, path: str) -> Space:
-    """The space written in a YAML text; error texts name `path`."""
+    """Parse a space from YAML text; error messages name `path`."""
     document = _Document(path, *_parse(path, text))
     document.check_schema()
     parameters = document.parameters()
@@ -62,7 +65,7 @@ def _read(path: Path) -> str:
 
 
 def _parse(path: str, text: str) -> tuple[Any, dict[tuple[Any, ...], int]]:
-    """The content, and the line of every key and value up to the depth that errors point at."""
+    """Return the content, and the line of every key and value down to the depth that error messages use."""
     try:
         lines: dict[tuple[Any, ...], int] = {}
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -107,26 +110,26 @@ class _Document:
     content: Any
     lines: Mapping[tuple[Any, ...], int]
 
-    def place(self, at: Sequence[Any]) -> str:
-        """file:line of a key or value, or of what it is in."""
+    def location(self, at: Sequence[Any]) -> str:
+        """Return file:line of a key or value, or of the nearest enclosing one whose line is known."""
         key = tuple(at)
         while key and key not in self.lines:
             key = key[:-1]
         return f"{self.path}:{self.lines.get(key, 1)}"
 
     def check_schema(self) -> None:
-        """SpaceError for the first thing, in the order of the file, that the schema does not allow."""
-        # jsonschema takes 60 ms to import, which a command that reads no space should not pay.
+        """Raise SpaceError for the first violation of the schema, in the order of the file."""
+        # Import jsonschema here: it takes 60 ms, and commands that read no space do not need it.
         from jsonschema import Draft202012Validator
 
         if self.content is None or self.content == {}:
             raise SpaceError(f"{self.path}:1: a space must not be empty; write kernel, variant and parameters")
         errors = list(Draft202012Validator(SPACE).iter_errors(self.content))
         if errors:
-            # A misspelt key is also a missing one: the former is what helps.
+            # A misspelt key is also reported as a missing one; the message about the spelling is the useful one.
             first = min(errors, key=lambda error: (error.validator == "required", self._line(error)))
             at, text = self._describe(first)
-            raise SpaceError(f"{self.place(at)}: {text}")
+            raise SpaceError(f"{self.location(at)}: {text}")
 
     def _line(self, error: ValidationError) -> int:
         return self.lines.get(tuple(error.absolute_path), 1)
@@ -146,44 +149,44 @@ class _Document:
         return at, f"{name} must be {schema['description']}, got {instance!r}"
 
     def parameters(self) -> tuple[Parameter, ...]:
-        """The parameters in the order of the file."""
+        """Return the parameters in the order of the file."""
         return tuple(self._parameter(name, written) for name, written in self.content["parameters"].items())
 
     def _parameter(self, name: Any, written: Any) -> Parameter:
         if not (isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]*", name)):
             rule = "a parameter's name must be lower-case letters, digits and _"
-            raise SpaceError(f"{self.place(['parameters', name])}: {rule}, got {name!r}; rename it")
+            raise SpaceError(f"{self.location(['parameters', name])}: {rule}, got {name!r}; rename it")
         if name in _RESERVED or keyword.iskeyword(name):
             rule = "a parameter's name must not be a word of the constraint language"
-            raise SpaceError(f"{self.place(['parameters', name])}: {rule}, got {name!r}; rename it")
+            raise SpaceError(f"{self.location(['parameters', name])}: {rule}, got {name!r}; rename it")
         values = tuple(written if isinstance(written, list) else written["values"])
         kind = infer_kind(values) if isinstance(written, list) else written.get("kind", infer_kind(values))
         try:
             return Parameter(name, values, kind)
         except ValueError as error:
-            raise SpaceError(f"{self.place(['parameters', name])}: {error}") from error
+            raise SpaceError(f"{self.location(['parameters', name])}: {error}") from error
 
     def constraints(self, parameters: Sequence[Parameter]) -> tuple[Constraint, ...]:
-        """The constraints in the order of the file."""
+        """Return the constraints in the order of the file."""
         text_names = [parameter.name for parameter in parameters if isinstance(parameter.values[0], str)]
         found = []
         for i, text in enumerate(self.content.get("constraints", [])):
-            place = self.place(["constraints", i])
+            location = self.location(["constraints", i])
             try:
-                found.append(Constraint(parse_expression(text, text_names), place))
+                found.append(Constraint(parse_expression(text, text_names), location))
             except ExpressionError as error:
-                raise SpaceError(f"{place}: {error}") from error
+                raise SpaceError(f"{location}: {error}") from error
         return tuple(found)
 
     def defaults(self, parameters: Sequence[Parameter]) -> tuple[Default, ...]:
-        """The defaults, checked against the parameters; whether one is valid depends on device and workload."""
+        """Return the defaults, checked against the parameters only: constraints need the device and the workload."""
         written = self.content.get("default", [])
         if isinstance(written, list):
-            defaults = [Default(each, self.place(["default", i])) for i, each in enumerate(written)]
+            defaults = [Default(each, self.location(["default", i])) for i, each in enumerate(written)]
         else:
-            defaults = [Default(written, self.place(["default"]))]
+            defaults = [Default(written, self.location(["default"]))]
         for default in defaults:
             broken = misfit(parameters, default.configuration)
             if broken is not None:
-                raise SpaceError(f"{default.place}: the default must be valid: {broken}")
+                raise SpaceError(f"{default.location}: the default must be valid: {broken}")
         return tuple(defaults)

@@ -1,8 +1,9 @@
-"""`evotune certify`: a trial's build under NVIDIA's tools, and what they find in the record."""
+"""Run NVIDIA's tools on the build of a stored trial, and record their findings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from evotune.errors import UserError
@@ -20,11 +21,20 @@ from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.folder import load_kernel
 
 
-def certify_trial(database: Database, trial: int, workload: str | None, say: Callable[[str], None]) -> bool:
-    """Certifies one entry of the leaderboard and records it; whether it passed.
+@dataclass(frozen=True)
+class CertifiedTrial:
+    """The findings of all tools on one trial, and its hardware counters or the reason why they could not be read."""
 
-    Raises UserError when the trial is not listed, when this machine lacks the GPU or the tools, or when the build is no
-    longer the one that was measured.
+    trial: int
+    certification: Certification
+    profile: Profile | NoProfile
+
+
+def certify_trial(database: Database, trial: int, workload: str | None, say: Callable[[str], None]) -> CertifiedTrial:
+    """Certify one entry of the leaderboard and record the findings; `say` receives a line for each tool that starts.
+
+    Raises UserError when the trial is not listed, or when this machine lacks the GPU or the tools. Raises it also when
+    the build is no longer the one that was measured.
     """
     selected = select(database, LeaderboardFilter(trial=trial, workload=workload))
     device = device_that_measured(selected.entry, "certified")
@@ -43,11 +53,7 @@ def certify_trial(database: Database, trial: int, workload: str | None, say: Cal
     except ToolchainError as error:
         raise UserError(str(error)) from error
     _record(database, selected, candidate, device_record(device), certification, profile)
-    for finding in certification.findings:
-        say(f"{finding.tool:<14}{'passed' if finding.passed else 'FAILED'}  {finding.summary}")
-    say(_counters(profile))
-    say(f"trial {trial} is {'certified' if certification.passed else 'NOT certified'}; see `evotune show {trial}`")
-    return certification.passed
+    return CertifiedTrial(trial, certification, profile)
 
 
 def _record(
@@ -73,22 +79,8 @@ def _record(
     )
     database.record_certification(trial, record, (build,))
     if wrong:
-        # A race or an access out of bounds: whatever it was timed at, it is no correct kernel.
+        # A kernel with a race or an access out of bounds is not correct, whatever its time.
         database.withdraw(trial, "; ".join(f"{finding.tool}: {finding.summary}" for finding in wrong))
     if isinstance(profile, Profile):
         counters = ProfileRecord(build.key, device, selected.entry.workload, made, **vars(profile))
         database.record_profile(trial, counters, (build,))
-
-
-def _counters(profile: Profile | NoProfile) -> str:
-    if isinstance(profile, NoProfile):
-        return f"counters      not read: {profile.reason}"
-    shown = {
-        "tensor pipe": profile.tensor_active_pct,
-        "lanes in use": profile.warp_execution_efficiency_pct,
-        "DRAM": profile.dram_throughput_pct,
-        "L2": profile.l2_throughput_pct,
-        "occupancy": profile.achieved_occupancy_pct,
-    }
-    figures = ", ".join(f"{name} {'n/a' if value is None else f'{value:.1f} %'}" for name, value in shown.items())
-    return f"counters      {figures}"

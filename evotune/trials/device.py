@@ -1,4 +1,4 @@
-"""The device of this machine that can take up what another run measured."""
+"""The device of this machine that can repeat what another run measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from evotune_workers.kernel.device import Device, cpu_device, local_devices
 
 
 def device_of_target(target: str, done: str) -> Device:
-    """This machine's first device, which must be of that target; `done` says what for. UserError when it is another."""
+    """Return this machine's first device; UserError if its target is another. `done` names the work, for the error."""
     devices = _devices(target)
     if devices and devices[0].target == target:
         return devices[0]
@@ -19,9 +19,9 @@ def device_of_target(target: str, done: str) -> Device:
 
 
 def device_that_measured(entry: LeaderboardEntry, done: str) -> Device:
-    """This machine's first device, which must be of the kind that measured the entry; `done` says what for.
+    """Return this machine's first device; UserError when it is not of the model that measured the entry.
 
-    Raises UserError when it is another.
+    `done` names the work, for the error.
     """
     devices = _devices(entry.target)
     if devices and devices[0].name == entry.device:

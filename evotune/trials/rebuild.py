@@ -1,4 +1,4 @@
-"""A stored trial's build made again, to be looked at more closely than a search does."""
+"""Rebuild a stored trial, to examine it more closely than a search does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evotune_workers.compilers.candidate import Candidate
 
 
 def rebuilt(details: TrialDetails, folder: Path, variant: str, workload: str) -> Candidate:
-    """The same build again, out of the cache if it is still there; UserError when it comes out differently."""
+    """Build a trial again, or take its build from the cache; UserError when the binary is not the one measured."""
     trial = details.trial
     job = BuildJob(trial.number, dict(trial.configuration), variant, details.record.target, (workload,))
     try:

@@ -1,4 +1,4 @@
-"""Which trials an export takes, and what to say when nothing on the leaderboard fits."""
+"""Select trials of the leaderboard for an export, and explain why none matches."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Selected:
 
 
 def select(database: Database, wanted: LeaderboardFilter) -> Selected:
-    """The best entry that fits.
+    """Return the best entry that matches.
 
-    Raises UserError when none does, UnknownKernel when the folder of its kernel is not on this machine.
+    Raises UserError when none does, and UnknownKernel when this machine lacks the folder of its kernel.
     """
     entries = database.leaderboard(wanted)
     if not entries:
@@ -40,7 +40,7 @@ def select(database: Database, wanted: LeaderboardFilter) -> Selected:
 
 
 def select_served(database: Database, wanted: LeaderboardFilter) -> Served:
-    """The same as what a package of one trial is made from: it serves every shape."""
+    """Return the best entry that matches, as the one trial of a package that serves every shape."""
     from evotune.export import Served
 
     chosen = select(database, wanted)
@@ -51,9 +51,9 @@ def select_served(database: Database, wanted: LeaderboardFilter) -> Served:
 
 
 def select_portfolio(database: Database, wanted: LeaderboardFilter, within: float) -> list[Served]:
-    """For each workload that fits, what serves it in the smallest portfolio: see `choose_portfolio`.
+    """Return the trial that serves each matching workload in the smallest portfolio: see `choose_portfolio`.
 
-    Raises UserError when nothing fits, ExportError when what fits is of several kernels, targets or devices.
+    Raises UserError when nothing matches, and ExportError for matches of several kernels, targets or devices.
     """
     from evotune.export import Served, choose_portfolio
 
@@ -68,7 +68,7 @@ def select_portfolio(database: Database, wanted: LeaderboardFilter, within: floa
 
 
 def empty_hint(database: Database, wanted: LeaderboardFilter) -> str:
-    """One line for a leaderboard with nothing that fits, with the nearest name if one was misspelt."""
+    """Return a line for a filter that matches no entry, with the nearest name if one was misspelt."""
     if wanted.trial is not None:
         state = database.trial(wanted.trial).trial.state
         outside = f"trial {wanted.trial} ({state}) is not on the leaderboard or does not fit"
@@ -95,6 +95,6 @@ def _may_hold(search: SearchSummary, wanted: LeaderboardFilter) -> bool:
 
 
 def folder_of(details: TrialDetails) -> Path:
-    """The folder that the search recorded, if this machine has it; else a built-in kernel is found by its name."""
+    """Return the kernel's folder that the search recorded; where it is missing, the built-in kernel of that name."""
     recorded = Path(details.record.options["kernel"])
     return recorded if (recorded / "kernel.py").is_file() else kernel_folder(details.record.kernel.name)

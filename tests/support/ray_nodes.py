@@ -11,13 +11,17 @@ from typing import Any
 import psutil
 from ray.cluster_utils import Cluster as Raylets
 
+from evotune_workers.cluster.connection import _without_observers
+
 
 class NodesHere:
     """A head and the nodes that are added to it."""
 
-    def __init__(self, **head: Any) -> None:
-        """With the head alone."""
-        self._raylets = Raylets(initialize_head=True, head_node_args={"include_dashboard": False, **head})
+    def __init__(self, watched: bool, **head: Any) -> None:
+        """With the head alone. Who watches a cluster is three processes of the head and one of each node."""
+        self._starting = contextlib.nullcontext if watched else _without_observers
+        with self._starting():
+            self._raylets = Raylets(initialize_head=True, head_node_args={"include_dashboard": False, **head})
         self._added: list[Any] = []
 
     @property
@@ -27,7 +31,8 @@ class NodesHere:
 
     def add(self, **node: Any) -> Any:
         """A node of one core unless told otherwise."""
-        self._added.append(self._raylets.add_node(**{"num_cpus": 1, **node}))
+        with self._starting():
+            self._added.append(self._raylets.add_node(**{"num_cpus": 1, **node}))
         return self._added[-1]
 
     def compiles_on(self, node: Any) -> bool:
@@ -55,9 +60,9 @@ class NodesHere:
 
 
 @contextmanager
-def nodes_here(**head: Any) -> Iterator[NodesHere]:
-    """A cluster whose head has these arguments of `ray start`."""
-    made = NodesHere(**head)
+def nodes_here(*, watched: bool = False, **head: Any) -> Iterator[NodesHere]:
+    """A cluster whose head has these arguments of `ray start`; see NodesHere."""
+    made = NodesHere(watched, **head)
     try:
         yield made
     finally:

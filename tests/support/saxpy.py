@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evotune.search.dispatcher import ATTEMPTS
+from evotune.search.dispatch.dispatcher import ATTEMPTS
 from evotune_workers.compilers.builder import BuildJob, build_candidate
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.device import cpu_device

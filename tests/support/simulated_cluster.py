@@ -13,7 +13,7 @@ from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.compilers.candidate import Candidate, WorkloadBuild
 from evotune_workers.gates.gate import GateResult
 from evotune_workers.kernel.device import Device
-from evotune_workers.measuring.jobs import MeasureJob, Measurement
+from evotune_workers.measuring.jobs import MeasureJob, Measurement, WarmUpJob
 from evotune_workers.timing.summary import Timing
 
 BUILD_SECONDS, MEASURE_SECONDS = 0.5, 0.25
@@ -55,14 +55,31 @@ class SimulatedCluster:
         self._due: list[tuple[float, int, Future]] = []
         self._queued = 0
 
+    @property
+    def cores(self) -> int:
+        """Count the cores."""
+        return len(self._core_free_at)
+
+    @property
+    def wanted(self) -> int:
+        """Count the workers."""
+        return len(self.workers)
+
+    @property
+    def nobody_left(self) -> bool:
+        """Tell if the last worker is gone."""
+        return not self.workers
+
     def build(self, job: BuildJob) -> Future:
         """Queue a build on the core that is free first."""
         due = max(self.now, heapq.heappop(self._core_free_at)) + BUILD_SECONDS
         heapq.heappush(self._core_free_at, due)
         return self._future(due, lambda: candidate(job))
 
-    def submit(self, worker: Worker, job: MeasureJob) -> Future:
-        """Queue a measurement behind the worker's earlier jobs."""
+    def submit(self, worker: Worker, job: MeasureJob | WarmUpJob) -> Future:
+        """Queue a measurement behind the worker's earlier jobs. A warm-up takes no time, and nobody waits for it."""
+        if isinstance(job, WarmUpJob):
+            return Future(self.now, lambda: None)
         return self._future(worker.actor.take(self.now, MEASURE_SECONDS), lambda: measurement(job.candidate))
 
     @property

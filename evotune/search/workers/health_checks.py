@@ -1,4 +1,4 @@
-"""What a worker's canary says: figures, how they compare, and what is to be thought of the worker."""
+"""Figures of a health check, how they compare, and the verdict on a worker."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from evotune_workers.timing.statistics import Interval, median_interval
 
 @dataclass(frozen=True)
 class Figures:
-    """A canary at one workload: its own time and the baseline's in microseconds, and the speed-up."""
+    """Times of the reference and of the baseline at one workload in microseconds, and the speed-up."""
 
     own_us: Interval
     baseline_us: Interval
     speedup: Interval
 
 
-Reading = Mapping[str, Figures]
+# By workload.
+HealthFigures = Mapping[str, Figures]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be thought of a worker; `reason` None where it is as it should be.
+    """Judgement of a worker; `reason` is None for a good one.
 
-    `odd`: it has to show itself good in a fresh process, else it is `quarantined`. `numbers` are the trials that it
-    measured since it was good, once it is known who measures them again.
+    An `odd` worker has to pass a check in a fresh process, or else is `quarantined`. `numbers` are the unreliable
+    trials that it measured since its last good check, once it is known that they are measured again.
     """
 
     worker: Worker
@@ -40,8 +41,16 @@ class Verdict:
     numbers: tuple[int, ...] = ()
 
 
-def reading(measurement: Measurement) -> Reading:
-    """What a measurement that passed says of its configuration, by workload."""
+@dataclass(frozen=True)
+class Distrust:
+    """A verdict that makes trials unreliable, or ends a worker's part; `row` is its health check in the database."""
+
+    verdict: Verdict
+    row: int
+
+
+def health_figures(measurement: Measurement) -> HealthFigures:
+    """Return the figures of a measurement that passed."""
     return {
         timing.workload: Figures(
             _interval(timing.samples[CANDIDATE]),
@@ -54,8 +63,9 @@ def reading(measurement: Measurement) -> Reading:
 
 
 def health_check_record(trial: int, verdict: Verdict, measurement: Measurement | None) -> HealthCheckRecord:
-    """What is thought of a worker, as the record keeps it, with what it measured where that is why."""
-    figures = reading(measurement) if measurement is not None and measurement.failed_gate is None else {}
+    """Return the database record of a verdict, with the worker's own measurement where it has one."""
+    passed = measurement is not None and measurement.failed_gate is None
+    figures = health_figures(measurement) if measurement is not None and passed else {}
     return HealthCheckRecord(
         trial=trial,
         worker=verdict.worker.name,
@@ -76,22 +86,25 @@ def health_check_record(trial: int, verdict: Verdict, measurement: Measurement |
     )
 
 
-def slower(now: Reading, others: Sequence[Reading], margin: float) -> str | None:
-    """How much slower than where it was fastest, if it is by the margin: its own time, or the baseline's."""
+def slower(now: HealthFigures, others: Sequence[HealthFigures], margin: float) -> str | None:
+    """Say how much longer than its fastest peer a worker takes, if beyond the margin: its own time or the baseline's.
+
+    Returns None for a worker within the margin.
+    """
     for workload, figures in now.items():
-        for what, mine, theirs in (
+        for name, mine, theirs in (
             ("a configuration", figures.own_us, [other[workload].own_us for other in others]),
             ("the baseline", figures.baseline_us, [other[workload].baseline_us for other in others]),
         ):
             best = min(theirs, key=lambda interval: interval.median)
             if mine.low > margin * best.high:
                 more = mine.median / best.median - 1
-                return f"{what} takes {more:.0%} longer at {workload} than on another of its kind"
+                return f"{name} takes {more:.0%} longer at {workload} than on another of its kind"
     return None
 
 
-def drifted(now: Reading, first: Reading, margin: float) -> str | None:
-    """How far the speed-up is from what it was at first, if it is by the margin."""
+def drifted(now: HealthFigures, first: HealthFigures, margin: float) -> str | None:
+    """Say how far the speed-up is from the first one, if beyond the margin; else return None."""
     for workload, figures in now.items():
         mine, before = figures.speedup, first[workload].speedup
         if mine.low > margin * before.high or mine.high * margin < before.low:

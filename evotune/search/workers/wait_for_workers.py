@@ -1,4 +1,4 @@
-"""Gathering the workers of a search before its first trial."""
+"""Wait for the workers of a search before its first trial."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from evotune_db.records import DeviceRecord
 from evotune_workers.cluster.cluster import Cluster, ClusterError
 from evotune_workers.cluster.worker_pool import WorkerPool
 
-# After the first worker others are waited for so long; who comes later joins the search.
+# Time to wait for others after the first worker; later ones join the running search.
 OTHERS_SECONDS = 15.0
-# How long there may be none before the user is told what is waited for.
+# Time without any worker after which the user is told what the search waits for.
 TELL_SECONDS = 10.0
 STEP_SECONDS = 0.5
 
@@ -29,9 +29,10 @@ def wait_for_workers(
     reporter: Reporter,
     interrupt: Interrupt,
 ) -> WorkerPool:
-    """With one worker at least, and all that come soon after. UserError when there can be none.
+    """Return a worker pool with at least one worker, and all that come soon after.
 
-    Figures of two devices do not compare: a search that goes on measures on what it was measured on `before`.
+    Figures of two devices do not compare: a resumed search needs the device model that it was measured on `before`.
+    Raises UserError when there can be no worker.
     """
     model = None if before is None else (before.name, before.facts.get("limits", {}))
     try:
@@ -48,7 +49,7 @@ def _wait(pool: WorkerPool, target: str, reporter: Reporter, interrupt: Interrup
     begun, first, told = time.monotonic(), None, False
     while pool.futures or not pool.workers:
         if interrupt.pressed or interrupt.out_of_time:
-            raise UserError("the search ended before a worker had come, and nothing was added to the record")
+            raise UserError("the search ended before a worker joined, and nothing was added to the record")
         for change in pool.wait(STEP_SECONDS):
             if change.kind == "refused":
                 reporter.note(change.text)

@@ -259,11 +259,11 @@ def test_searches_share_gpus_and_take_what_others_leave(cluster: NodesHere, pool
     until(lambda: len(second.workers) == 2, second)
 
 
-def test_ten_searches_hold_two_gpus_in_turn_and_for_the_same_time(
+def test_six_searches_hold_two_gpus_in_turn_and_for_the_same_time(
     cluster: NodesHere, pool: MakeWorkerPool, short_turns: float
 ) -> None:
     cluster.add(**l4(2))
-    pools = [pool(share=GpuShare(TARGET, f"search {place}")) for place in range(10)]
+    pools = [pool(share=GpuShare(TARGET, f"search {place}")) for place in range(6)]
     had = hold_in_turn(pools, short_turns)
     # Whoever is given a GPU has had least, and holds it for a turn and the two looks that handing it over takes: two
     # differ by that at most. Another turn less the looks is for a busy machine: a factor of 3 beside a turn in all.

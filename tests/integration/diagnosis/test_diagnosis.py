@@ -24,7 +24,7 @@ from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.measuring import diagnose
 from evotune_workers.measuring.jobs import DiagnoseJob
 from evotune_workers.measuring.measurer import Measurer
-from tests.support.command import environment, evotune, sqlite
+from tests.support.command import environment, evotune_here, sqlite
 from tests.support.faults import Fault, plant
 from tests.support.record import wait_for_trials
 
@@ -111,7 +111,7 @@ class Searched:
 
 
 def shown(folder: Path, trial: int) -> dict[str, Any]:
-    found = json.loads(evotune("show", str(trial), "--format", "json", folder=folder).stdout)
+    found = json.loads(evotune_here("show", str(trial), "--format", "json", folder=folder).stdout)
     assert isinstance(found, dict)
     return found
 
@@ -135,7 +135,7 @@ def write_space(folder: Path, faults: list[int]) -> None:
 
 
 def search(folder: Path, kernel: Path, budget: int) -> subprocess.CompletedProcess[str]:
-    return evotune(*search_command(kernel, budget), folder=folder)
+    return evotune_here(*search_command(kernel, budget), folder=folder)
 
 
 def search_command(kernel: Path, budget: int) -> list[str]:
@@ -176,7 +176,7 @@ def test_the_map_of_the_output_marks_the_features_that_are_missing(searched: Sea
 
 
 def test_show_names_the_stage_in_one_sentence_and_draws_its_tiles(searched: Searched) -> None:
-    text = " ".join(evotune("show", str(searched.trials[SUM]), folder=searched.folder).stdout.split())
+    text = " ".join(evotune_here("show", str(searched.trials[SUM]), folder=searched.folder).stdout.split())
     assert "scores right, softmax is the first stage at fault: max error" in text
     assert "tiles of softmax: X: wrong; a character is 48 x 128 values" in text
 
@@ -197,7 +197,7 @@ def test_an_interrupt_costs_a_diagnosis_and_no_more_and_it_can_be_made_up_for(tm
     assert process.returncode in (1, 130), output
     database = tmp_path / "evotune.db"
     assert sqlite(database, "SELECT state, (SELECT count(*) FROM diagnosis) FROM trial") == [["failed", "0"]]
-    diagnosed = evotune("diagnose", "1", folder=tmp_path)
+    diagnosed = evotune_here("diagnose", "1", folder=tmp_path)
     assert "scores and softmax right, output is the first stage at fault" in " ".join(diagnosed.stdout.split())
     assert sqlite(database, "SELECT count(*) FROM diagnosis") == [["3"]]
 
@@ -245,7 +245,7 @@ NORMAL = WrongResult("numerics", "mission", "normal", 1, "mission")
 def test_a_stage_that_cannot_be_run_says_why_and_the_others_are_compared(
     planted: Bench, fault: int, stage: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(diagnose, "LIMIT_SECONDS", 5.0)
+    monkeypatch.setattr(diagnose, "LIMIT_SECONDS", 3.0)
     found = planted.diagnose(NORMAL, fault=fault)
     assert not found[stage].passed and found[stage].compared is None
     assert reason in (found[stage].reason or "")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from evotune.search.reuse import lasts
+from evotune.search.reuse import is_lasting
 from evotune.t4.invalidity import invalidity
 from evotune_workers.compilers.build import hash_binary
 from evotune_workers.gates.resources import judge_resources
@@ -68,7 +68,7 @@ def test_a_faulty_configuration_fails_at_its_gate_with_a_reason(
     measurement = bench.measure(bench.build(fault=fault))
     assert measurement.failed_gate == gate
     assert reason in (measurement.reason or "")
-    assert lasts(measurement) == (fault in REFUTED)
+    assert is_lasting(measurement) == (fault in REFUTED)
     assert not measurement.timings
 
 

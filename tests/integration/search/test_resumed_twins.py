@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evotune.display.progress import PlainReporter
+from evotune.display.progress import LineReporter
 from evotune.display.terminal import console
 from evotune.search.recorder import Recorder
 from evotune.search.study import Study
@@ -27,7 +27,7 @@ def valid_set() -> ValidSet:
 
 
 def recorder(database: Database, search: int) -> Recorder:
-    return Recorder(database, search, Study(valid_set(), "random", 0), PlainReporter(console(sys.stdout)), {})
+    return Recorder(database, search, Study(valid_set(), "random", 0), LineReporter(console(sys.stdout)), {})
 
 
 def add(database: Database, search: int, number: int, threads: int, unroll: int = 8) -> StoredTrial:
@@ -43,7 +43,7 @@ def test_a_binary_that_was_recorded_before_a_resume_is_shared_after_it(bench: Be
         earlier = recorder(database, search)
         earlier.restore([add(database, search, 0, threads=1)])
         assert earlier.built(first)
-        earlier.left_at_that(first)
+        earlier.built_only(first)
         earlier.flush()
 
         add(database, search, 1, threads=2)
@@ -66,7 +66,7 @@ def test_a_resumed_search_begins_with_the_best_that_it_had(tmp_path: Path, capsy
         resumed.restore(database.load_search(search).trials)
     told = capsys.readouterr().out
     assert told.startswith(f"best so far: trial {fastest}, 1.90x ") and "new best" not in told
-    assert resumed.best.incumbents == {timing(1.9).workload: timing(1.9).speedup_low}
+    assert resumed.incumbent.speedups == {timing(1.9).workload: timing(1.9).speedup_low}
 
 
 def test_an_outcome_that_is_refused_costs_no_other_its_place(bench: Bench, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_an_outcome_that_is_refused_costs_no_other_its_place(bench: Bench, tmp_p
         books.restore(trials)
         for candidate in (first, second):
             assert books.built(candidate)
-            books.left_at_that(candidate)
+            books.built_only(candidate)
         database.record_outcome(trials[0].id, failed())
         with pytest.raises(DatabaseError, match=f"trial {trials[0].id} has one already"):
             books.flush()

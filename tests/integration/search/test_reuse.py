@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evotune.display.progress import PlainReporter
+from evotune.display.progress import LineReporter
 from evotune.display.terminal import console
 from evotune.planning.plan import Plan, make_plan
 from evotune.planning.request import SearchRequest
@@ -66,7 +66,7 @@ def begin(
     for number, configuration in enumerate(configurations):
         database.add_trial(search, number, configuration, configuration_key(configuration))
     study = Study(valid(), "random", 0)
-    recorder = Recorder(database, search, study, PlainReporter(console(sys.stdout)), {}, reuse(no_reuse))
+    recorder = Recorder(database, search, study, LineReporter(console(sys.stdout)), {}, reuse(no_reuse))
     return recorder, recorder.restore(database.load_search(search).trials)
 
 
@@ -86,16 +86,16 @@ def test_what_another_search_measured_is_booked_at_once_and_its_twin_is_not_meas
     shared = [database.trial(trial.id).same_binary_as for trial in database.load_search(2).trials]
     assert shared == [origin, origin]
     # A best that was taken over stops slow candidates as any other does.
-    assert recorder.best.incumbents == {"mission": 1.99}
+    assert recorder.incumbent.speedups == {"mission": 1.99}
 
 
 def test_a_timing_that_stopped_early_is_enough_only_beside_a_best_that_is_as_fast(database: Database) -> None:
     measured_before(database, passed(timing(1.5, censored=True)))
     recorder, (proposal,) = begin(database, CONFIGURATION)
     assert recorder.take_over([proposal]) == [proposal]
-    recorder.best.incumbents = {"mission": 1.52}
+    recorder.incumbent.speedups = {"mission": 1.52}
     assert recorder.take_over([proposal]) == [proposal]
-    recorder.best.incumbents = {"mission": 1.6}
+    recorder.incumbent.speedups = {"mission": 1.6}
     assert recorder.take_over([proposal]) == []
 
 

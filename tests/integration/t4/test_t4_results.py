@@ -123,7 +123,7 @@ def test_imported_results_are_told_and_never_enter_the_leaderboard(
     assert run(["show", "--search", "2"]) == 2
     assert "a search must have run here to be shown, this one was imported" in capsys.readouterr().err
     assert run(["search", "--resume", "2"]) == 2
-    assert "a search must have run here to be gone on with, search 2 was imported" in capsys.readouterr().err
+    assert "a search must have run here to be resumed, search 2 was imported" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ SEEDS = (1, 2, 3)
 WITHIN = 0.02
 ROUNDS = 3
 LIMIT_SECONDS = 60.0
-REPEATS = 6
+REPEATS = 4
 # A core kept busy for some milliseconds, now and then.
 BURSTS = """
 import random, time
@@ -67,7 +67,9 @@ def test_a_known_time_is_measured_within_2_percent(
 ) -> None:
     """In one of three rounds: what else the machine does, its hypervisor above all, makes a sample longer."""
     candidate = build(1000 * microseconds, workload)
-    rounds = [measured_us(session, blocks, candidate) for _ in range(ROUNDS)]
+    rounds: list[float] = []
+    while len(rounds) < ROUNDS and min(rounds, default=0.0) != pytest.approx(microseconds, rel=WITHIN):
+        rounds.append(measured_us(session, blocks, candidate))
     assert min(rounds) == pytest.approx(microseconds, rel=WITHIN)
 
 

@@ -1,4 +1,4 @@
-"""Which file a database is, and how its address is printed: without the password, wherever that stands."""
+"""The file of a database, and its address without the password, wherever that stands."""
 
 from __future__ import annotations
 

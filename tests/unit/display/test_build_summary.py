@@ -1,4 +1,4 @@
-"""What the command line says at the end of a search that only builds."""
+"""The text at the end of a search that only builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `show` and `leaderboard` print of certifications, profiles, diagnoses and built-only trials."""
+"""Certifications, profiles, diagnoses and built-only trials as `show` and `leaderboard` print them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `evotune doctor` finds on this machine, and what it says of one that lacks things."""
+"""The checks of `evotune doctor` on this machine, and its text for machines that lack things."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from evotune.samplers import SpaceSampler, make_sampler
 from evotune.samplers.acquisition import expected_improvement
 from evotune.samplers.evolution import EvolutionSampler
-from evotune.samplers.history import FAILED, History, Latest, Observation
+from evotune.samplers.history import FAILED, History, HistoryCache, Observation
 from evotune.samplers.insight import Insight
 from evotune.samplers.screen import largest
 from evotune.samplers.settings import Settings
@@ -96,9 +96,9 @@ def test_it_scores_some_of_a_set_that_is_too_large_to_be_scored_whole() -> None:
     valid = grid((8, 8, 6, 4, 2))
     history = history_of(valid, 60)
     few = EvolutionSampler(valid, 1, Settings(most_correlations=6000))
-    bred = few.bred(history, np.random.default_rng(0))
-    assert 0 < len(bred) < 600
-    assert not set(bred.tolist()) & set(history.excluded)
+    offspring = few.offspring(history, np.random.default_rng(0))
+    assert 0 < len(offspring) < 600
+    assert not set(offspring.tolist()) & set(history.excluded)
     proposed = few.propose(history, np.random.default_rng(0))
     assert bowl(valid)[proposed] < np.quantile(bowl(valid), 0.2)
 
@@ -138,7 +138,7 @@ def test_the_largest_are_those_of_a_stable_order(most: int) -> None:
 
 def test_what_is_made_of_outcomes_is_made_once_for_a_batch() -> None:
     made: list[int] = []
-    kept: Latest[int] = Latest()
+    kept: HistoryCache[int] = HistoryCache()
     history = History.of([Observation(1, 2.0, False)], ())
     batch = (history, history.also_pending(5), history.also_pending(5).also_pending(3), history.with_pending([7]))
 
@@ -147,7 +147,7 @@ def test_what_is_made_of_outcomes_is_made_once_for_a_batch() -> None:
         return made[-1]
 
     found = [
-        kept.of(each, make)
+        kept.get(each, make)
         for each in (*batch, History.of([Observation(1, 2.0, False), Observation(5, 1.0, False)], ()))
     ]
     assert (made, found) == ([0, 1], [0, 0, 0, 0, 1])

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from evotune.samplers.aspects import aspects_of, unevenness
-from evotune.samplers.covariance import Hyperparameters, Kernel, correlation
+from evotune.samplers.covariance import CovarianceFunction, Hyperparameters, correlation
 from evotune.samplers.fitting import _Objective, fit
 from evotune.samplers.settings import Prior
-from evotune.samplers.surrogate import Terrain, condition
+from evotune.samplers.surrogate import SurrogateInputs, condition
 from evotune.space import Parameter, ValidSet
 from evotune.space.quantity import Quantity
 from evotune.space.space_file import parse_space
@@ -63,9 +63,9 @@ def test_powers_of_two_are_even_and_switches_are_neither() -> None:
 
 
 def test_a_configuration_is_wholly_like_itself_and_less_like_others(valid: ValidSet) -> None:
-    kernel = Kernel(valid.parameters)
-    hyper = Hyperparameters.of(kernel.prior(Prior())[0])
-    matrix = correlation(kernel.tables(hyper), valid.codes, valid.codes)
+    covariance = CovarianceFunction(valid.parameters)
+    hyper = Hyperparameters.of(covariance.prior(Prior())[0])
+    matrix = correlation(covariance.tables(hyper), valid.codes, valid.codes)
     assert np.diag(matrix) == pytest.approx(1.0)
     assert np.linalg.eigvalsh(matrix).min() > -1e-9
     assert matrix.min() > 0.0
@@ -73,11 +73,11 @@ def test_a_configuration_is_wholly_like_itself_and_less_like_others(valid: Valid
 
 
 def test_the_gradient_of_the_posterior_agrees_with_differences(valid: ValidSet) -> None:
-    kernel, prior = Kernel(valid.parameters), Prior()
-    means, deviations = kernel.prior(prior)
+    covariance, prior = CovarianceFunction(valid.parameters), Prior()
+    means, deviations = covariance.prior(prior)
     rng = np.random.default_rng(0)
     chosen = rng.choice(len(valid), size=30, replace=False)
-    objective = _Objective(kernel, valid.codes[chosen], times(valid)[chosen], prior, means, deviations)
+    objective = _Objective(covariance, valid.codes[chosen], times(valid)[chosen], prior, means, deviations)
     at = means + 0.5 * rng.standard_normal(len(means))
     steps = 1e-5 * np.eye(len(at))
     differences = [(objective(at + step)[0] - objective(at - step)[0]) / 2e-5 for step in steps]
@@ -86,11 +86,11 @@ def test_the_gradient_of_the_posterior_agrees_with_differences(valid: ValidSet) 
 
 def test_it_reproduces_what_it_was_told_and_doubts_what_is_far(valid: ValidSet) -> None:
     prior = Prior()
-    terrain, values = Terrain(valid, prior), times(valid)
+    inputs, values = SurrogateInputs(valid, prior), times(valid)
     level = np.zeros(len(valid), dtype=np.float32)
     told = np.random.default_rng(0).choice(len(valid), size=60, replace=False)
-    hyper = fit(terrain.kernel, valid.codes[told], values[told] - values[told].mean(), 30, prior)
-    process = condition(terrain, told, values[told], hyper, prior, level)
+    hyper = fit(inputs.covariance, valid.codes[told], values[told] - values[told].mean(), 30, prior)
+    process = condition(inputs, told, values[told], hyper, prior, level)
     mean, deviation = process.predict(np.arange(len(valid)))
     untold = np.setdiff1d(np.arange(len(valid)), told)
     assert np.abs(mean[told] - values[told]).max() < 0.2
@@ -99,20 +99,20 @@ def test_it_reproduces_what_it_was_told_and_doubts_what_is_far(valid: ValidSet) 
 
 
 def test_it_learns_that_a_parameter_does_nothing(valid: ValidSet) -> None:
-    kernel = Kernel(valid.parameters)
-    hyper = fit(kernel, valid.codes, times(valid), 60, Prior())
-    padding, order = kernel.owners.index(3), kernel.owners.index(2)
-    factor = kernel.tables(hyper)
+    covariance = CovarianceFunction(valid.parameters)
+    hyper = fit(covariance, valid.codes, times(valid), 60, Prior())
+    padding, order = covariance.owners.index(3), covariance.owners.index(2)
+    factor = covariance.tables(hyper)
     assert factor[3][0, 1] > factor[2][0, 1]
     assert hyper.log_lengths[padding] > hyper.log_lengths[order]
 
 
 def test_a_bound_of_the_deviation_is_never_below_it(valid: ValidSet) -> None:
     prior = Prior()
-    terrain, values = Terrain(valid, prior), times(valid)
+    inputs, values = SurrogateInputs(valid, prior), times(valid)
     told = np.arange(0, len(valid), 5)
-    hyper = fit(terrain.kernel, valid.codes[told], values[told], 30, prior)
-    process = condition(terrain, told, values[told], hyper, prior, terrain.trend)
+    hyper = fit(inputs.covariance, valid.codes[told], values[told], 30, prior)
+    process = condition(inputs, told, values[told], hyper, prior, inputs.trend)
     correlations = process.correlations(np.arange(len(valid)))
     assert (process.deviation_bounds(correlations) >= process.deviations(correlations) - 1e-3).all()
 
@@ -121,31 +121,33 @@ def test_correlations_are_the_same_whatever_is_multiplied_at_once(
     valid: ValidSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prior = Prior()
-    terrain, told = Terrain(valid, prior), np.arange(0, len(valid), 5)
-    hyper = Hyperparameters.of(terrain.kernel.prior(prior)[0])
-    process = condition(terrain, told, times(valid)[told], hyper, prior, terrain.trend)
+    inputs, told = SurrogateInputs(valid, prior), np.arange(0, len(valid), 5)
+    hyper = Hyperparameters.of(inputs.covariance.prior(prior)[0])
+    process = condition(inputs, told, times(valid)[told], hyper, prior, inputs.trend)
     everything = np.arange(len(valid))
     at_once = process.correlations(everything)
-    assert at_once == pytest.approx(correlation(terrain.kernel.tables(hyper), valid.codes, valid.codes[told]), rel=1e-5)
+    assert at_once == pytest.approx(
+        correlation(inputs.covariance.tables(hyper), valid.codes, valid.codes[told]), rel=1e-5
+    )
     monkeypatch.setattr("evotune.samplers.surrogate._BLOCK_BYTES", 7 * at_once[0].nbytes)
     assert (process.correlations(everything) == at_once).all()
 
 
 def test_a_process_of_more_is_the_same_by_the_tables_of_one_of_fewer(valid: ValidSet) -> None:
     prior, values = Prior(), times(valid)
-    terrain, told = Terrain(valid, prior), np.arange(0, len(valid), 5)
-    hyper = Hyperparameters.of(terrain.kernel.prior(prior)[0])
-    fewer = condition(terrain, told[:9], values[told[:9]], hyper, prior, terrain.trend)
-    anew = condition(terrain, told, values[told], hyper, prior, terrain.trend)
-    grown = condition(terrain, told, values[told], hyper, prior, terrain.trend, fewer)
+    inputs, told = SurrogateInputs(valid, prior), np.arange(0, len(valid), 5)
+    hyper = Hyperparameters.of(inputs.covariance.prior(prior)[0])
+    fewer = condition(inputs, told[:9], values[told[:9]], hyper, prior, inputs.trend)
+    anew = condition(inputs, told, values[told], hyper, prior, inputs.trend)
+    grown = condition(inputs, told, values[told], hyper, prior, inputs.trend, fewer)
     for one, other in zip(anew.predict(np.arange(len(valid))), grown.predict(np.arange(len(valid))), strict=True):
         assert (one == other).all()
 
 
 def test_before_anything_is_known_an_uneven_block_is_expected_to_be_slower(valid: ValidSet) -> None:
-    terrain = Terrain(valid, Prior())
+    inputs = SurrogateInputs(valid, Prior())
     even, uneven = (valid.index({"block": block, "tile": 4, "order": "row", "padding": True}) for block in (64, 80))
-    assert terrain.trend[even] == 0.0 < terrain.trend[uneven]
+    assert inputs.trend[even] == 0.0 < inputs.trend[uneven]
 
 
 def test_what_a_kernel_derives_tells_the_surrogate_of_failures_where_a_limit_lies() -> None:
@@ -160,9 +162,9 @@ def test_what_a_kernel_derives_tells_the_surrogate_of_failures_where_a_limit_lie
     level = np.zeros(len(valid), dtype=np.float32)
 
     def error(*quantities: Quantity) -> float:
-        terrain = Terrain(valid, prior, quantities)
-        hyper = fit(terrain.kernel, terrain.codes[told], failed[told] - failed[told].mean(), 25, prior)
-        mean, _ = condition(terrain, told, failed[told], hyper, prior, level).predict(np.arange(len(valid)))
+        inputs = SurrogateInputs(valid, prior, quantities)
+        hyper = fit(inputs.covariance, inputs.codes[told], failed[told] - failed[told].mean(), 25, prior)
+        mean, _ = condition(inputs, told, failed[told], hyper, prior, level).predict(np.arange(len(valid)))
         return float(np.mean(np.sign(mean) != failed))
 
     assert error(Quantity.of("threads", threads)) < 0.5 * error()

@@ -8,16 +8,16 @@ from unittest import mock
 
 import pytest
 
-from evotune.planning.locate import kernel_folder
-from evotune.search import dispatcher as dispatcher_module
-from evotune.search.dispatcher import Dispatcher
-from evotune.search.events import Event, Gone, Measured, Told
+from evotune.search.dispatch import dispatcher as dispatcher_module
+from evotune.search.dispatch.actions import Measure
+from evotune.search.dispatch.dispatcher import Dispatcher
+from evotune.search.dispatch.events import Event, Gone, Measured, Note
 from evotune_workers.cluster.cluster import Cluster, Worker
 from evotune_workers.cluster.slots import Change
 from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.compilers.builder import BuildJob
-from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.kernel.targets import known_device
+from evotune_workers.measuring.jobs import MeasureJob
 from tests.support.simulated_cluster import SimulatedCluster, candidate
 
 TRIALS = 12
@@ -47,23 +47,27 @@ def cluster() -> Iterator[Crowded]:
 
 
 def test_a_worker_that_others_want_does_what_it_has_in_hand_and_gets_nothing_more(cluster: Crowded) -> None:
-    variant = load_kernel(kernel_folder("attention_fwd")).variant("sm80")
-    dispatcher = Dispatcher(cast("Cluster", cluster), cast("WorkerPool", cluster), variant, (1, 2, 3))
-    for number in range(TRIALS):
-        dispatcher.enqueue(candidate(BuildJob(number, {}, "sm80", "sm_89", ("mission",))))
-    given = dispatcher.dispatch({})
-    assert len(given) == 4, "each has a job ahead"
+    dispatcher = Dispatcher(cast("Cluster", cluster), cast("WorkerPool", cluster))
+    queue = [candidate(BuildJob(n, {}, "sm80", "sm_89", ("mission",))) for n in range(TRIALS)]
+    begun: list[Worker] = []
+
+    def dispatch() -> None:
+        actions = [Measure(worker, MeasureJob(queue.pop(), "sm80", (), {})) for worker in dispatcher.idle if queue]
+        dispatcher.carry_out(actions)
+        begun.extend(action.worker for action in actions)
+
+    dispatch()
+    assert len(begun) == 4, "each has a job ahead"
     leaving, staying = cluster.workers
     cluster.wanted_by_others = (leaving,)
     seen: list[Event] = []
     while sum(isinstance(event, Measured) for event in seen) < TRIALS:
         seen += dispatcher.wait(10.0)
-        given += dispatcher.dispatch({})
+        dispatch()
     assert cluster.dismissed == (leaving,)
     [gone] = [event for event in seen if isinstance(event, Gone)]
     assert gone.worker is leaving and gone.text.endswith("is given up for other searches")
-    assert sum(worker is leaving for worker, _ in given) == 2
-    assert sum(worker is staying for worker, _ in given) == TRIALS - 2
+    assert begun.count(leaving) == 2 and begun.count(staying) == TRIALS - 2
 
 
 class Shrinking(SimulatedCluster):
@@ -88,9 +92,8 @@ class Shrinking(SimulatedCluster):
 
 
 def test_a_worker_that_is_given_up_while_its_answer_waits_to_be_taken_is_passed_over() -> None:
-    variant = load_kernel(kernel_folder("attention_fwd")).variant("sm80")
     cluster = Shrinking(0, 1, known_device("sm_89"))
     with mock.patch.object(dispatcher_module, "ray", cluster):
-        dispatcher = Dispatcher(cast("Cluster", cluster), cast("WorkerPool", cluster), variant, (1, 2, 3))
+        dispatcher = Dispatcher(cast("Cluster", cluster), cast("WorkerPool", cluster))
         [told] = dispatcher.wait(1.0)
-    assert isinstance(told, Told) and "another torch" in told.text
+    assert isinstance(told, Note) and "another torch" in told.text

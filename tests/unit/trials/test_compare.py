@@ -1,4 +1,4 @@
-"""What an interval says of two kernels, and in which words."""
+"""The verdict on two kernels from an interval, and its text."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Dispatch of jobs to the cluster: actions out, events back, and the evaluator that decides between them."""
