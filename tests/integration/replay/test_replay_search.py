@@ -94,7 +94,7 @@ def test_the_lists_and_the_trial_say_recorded(folder: Path) -> None:
 def test_a_search_is_shown_with_what_it_has_learnt(folder: Path) -> None:
     shown = evotune_here("show", "--search", "2", folder=folder)
     assert shown.returncode == 0, shown.stderr
-    for part in ("nothing was measured here", "best trials", "parameters, those that matter most first", "least is"):
+    for part in ("nothing was measured here", "best trials", "parameters, the largest effect first", "least is"):
         assert part in shown.stdout
     details = json.loads(evotune_here("show", "--search", "2", "--format", "json", folder=folder).stdout)
     parameters = {one["parameter"]: one for one in details["insight"]["parameters"]}
