@@ -30,7 +30,7 @@ ANY = LeaderboardFilter()
 
 
 def certified(database: Database) -> dict[tuple[int, str], bool]:
-    """Whether each entry is certified, by trial and workload."""
+    """Return by trial and workload whether the entry is certified."""
     return {(entry.trial, entry.workload): entry.certified for entry in database.leaderboard(ANY)}
 
 

@@ -1,4 +1,4 @@
-"""What a PostgreSQL server drops, does not let in and shares with others."""
+"""A PostgreSQL server that drops connections, refuses them, or has other programs' tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a write costs SQLite does not grow with what a search has recorded."""
+"""The cost of a write to SQLite does not grow with the trials that a search has recorded."""
 
 from __future__ import annotations
 

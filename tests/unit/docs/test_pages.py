@@ -73,7 +73,7 @@ def test_every_path_that_a_page_names_exists(page: str) -> None:
 
 def test_a_page_stands_in_the_menu_of_the_site() -> None:
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    # Of the two tags only MkDocs knows what they make.
+    # Only MkDocs knows what the two tags make.
     plain = yaml.safe_load(re.sub(r"!!python/\S+", "", text))
     assert "strict" not in plain, "`make docs` says --strict"
     listed = set(re.findall(r"[\w/-]+\.md", yaml.safe_dump(plain["nav"])))
