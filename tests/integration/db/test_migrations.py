@@ -48,7 +48,7 @@ def connected(url: str) -> Iterator[Connection]:
 
 
 def definitions(url: str) -> dict[str, list[str]]:
-    """Return the clauses of each table's and index's definition, in no order, by its name."""
+    """Return the sorted clauses of the definition of each table, index and view, by name."""
     found: dict[str, list[str]] = {}
     with connected(url) as connection:
         rows = connection.exec_driver_sql(SQLITE if connection.dialect.name == "sqlite" else POSTGRESQL)

@@ -1,4 +1,4 @@
-"""A PostgreSQL server that drops connections, refuses them, or has other programs' tables."""
+"""A PostgreSQL server drops connections, refuses them, and is shared with other programs."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ OLD_NAMES = {"health_check": "canary", "unreliable_trial": "suspect", "health_ch
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
-    """Return rows of every table, as searches leave them."""
+    """Return rows of every table, as searches leave them: see tests/support/db/rows.py."""
     file = str(tmp_path_factory.mktemp("new") / "new.db")
     with Database.open(file) as database:
         write_rows(database)
@@ -79,7 +79,7 @@ def _plain(value: Any) -> Any:
 
 
 def held(rows: Rows, connection: Connection) -> Rows:
-    """Return those of the rows that a database's revision has, in its columns."""
+    """Return the part of the rows that fits a database's revision: rows of its tables, in its columns."""
     there = {table.name: table for table in tables(connection)}
     return {
         name: [

@@ -48,7 +48,7 @@ PLAIN: Configuration = {
 }
 DOWN, ACROSS = 11, 4
 SCALE, ONE_TILE, SUM, MAXIMUM, RESCALE, FEATURES, CRASH, HANG, REFUSED = range(1, 10)
-MULTIPLIED = "            multiply_keys(block, local, panel, row, first);"
+MULTIPLIED = "            multiply_keys(block, buffers, panel, row, first);"
 FAULTS = (
     Fault(
         SCALE,
@@ -60,19 +60,19 @@ FAULTS = (
     Fault(
         SUM,
         "cpu_softmax.h",
-        "        Vector total = load(local.sum_lanes + (row + r) * lanes) * local.alpha[r];",
-        "        Vector total = load(local.sum_lanes + (row + r) * lanes);",
+        "        Vector sum = load(buffers.lane_sum + (row + r) * lanes) * buffers.rescale[r];",
+        "        Vector sum = load(buffers.lane_sum + (row + r) * lanes);",
     ),
     Fault(
         MAXIMUM,
         "cpu_softmax.h",
-        "        const Vector peak = splat(local.peak[row + r]);",
-        "        const Vector peak = splat(local.peak[row]);",
+        "        const Vector row_max = broadcast(buffers.row_max[row + r]);",
+        "        const Vector row_max = broadcast(buffers.row_max[row]);",
     ),
     Fault(
         RESCALE,
         "cpu_products.h",
-        "            store(output + c * lanes, load(output + c * lanes) * local.alpha[r] + block[r][c]);",
+        "            store(output + c * lanes, load(output + c * lanes) * buffers.rescale[r] + block[r][c]);",
         "            store(output + c * lanes, load(output + c * lanes) + block[r][c]);",
     ),
     Fault(
@@ -82,9 +82,24 @@ FAULTS = (
         "            for (int feature = 0; feature < HEAD_DIM - OUTPUT_COLS; feature += OUTPUT_COLS) {",
     ),
     # Only builds that stop at a stage do these.
-    Fault(CRASH, "cpu_task.h", "        begin();", "begin(); if (until == Until::softmax) __builtin_trap();"),
-    Fault(HANG, "cpu_task.h", "        finish();", "for (volatile bool on = until == Until::scores; on;) {} finish();"),
-    Fault(REFUSED, "cpu_task.h", "class Task {", 'static_assert(until == Until::output, "no stages");\nclass Task {'),
+    Fault(
+        CRASH,
+        "cpu_task.h",
+        "        begin();",
+        "begin(); if (written_stage == WrittenStage::softmax) __builtin_trap();",
+    ),
+    Fault(
+        HANG,
+        "cpu_task.h",
+        "        finish();",
+        "for (volatile bool on = written_stage == WrittenStage::scores; on;) {} finish();",
+    ),
+    Fault(
+        REFUSED,
+        "cpu_task.h",
+        "class Task {",
+        'static_assert(written_stage == WrittenStage::output, "no stages");\nclass Task {',
+    ),
 )
 # Those that are searched over, one for each stage, and the others.
 SEARCHED = {ONE_TILE: "scores", SUM: "softmax", FEATURES: "output"}

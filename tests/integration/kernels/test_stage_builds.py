@@ -55,7 +55,7 @@ def without_recording(parent: Path) -> Path:
     shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("__pycache__"))
     source = copy / "sm80" / "sm80.cu"
     lines = source.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if not line.strip().startswith(("record.scores(", "record.weights("))]
+    kept = [line for line in lines if not line.strip().startswith(("recorder.scores(", "recorder.probabilities("))]
     assert len(lines) - len(kept) == 4, "two calls in each way to attend"
     source.write_text("".join(kept))
     return copy

@@ -86,7 +86,7 @@ def test_the_lists_and_the_trial_say_recorded(folder: Path) -> None:
     assert "saxpy-X1" in listed and "1.00 ms recorded" in listed
     best = json.loads((folder / "evolution.json").read_text())["replay"]["best_trial"]
     assert (
-        f"trial {best}: passed: 1 ms as saxpy-X1 has it; not measured here"
+        f"trial {best}: passed: 1 ms in saxpy-X1; not measured here"
         in evotune_here("show", str(best), folder=folder).stdout
     )
 
@@ -147,9 +147,9 @@ def test_a_recording_that_changed_is_not_gone_on_with(
     assert run(["search", "--replay", changed.name, "--budget", "10", "--sampler", "random"]) == 0
     changed.write_bytes(gzip.compress((folder / "saxpy-X1.csv").read_bytes().replace(b"16,1,1,", b"16,1,1,9")))
     assert run(["search", "--resume", "1", "--budget", "20"]) == 2
-    assert "must be what search 1 began with" in capsys.readouterr().err
+    assert "must be the one that search 1 began with" in capsys.readouterr().err
     assert run(["search", "attention_fwd", "--resume", "1"]) == 2
-    assert "search 1 is of a recording, got KERNEL" in capsys.readouterr().err
+    assert "a search of a recording takes no KERNEL and no --ray-address" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_a_slow_and_a_failing_worker_are_quarantined_and_what_they_measured_is_m
 
     A reading is odd when the whole of its interval is beyond 1.25 times the other's, and it takes two in a row. On a
     busy machine of two cores intervals of a 2 us kernel were 1 to 8 % wide to either side, and medians of a sound
-    worker 1.9 to 2.4 us. Among 117 pairs of such readings, the slow ones scaled, 62 % would be odd at 1.4 times, 95 % at
+    worker 1.9 to 2.4 us. In 117 pairs of such readings, the slow ones scaled, 62 % would be odd at 1.4 times, 95 % at
     1.6 and all from 1.7 on.
     """
     ran = evotune("search", "kernel", *SEARCH, "--budget", "6", "--ray-address", cluster, folder=folder)

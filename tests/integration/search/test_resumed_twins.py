@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evotune.display.progress import PlainReporter
+from evotune.display.progress import LineReporter
 from evotune.display.terminal import console
 from evotune.search.recorder import Recorder
 from evotune.search.study import Study
@@ -27,7 +27,7 @@ def valid_set() -> ValidSet:
 
 
 def recorder(database: Database, search: int) -> Recorder:
-    return Recorder(database, search, Study(valid_set(), "random", 0), PlainReporter(console(sys.stdout)), {})
+    return Recorder(database, search, Study(valid_set(), "random", 0), LineReporter(console(sys.stdout)), {})
 
 
 def add(database: Database, search: int, number: int, threads: int, unroll: int = 8) -> StoredTrial:

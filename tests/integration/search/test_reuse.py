@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evotune.display.progress import PlainReporter
+from evotune.display.progress import LineReporter
 from evotune.display.terminal import console
 from evotune.planning.plan import Plan, make_plan
 from evotune.planning.request import SearchRequest
@@ -66,7 +66,7 @@ def begin(
     for number, configuration in enumerate(configurations):
         database.add_trial(search, number, configuration, configuration_key(configuration))
     study = Study(valid(), "random", 0)
-    recorder = Recorder(database, search, study, PlainReporter(console(sys.stdout)), {}, reuse(no_reuse))
+    recorder = Recorder(database, search, study, LineReporter(console(sys.stdout)), {}, reuse(no_reuse))
     return recorder, recorder.restore(database.load_search(search).trials)
 
 

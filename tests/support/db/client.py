@@ -21,7 +21,7 @@ sqlite_only = pytest.mark.parametrize("client", SQLITE, indirect=True)
 
 @dataclass(frozen=True)
 class Client:
-    """Clients of the database of that URL. `kind` is one of the above."""
+    """A client of the database of that URL; `kind` is one of the above."""
 
     url: str
     kind: str
@@ -51,7 +51,7 @@ def execute(raw: Connection, statement: str, **values: object) -> None:
 
 @contextmanager
 def refused(raw: Connection, match: str | None = None) -> Iterator[None]:
-    """Require that a statement inside breaks a rule of the database's own; the transaction goes on as before."""
+    """Assert that the statement inside breaks a rule of the database itself; the transaction goes on as before."""
     with pytest.raises(IntegrityError, match=match), raw.begin_nested():
         yield
 

@@ -125,12 +125,12 @@ def failed() -> OutcomeRecord:
 
 
 def built() -> OutcomeRecord:
-    """Return the outcome of a search that only builds."""
+    """Return an outcome of a search that only compiles."""
     return OutcomeRecord("built", builds=(build(),), gates=(gate("build"), gate("resources")))
 
 
 def certification(failing: CheckTool | None = None, build_key: str = "build") -> CertificationRecord:
-    """Return a check of 100 equal runs with so many findings."""
+    """Return a certification of 100 equal runs; `failing` has two findings."""
     checks = tuple(check(tool, 2 if tool == failing else 0) for tool in CHECK_TOOLS)
     return CertificationRecord(build_key, DEVICE, MADE, failing is None, 100, 0, checks)
 

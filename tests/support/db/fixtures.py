@@ -42,7 +42,7 @@ def database(url: str) -> Iterator[Database]:
 
 @pytest.fixture(scope="module", params=[*SQLITE, POSTGRESQL])
 def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    """Return a client of a database that does not exist yet, and that a module's tests share."""
+    """Return a client of a new database that a module's tests share."""
     if request.param != POSTGRESQL:
         return Client(str(tmp_path_factory.mktemp("client") / "evotune.db"), request.param)
     running: Server = request.getfixturevalue("server")

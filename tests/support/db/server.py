@@ -153,7 +153,7 @@ def running_server(programs: Path, *, fsync: bool = False, place: Place = HERE) 
 
 
 def _server_user() -> pwd.struct_passwd:
-    """Return the user that runs the server: this one, or for root, whom PostgreSQL refuses, one without rights."""
+    """Return the user that runs the server; PostgreSQL refuses root, so for root a user without rights."""
     if os.getuid() != 0:
         return pwd.getpwuid(os.getuid())
     return pwd.getpwnam("nobody")

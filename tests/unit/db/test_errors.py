@@ -1,4 +1,4 @@
-"""An error that the user can put right is one line that names the database and never its password."""
+"""Errors that a user can correct are one line, which names the database and never its password."""
 
 from __future__ import annotations
 

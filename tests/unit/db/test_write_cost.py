@@ -1,4 +1,4 @@
-"""The cost of a write to SQLite does not grow with the trials that a search has recorded."""
+"""The cost of a write on SQLite does not grow with the number of recorded trials."""
 
 from __future__ import annotations
 
