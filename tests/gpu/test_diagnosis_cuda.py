@@ -28,7 +28,7 @@ KERNEL = load_kernel(ATTENTION)
 
 @pytest.fixture(scope="module")
 def faulty(gpu: Device, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GpuBench]:
-    """The kernel with every fault in it."""
+    """Plant every fault in the kernel."""
     folder = plant(ATTENTION, tmp_path_factory.mktemp("kernels") / "attention_fwd", FAULTS, RECORD)
     made = GpuBench(folder, gpu)
     yield made

@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cluster() -> Iterator[NodesHere]:
-    """A head of one core, and all that watches a cluster."""
+    """Start a head of one core, and the processes that watch a cluster."""
     with nodes_here(watched=True, num_cpus=1) as nodes:
         yield nodes
 

@@ -41,7 +41,7 @@ def kill_the_head(when: Callable[[], bool]) -> None:
 
 
 def killed_after_its_node(folder: Path, nodes: NodesHere) -> None:
-    """A search on a cluster of which a node is killed while it builds, and a trial later the search itself."""
+    """Kill a node of a search's cluster while it builds, and a trial later the search itself."""
     leaving, database = nodes.add(), folder / "evotune.db"
     command = [sys.executable, "-m", "evotune", "search", str(SAXPY), "--space", "space.yaml", "--target", "cpu"]
     with subprocess.Popen(

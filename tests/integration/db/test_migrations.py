@@ -40,7 +40,7 @@ SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public'
 
 @contextmanager
 def connected(url: str) -> Iterator[Connection]:
-    """A transaction on a database, without evotune's own migrations."""
+    """Open a transaction on a database, without evotune's own migrations."""
     engine = create_engine(address.parse(url))
     with engine.begin() as connection:
         yield connection

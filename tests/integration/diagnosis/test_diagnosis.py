@@ -81,7 +81,7 @@ FAULTS = (
         "            for (int feature = 0; feature < HEAD_DIM; feature += OUTPUT_COLS) {",
         "            for (int feature = 0; feature < HEAD_DIM - OUTPUT_COLS; feature += OUTPUT_COLS) {",
     ),
-    # What only builds that stop at a stage do.
+    # Only builds that stop at a stage do these.
     Fault(
         CRASH,
         "cpu_task.h",
@@ -109,7 +109,7 @@ RECORD = ("cpu.cpp", "RECORD(HEAD_DIM)", "RECORD(FAULT) RECORD(HEAD_DIM)")
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kernel's folder with every fault in it."""
+    """Plant every fault in a copy of the kernel's folder."""
     return plant(ATTENTION, tmp_path_factory.mktemp("kernels") / "attention_fwd", FAULTS, RECORD)
 
 
@@ -218,7 +218,7 @@ def test_an_interrupt_costs_a_diagnosis_and_no_more_and_it_can_be_made_up_for(tm
 
 
 class Bench:
-    """Diagnoses builds of a kernel's folder without a search."""
+    """Diagnose builds of a kernel's folder without a search."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.measurer = folder, Measurer(folder, cpu_device())

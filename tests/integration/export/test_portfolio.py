@@ -102,7 +102,7 @@ def test_trials_of_two_versions_of_the_kernel_are_refused(package: Path, tmp_pat
 
 
 def watch(patch: pytest.MonkeyPatch, launching: Any) -> list[str]:
-    """The kernels that are prepared from now on."""
+    """Return a list to which each kernel is added when it is prepared."""
     prepared: list[str] = []
     real = launching.prepare
 

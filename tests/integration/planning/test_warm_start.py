@@ -17,13 +17,13 @@ from tests.support.command import evotune_here
 from tests.support.db.examples import SEARCH, passed, timing
 from tests.support.paths import SAXPY
 
-# Of unroll, from slow to fast.
+# Speedups of values of unroll, from slow to fast.
 SPEEDUPS = {1: 1.1, 16: 2.5, 4: 3.0}
 SEARCH_LARGER = ("search", str(SAXPY), "--space", str(SAXPY / "cpu.yaml"), "--workload", "larger", "--budget", "11")
 
 
 def known_at_small(database: Database) -> dict[int, int]:
-    """A search of an older version of the kernel; returns its trials by their unroll."""
+    """Record a search of an older version of the kernel; return its trials by their unroll."""
     kernel = KernelRecord("saxpy", "an older one")
     search = database.start_search(replace(SEARCH, kernel=kernel, target="cpu", workloads=("small",)))
     trials = {}

@@ -33,7 +33,7 @@ def milliseconds(block: int, tile: int, unroll: int) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which two samplers have searched a recording."""
+    """Let two samplers search a recording in a folder."""
     made = tmp_path_factory.mktemp("replay")
     rows = [f"{b},{t},{u},{milliseconds(b, t, u)}" for b, t, u in itertools.product(BLOCKS, TILES, UNROLLS)]
     (made / "saxpy-X1.csv").write_text("\n".join(["block,tile,unroll,time_ms", *rows]) + "\n")

@@ -30,7 +30,7 @@ BUILD = ("search", str(SAXPY), "--space", "sm80.yaml", "--target", "sm_89", "--b
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the whole space has been built in two runs, the second going on with the first."""
+    """Build the whole space in two runs in a folder, the second going on with the first."""
     nvcc_or_skip()
     folder = tmp_path_factory.mktemp("build_only")
     (folder / "sm80.yaml").write_text(SPACE)

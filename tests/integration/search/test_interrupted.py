@@ -82,7 +82,7 @@ def test_a_signal_to_its_process_group_is_an_interrupt_too(tmp_path: Path) -> No
 
 
 def proposals(space: Path) -> list[tuple[object, ...]]:
-    """What the sampler of a search that only builds, which is told no timing, proposes when nobody stops it."""
+    """Return the proposals of an uninterrupted search that only builds: its sampler is told no timing."""
     valid = load_space(space).enumerate(cpu_device().limits, lambda configuration: {"step_bytes": 4})
     study = Study(valid, "random", 0)
     return [(configuration_key(study.ask().configuration),) for _ in range(BUDGET)]

@@ -1,4 +1,4 @@
-"""Which outcomes of other searches a search takes over, and which it measures itself."""
+"""A search takes over some outcomes of other searches, and measures others itself."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def measured_before(database: Database, outcome: OutcomeRecord) -> int:
 def begin(
     database: Database, *configurations: Configuration, no_reuse: bool = False
 ) -> tuple[Recorder, list[Proposal]]:
-    """A search that has proposed these."""
+    """Begin a search that has proposed these."""
     search = database.start_search(SEARCH)
     for number, configuration in enumerate(configurations):
         database.add_trial(search, number, configuration, configuration_key(configuration))

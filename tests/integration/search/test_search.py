@@ -29,7 +29,7 @@ constraints:
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a search over a space with faulty configurations has run."""
+    """Search a space with faulty configurations in a folder."""
     folder = tmp_path_factory.mktemp("search")
     (folder / "space.yaml").write_text(FAULTY_SPACE)
     ran = evotune(
@@ -42,7 +42,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Command:
-    """Runs commands beside the search's database, in this process: a new one would import torch again."""
+    """Run commands beside the search's database, in this process: a new one would import torch again."""
 
     captured: pytest.CaptureFixture[str]
 
@@ -159,7 +159,7 @@ def test_another_search_takes_over_what_was_measured_and_confirms_its_best_itsel
     assert ran.returncode == 0, ran.stderr
     result = json.loads(ran.stdout)
     assert result["reused"] + result["built"] == 5
-    # Whose timing stopped early is measured again until the best is known.
+    # A trial whose timing stopped early is measured again until the best is known.
     reused = sqlite(database, "SELECT reused_from, state, failed_gate, id FROM trial WHERE reused_from IS NOT NULL")
     assert 2 <= len(reused) == result["reused"] and ["failed", "numerics"] in [row[1:3] for row in reused]
     assert sqlite(database, "SELECT count(*) FROM timing JOIN trial ON trial.id = trial_id WHERE reused_from > 0") == [

@@ -28,7 +28,7 @@ class Client:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A connection; whatever is written there is gone afterwards."""
+        """Open a connection; whatever is written there is rolled back."""
         engine = create_engine(address.parse(self.url))
         if self.kind in SQLITE:
             event.listen(engine, "connect", self._set_up)
@@ -57,7 +57,7 @@ def refused(raw: Connection, match: str | None = None) -> Iterator[None]:
 
 
 def copy_row(raw: Connection, table: str, where: str, **changed: str) -> None:
-    """Inserts a row again, with some columns changed."""
+    """Insert a row again, with some columns changed."""
     columns = [column["name"] for column in inspect(raw).get_columns(table)]
     values = ", ".join(changed.get(name, name) for name in columns)
     execute(raw, f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table} WHERE {where}")

@@ -158,7 +158,7 @@ def propose(database: Database, search: int, number: int) -> int:
 
 
 def record(database: Database, search: int, number: int, outcome: OutcomeRecord) -> int:
-    """A whole trial; returns its id."""
+    """Record a whole trial and return its id."""
     trial = propose(database, search, number)
     database.record_outcomes((), measuring=(trial,))
     database.record_outcome(trial, outcome)

@@ -15,7 +15,7 @@ from tests.support.db.server import Server, programs_or_skip, running_server
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """A PostgreSQL server."""
+    """Start a PostgreSQL server for all tests of this process."""
     with running_server(programs_or_skip()) as running:
         yield running
 

@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 
 
 def refused(database: str) -> str:
-    """The one line that opening it comes to."""
+    """Return the one line of the error that opening it raises."""
     with pytest.raises(DatabaseError) as caught:
         Database.open(database)
     told = str(caught.value)
