@@ -54,7 +54,7 @@ def test_no_smaller_portfolio_exists_than_the_one_that_is_found() -> None:
 @pytest.mark.parametrize("name", ["kernel", "target", "device"])
 def test_a_portfolio_of_two_kernels_targets_or_devices_is_refused(name: str) -> None:
     mixed = [entry("a", 1, 2.0, 1), entry("b", 1, 2.0, 1, **{name: "other"})]
-    with pytest.raises(ExportError, match=rf"must be of one {name}, got .*other.*; name one with --{name}$"):
+    with pytest.raises(ExportError, match=rf"must have one {name}, got .*other.*; choose one with --{name}$"):
         choose_portfolio(mixed, 0.03)
 
 
