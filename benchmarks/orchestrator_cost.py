@@ -17,7 +17,7 @@ from unittest import mock
 
 import numpy as np
 
-from evotune.display.progress import PlainReporter
+from evotune.display.progress import LineReporter
 from evotune.display.terminal import console
 from evotune.planning.request import SearchRequest
 from evotune.search.dispatch.dispatcher import Dispatcher
@@ -76,7 +76,7 @@ def main() -> None:
             budget=options.budget,
             sampler=options.sampler,
         )
-        result = run_search(request, PlainReporter(console(sys.stderr)))
+        result = run_search(request, LineReporter(console(sys.stderr)))
     own = np.array(clock.own_seconds[: result.built]) * 1e3
     print(f"{result.built} trials, sampler {options.sampler}, 20,000 configurations, SQLite")
     print(f"own cost of a trial: median {np.median(own):.1f} ms, mean {own.mean():.1f} ms, worst {own.max():.1f} ms")

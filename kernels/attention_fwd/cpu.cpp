@@ -1,9 +1,9 @@
 // Fused attention forward for CPUs: out = softmax(scale * Q K^T) V, online over tiles of keys, FP32 accumulation.
 //
-// A task is TILE_M queries of one head. For each tile of TILE_N keys it computes scores from packed transposed keys
-// with a register block of BLOCK_ROWS queries x BLOCK_COLS keys, exponentiates them in place, and adds their product
-// with V with a register block of BLOCK_ROWS queries x OUTPUT_COLS features. Which thread runs a task changes nothing
-// in its arithmetic, so the same input always gives the same bits. README.md beside this file explains the parameters.
+// A task is TILE_M queries of one head. For each tile of TILE_N keys it multiplies its queries with packed, transposed
+// keys in register blocks of BLOCK_ROWS queries x BLOCK_COLS keys. It exponentiates the scores in place, and adds their
+// product with V in register blocks of BLOCK_ROWS queries x OUTPUT_COLS features. The arithmetic of a task does not
+// depend on its thread, so the same input always gives the same bits. README.md describes the parameters.
 
 #include <omp.h>
 
@@ -23,37 +23,37 @@ const char evotune_configuration[1024] = "evotune-configuration:"  //
 
 namespace {
 
-int64_t floats_of_thread(const Problem& problem) {
+int64_t floats_per_thread(const Problem& problem) {
     Arena counting{nullptr};
-    Local counted(counting, problem);
+    ThreadBuffers counted(counting, problem);
     return counting.used;
 }
 
-int64_t floats_of_all(const Problem& problem) {
+int64_t workspace_floats(const Problem& problem) {
     Arena counting{nullptr};
-    Shared counted(counting, problem);
-    return counting.used + THREADS * floats_of_thread(problem);
+    SharedBuffers counted(counting, problem);
+    return counting.used + THREADS * floats_per_thread(problem);
 }
 
-void run_tasks(const Problem& problem, const Exponent& exponent, float* workspace) {
+void run_tasks(const Problem& problem, const Exponential& exponential, float* workspace) {
     Arena arena{workspace};
-    const Shared shared(arena, problem);
-    const int64_t tasks = problem.heads * problem.tiles(), floats = floats_of_thread(problem);
-    int64_t next = 0;
+    const SharedBuffers shared(arena, problem);
+    const int64_t num_tasks = problem.num_heads * problem.query_tiles(), floats = floats_per_thread(problem);
+    int64_t next_task = 0;
 #pragma omp parallel num_threads(THREADS)
     {
-        const int64_t thread = omp_get_thread_num();
-        Arena own{workspace + arena.used + thread * floats};
-        Local local(own, problem);
+        const int64_t thread_id = omp_get_thread_num();
+        Arena thread_arena{workspace + arena.used + thread_id * floats};
+        ThreadBuffers buffers(thread_arena, problem);
         if constexpr (key_packing == Packing::shared || value_packing == Packing::shared) pack_shared(problem, shared);
         if constexpr (PERSISTENT) {
-            for (int64_t i; (i = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED)) < tasks;) {
-                Task(problem, shared, local, exponent, i).run();
+            for (int64_t i; (i = __atomic_fetch_add(&next_task, 1, __ATOMIC_RELAXED)) < num_tasks;) {
+                Task(problem, shared, buffers, exponential, i).run();
             }
         } else {
-            const int64_t team = omp_get_num_threads();
-            for (int64_t i = tasks * thread / team; i < tasks * (thread + 1) / team; ++i) {
-                Task(problem, shared, local, exponent, i).run();
+            const int64_t num_threads = omp_get_num_threads();
+            for (int64_t i = num_tasks * thread_id / num_threads; i < num_tasks * (thread_id + 1) / num_threads; ++i) {
+                Task(problem, shared, buffers, exponential, i).run();
             }
         }
     }
@@ -61,22 +61,22 @@ void run_tasks(const Problem& problem, const Exponent& exponent, float* workspac
 
 }  // namespace
 
-// Bytes of workspace that a call with these sizes needs, wherever the workspace begins.
-extern "C" int64_t attention_fwd_workspace_bytes(int64_t batch_heads, int64_t queries, int64_t keys) {
-    const Problem problem{nullptr, nullptr, nullptr, nullptr, batch_heads, queries, keys, false};
-    return (floats_of_all(problem) + widest_lanes) * int64_t(sizeof(float));
+// Return the bytes of workspace that a call with these sizes needs, for any alignment of the workspace.
+extern "C" int64_t attention_fwd_workspace_bytes(int64_t batch_heads, int64_t num_queries, int64_t num_keys) {
+    const Problem problem{nullptr, nullptr, nullptr, nullptr, batch_heads, num_queries, num_keys, false};
+    return (workspace_floats(problem) + widest_lanes) * int64_t(sizeof(float));
 }
 
-// q, out [batch_heads][queries][HEAD_DIM], k, v [batch_heads][keys][HEAD_DIM], contiguous; keys >= 1. With `causal`,
-// query i sees keys 0 to i. Returns 0, or 1 for sizes that it does not take.
+// q, out: [batch_heads][num_queries][HEAD_DIM]; k, v: [batch_heads][num_keys][HEAD_DIM]; contiguous; num_keys >= 1.
+// With `causal`, query i sees keys 0 to i. Returns 0, or 1 for sizes that it does not support.
 extern "C" int attention_fwd(const void* q, const void* k, const void* v, void* out, void* workspace,
-                             int64_t batch_heads, int64_t queries, int64_t keys, float scale, int32_t causal) {
-    if (batch_heads < 0 || queries < 0 || keys < 1 || keys > INT32_MAX / 2) return 1;
+                             int64_t batch_heads, int64_t num_queries, int64_t num_keys, float scale, int32_t causal) {
+    if (batch_heads < 0 || num_queries < 0 || num_keys < 1 || num_keys > INT32_MAX / 2) return 1;
     const Problem problem{static_cast<const Element*>(q), static_cast<const Element*>(k),
                           static_cast<const Element*>(v), static_cast<Element*>(out),
-                          batch_heads, queries, keys, causal != 0};
+                          batch_heads, num_queries, num_keys, causal != 0};
     constexpr uintptr_t alignment = widest_lanes * sizeof(float);
     const uintptr_t address = (reinterpret_cast<uintptr_t>(workspace) + alignment - 1) / alignment * alignment;
-    run_tasks(problem, Exponent(scale), reinterpret_cast<float*>(address));
+    run_tasks(problem, Exponential(scale), reinterpret_cast<float*>(address));
     return 0;
 }

@@ -8,33 +8,34 @@ namespace {
 
 constexpr double log2_e = 1.4426950408889634;
 constexpr int mantissa_bits = 23;
-// Below 2^-126 a float has no place for the exponent.
+// A normal float cannot represent a smaller exponent.
 constexpr float smallest_exponent = -126.0f;
-// 1.5 * 2^23: floats of this size are whole numbers, so that adding it rounds, and its low bits then hold the result.
-constexpr float round_to_whole = 12582912.0f;
+// 1.5 * 2^23. Floats of this size are integers, so adding it rounds, and the low bits of the sum hold the result.
+constexpr float round_to_integer = 12582912.0f;
 
-// softmax(scale * s) = 2^(factor * (s - max)) with factor = scale * log2(e). With 16-bit elements the factor is
-// multiplied into Q; with 32-bit ones that rounding would show, so it is applied to the difference in two parts.
-struct Exponent {
+// exp(scale * (s - max)) = 2^(factor * (s - max)) with factor = scale * log2(e). With 16-bit elements Q is multiplied
+// by the factor. With 32-bit elements that rounding would be visible, so the difference is multiplied by it in two
+// parts.
+struct Exponential {
     float query_factor, high, low;
 
-    explicit Exponent(float scale) {
+    explicit Exponential(float scale) {
         const double factor = scale * log2_e;
         query_factor = ELEMENT_BITS == 16 ? float(factor) : __builtin_copysignf(1.0f, scale);
         high = float(__builtin_fabs(factor));
         low = float(__builtin_fabs(factor) - high);
-        // The difference is -infinity at a hidden key, and that times 0 is NaN: scale 0 is multiplied into Q too.
+        // The difference is -infinity at a masked key, and -infinity * 0 is NaN. So a scale of 0 is multiplied into Q.
         if (ELEMENT_BITS == 32 && scale == 0.0f) {
             query_factor = 0.0f;
             high = 1.0f;
         }
     }
 
-    // 2^(factor * difference) for differences <= 0 or NaN; exactly 1 at 0, exactly 0 below 2^-126. The exponent is
-    // split into a whole number and a fraction f in [-1/2, 1/2]. The polynomials are minimax fits of 2^f with constant
-    // term 1, relative error 2.9e-6 (FP16 output) and 8e-8 (FP32 output).
+    // Return 2^(factor * difference) for differences <= 0 or NaN: exactly 1 at 0, exactly 0 below 2^-126. The exponent
+    // is split into an integer and a fraction f in [-1/2, 1/2]. The polynomials are minimax fits of 2^f with constant
+    // term 1, with relative errors 2.9e-6 (FP16 output) and 8e-8 (FP32 output).
     INLINE Vector operator()(Vector difference) const {
-        const Vector rounder = splat(round_to_whole);
+        const Vector rounder = broadcast(round_to_integer);
 #if ELEMENT_BITS == 16
         const Vector exponent = difference;
         const Vector shifted = exponent + rounder;

@@ -1,6 +1,6 @@
-// What a build is fixed to: the macros, what they stand for, and which of their combinations the kernel takes.
+// Compile-time configuration: the macros, the constants that follow from them, and the combinations that are valid.
 //
-// The cpu_*.h headers belong to cpu.cpp alone. Their namespace has no name, so that the library exports only its C
+// Only cpu.cpp includes the cpu_*.h headers. Their namespace has no name, so that the library exports only its C
 // functions and the compiler may inline everything else.
 
 #pragma once
@@ -23,30 +23,30 @@
 namespace {
 
 // When K is transposed and V is converted to FP32: never (V only), at each tile of each task, once for each head that a
-// thread meets, or for all heads in a parallel pass before the first task.
+// thread works on, or for all heads in a parallel pass before the first task.
 enum class Packing { direct, tile, head, shared };
-// What is outermost within a tile: blocks of rows, which go through all stages at once, or panels of BLOCK_COLS keys,
-// which meet all rows before the next panel.
-enum class Order { rows, panels };
+// The outer loop within a tile: blocks of rows, each of which goes through all stages at once, or panels of BLOCK_COLS
+// keys, each of which is multiplied with all rows before the next panel.
+enum class LoopOrder { rows, panels };
 
 constexpr Packing key_packing = Packing::KEY_PACKING;
 constexpr Packing value_packing = Packing::VALUE_PACKING;
-constexpr Order loop_order = Order::LOOP_ORDER;
+constexpr LoopOrder loop_order = LoopOrder::LOOP_ORDER;
 
-// Floats in a vector of this machine, and in the widest vector of any: the workspace is laid out for the latter, so
-// that its size does not depend on the machine.
+// Floats in a vector of this machine, and in the widest vector of any machine. The workspace is laid out for the
+// widest, so that its size does not depend on the machine.
 constexpr int lanes = VECTOR_BYTES / 4;
 constexpr int widest_lanes = 16;
-// Register blocks in vectors.
+// Widths of the register blocks, in vectors.
 constexpr int score_vectors = BLOCK_COLS / lanes;
 constexpr int output_vectors = OUTPUT_COLS / lanes;
-// Off a power of two, so that the rows of a block do not compete for the same sets of the L1 cache.
+// Not a power of two, so that the rows of a block do not compete for the same sets of the L1 cache.
 constexpr int score_stride = TILE_N + widest_lanes;
 // Rows of scores that are alive at once.
-constexpr int score_rows = loop_order == Order::rows ? BLOCK_ROWS : TILE_M;
+constexpr int score_rows = loop_order == LoopOrder::rows ? BLOCK_ROWS : TILE_M;
 // Longest chains of FP32 additions: features summed into a score, keys summed into an output. The rounding error of a
-// chain grows with its length. Up to a whole head or tile it stays well below FP16's own rounding, but in FP32 it would
-// show beside SDPA, whose errors set the limits and whose matrix products add in several chains, as these then do.
+// chain grows with its length. For a whole head or tile it stays well below the rounding of FP16. In FP32 it would be
+// larger than the error of SDPA, which sets the limits and whose matrix products also add in several chains.
 constexpr int score_chain_features = ELEMENT_BITS == 32 ? 16 : HEAD_DIM;
 constexpr int output_chain_keys = ELEMENT_BITS == 32 ? 64 : TILE_N;
 

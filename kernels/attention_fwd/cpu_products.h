@@ -1,4 +1,4 @@
-// The two matrix products, a block that fits in the registers at a time.
+// The two matrix products, in blocks that fit in registers.
 
 #pragma once
 
@@ -28,16 +28,16 @@ INLINE Vector load_value(const Value* from) {
     }
 }
 
-// block += query[row...][first...] x panel, over one chain of features.
-INLINE void multiply_keys(ScoreBlock& block, const Local& local, const float* panel, int row, int first) {
-    const float* query = local.query + row * HEAD_DIM;
+// block += query[row...][first...] x panel, for one chain of features.
+INLINE void multiply_keys(ScoreBlock& block, const ThreadBuffers& buffers, const float* panel, int row, int first) {
+    const float* query = buffers.query + row * HEAD_DIM;
     UNROLLED(UNROLL)
     for (int d = first; d < first + score_chain_features; ++d) {
-        const float* keys = panel + d * BLOCK_COLS;
-        prefetch(keys + PREFETCH_DISTANCE * BLOCK_COLS, BLOCK_COLS);
+        const float* panel_row = panel + d * BLOCK_COLS;
+        prefetch(panel_row + PREFETCH_DISTANCE * BLOCK_COLS, BLOCK_COLS);
         Vector key[score_vectors];
         FULLY_UNROLLED
-        for (int c = 0; c < score_vectors; ++c) key[c] = load(keys + c * lanes);
+        for (int c = 0; c < score_vectors; ++c) key[c] = load(panel_row + c * lanes);
         FULLY_UNROLLED
         for (int r = 0; r < BLOCK_ROWS; ++r) {
             FULLY_UNROLLED
@@ -62,12 +62,13 @@ INLINE void store_scores(float* scores, const ScoreBlock& block) {
     }
 }
 
-// output[row...][feature...] = alpha * output + weights[BLOCK_ROWS][count] x values[count][OUTPUT_COLS]
+// output[row...][feature...] = rescale * output + weights[BLOCK_ROWS][num_keys] x values[num_keys][OUTPUT_COLS]
 template <typename Value>
-void output_block(Local& local, int row, int feature, int count, const float* weights, const Value* values) {
+void output_block(ThreadBuffers& buffers, int row, int feature, int num_keys, const float* weights,
+                  const Value* values) {
     OutputBlock block = {};
     UNROLLED(UNROLL)
-    for (int key = 0; key < count; ++key) {
+    for (int key = 0; key < num_keys; ++key) {
         prefetch(values + (key + PREFETCH_DISTANCE) * HEAD_DIM, OUTPUT_COLS);
         Vector value[output_vectors];
         FULLY_UNROLLED
@@ -80,10 +81,10 @@ void output_block(Local& local, int row, int feature, int count, const float* we
     }
     FULLY_UNROLLED
     for (int r = 0; r < BLOCK_ROWS; ++r) {
-        float* output = local.output + (row + r) * HEAD_DIM + feature;
+        float* output = buffers.output + (row + r) * HEAD_DIM + feature;
         FULLY_UNROLLED
         for (int c = 0; c < output_vectors; ++c) {
-            store(output + c * lanes, load(output + c * lanes) * local.alpha[r] + block[r][c]);
+            store(output + c * lanes, load(output + c * lanes) * buffers.rescale[r] + block[r][c]);
         }
     }
 }

@@ -1,4 +1,4 @@
-// The online softmax of a block of rows: running maximum, weights and their running sum.
+// The online softmax of a block of rows: running maximum, weights and running sum.
 
 #pragma once
 
@@ -7,46 +7,49 @@
 
 namespace {
 
-INLINE void raise_peaks(Local& local, const ScoreBlock& block, int row) {
+// Update the maxima of the vector lanes with a block of scores that is still in registers.
+INLINE void update_lane_max(ThreadBuffers& buffers, const ScoreBlock& block, int row) {
     FULLY_UNROLLED
     for (int r = 0; r < BLOCK_ROWS; ++r) {
-        Vector peak = load(local.peak_lanes + (row + r) * lanes);
+        Vector lane_max = load(buffers.lane_max + (row + r) * lanes);
         FULLY_UNROLLED
-        for (int c = 0; c < score_vectors; ++c) peak = maximum(peak, block[r][c]);
-        store(local.peak_lanes + (row + r) * lanes, peak);
+        for (int c = 0; c < score_vectors; ++c) lane_max = maximum(lane_max, block[r][c]);
+        store(buffers.lane_max + (row + r) * lanes, lane_max);
     }
 }
 
-// Updates the maximum of BLOCK_ROWS rows, and sets alpha to what their sum and output shrink by.
-INLINE void update_peaks(Local& local, const Exponent& exponent, int row, int columns, const float* scores) {
+// Update the maximum of BLOCK_ROWS rows, and set `rescale` to the factors for their sums and outputs.
+INLINE void update_row_max(ThreadBuffers& buffers, const Exponential& exponential, int row, int columns,
+                           const float* scores) {
     for (int r = 0; r < BLOCK_ROWS; ++r) {
-        Vector peaks = load(local.peak_lanes + (row + r) * lanes);
+        Vector lane_max = load(buffers.lane_max + (row + r) * lanes);
         if constexpr (!FUSED_MAX) {
             UNROLLED(EXP_UNROLL)
-            for (int c = 0; c < columns; c += lanes) peaks = maximum(peaks, load(scores + r * score_stride + c));
-            store(local.peak_lanes + (row + r) * lanes, peaks);
+            for (int c = 0; c < columns; c += lanes) lane_max = maximum(lane_max, load(scores + r * score_stride + c));
+            store(buffers.lane_max + (row + r) * lanes, lane_max);
         }
-        const float peak = largest(peaks);
-        local.alpha[r] = local.peak[row + r] - peak;
-        local.peak[row + r] = peak;
+        const float row_max = horizontal_max(lane_max);
+        buffers.rescale[r] = buffers.row_max[row + r] - row_max;
+        buffers.row_max[row + r] = row_max;
     }
-    for (int r = 0; r < BLOCK_ROWS; r += lanes) store(local.alpha + r, exponent(load(local.alpha + r)));
+    for (int r = 0; r < BLOCK_ROWS; r += lanes) store(buffers.rescale + r, exponential(load(buffers.rescale + r)));
 }
 
-// scores = 2^(factor * (scores - running maximum)); updates maximum, alpha and sum of BLOCK_ROWS rows.
-inline void exponentiate_block(Local& local, const Exponent& exponent, int row, int columns, float* scores) {
-    update_peaks(local, exponent, row, columns, scores);
+// scores = 2^(factor * (scores - running maximum)). Also update maximum, rescale and sum of BLOCK_ROWS rows.
+inline void exponentiate_block(ThreadBuffers& buffers, const Exponential& exponential, int row, int columns,
+                               float* scores) {
+    update_row_max(buffers, exponential, row, columns, scores);
     for (int r = 0; r < BLOCK_ROWS; ++r) {
-        float* of_row = scores + r * score_stride;
-        const Vector peak = splat(local.peak[row + r]);
-        Vector total = load(local.sum_lanes + (row + r) * lanes) * local.alpha[r];
+        float* row_scores = scores + r * score_stride;
+        const Vector row_max = broadcast(buffers.row_max[row + r]);
+        Vector sum = load(buffers.lane_sum + (row + r) * lanes) * buffers.rescale[r];
         UNROLLED(EXP_UNROLL)
         for (int c = 0; c < columns; c += lanes) {
-            const Vector weight = exponent(load(of_row + c) - peak);
-            store(of_row + c, weight);
-            total += weight;
+            const Vector weight = exponential(load(row_scores + c) - row_max);
+            store(row_scores + c, weight);
+            sum += weight;
         }
-        store(local.sum_lanes + (row + r) * lanes, total);
+        store(buffers.lane_sum + (row + r) * lanes, sum);
     }
 }
 

@@ -9,7 +9,7 @@ from evotune_workers.kernel import Configuration, Value, Variant, Workload
 from .stages import Scores, Softmax
 from .workload import attention
 
-TASK = ("cpu_task.h", "cpu_packing.h", "cpu_products.h", "cpu_softmax.h", "cpu_exponential.h", "cpu_recording.h")
+TASK = ("cpu_task.h", "cpu_packing.h", "cpu_products.h", "cpu_softmax.h", "cpu_exponential.h", "cpu_stage_recorder.h")
 FOUNDATION = ("cpu_workspace.h", "cpu_vectors.h", "cpu_parameters.h")
 # cpu.cpp lays its workspace out in groups of 16 floats (64 bytes), whatever the machine's vectors.
 GROUP = 16

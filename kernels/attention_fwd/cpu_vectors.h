@@ -1,4 +1,4 @@
-// Vectors of FP32 in one register: conversion from and to the tensors' elements, maximum, sums, transposition.
+// Vectors of FP32 in one register: conversion from and to the tensors' elements, maximum, sum, transposition.
 
 #pragma once
 
@@ -9,7 +9,7 @@
 
 #define PRAGMA(text) _Pragma(#text)
 #define UNROLLED(count) PRAGMA(GCC unroll count)
-// For loops over a register block, which must not remain loops: none has more than 16 steps.
+// For loops over a register block, which must be unrolled completely; none has more than 16 iterations.
 #define FULLY_UNROLLED UNROLLED(16)
 #define INLINE inline __attribute__((always_inline))
 
@@ -32,9 +32,9 @@ constexpr float infinity = __builtin_inff();
 
 INLINE Vector load(const float* from) { return *reinterpret_cast<const Vector*>(from); }
 INLINE void store(float* to, Vector values) { *reinterpret_cast<Vector*>(to) = values; }
-INLINE Vector splat(float value) { return value - Vector{}; }
+INLINE Vector broadcast(float value) { return value - Vector{}; }
 
-// Conversions and maximum are spelt as instructions: <immintrin.h> alone takes 0.4 s to compile, and GCC 12 converts
+// Conversions and maximum are written as instructions: <immintrin.h> alone takes 0.4 s to compile, and GCC 12 converts
 // vectors of _Float16 element by element.
 INLINE Vector load_elements(const Element* from) {
     const auto& elements = *reinterpret_cast<const ElementVector*>(from);
@@ -50,7 +50,7 @@ INLINE Vector load_elements(const Element* from) {
 INLINE void store_elements(Element* to, Vector values) {
     auto& elements = *reinterpret_cast<ElementVector*>(to);
 #if ELEMENT_BITS == 16 && VECTOR_BYTES > 16
-    __asm__("vcvtps2ph\t$0, %1, %0" : "=m"(elements) : "v"(values));  // $0: to nearest, ties to even
+    __asm__("vcvtps2ph\t$0, %1, %0" : "=m"(elements) : "v"(values));  // $0: round to nearest, ties to even
 #else
     elements = __builtin_convertvector(values, ElementVector);
 #endif
@@ -71,20 +71,20 @@ INLINE Vector rotated(Vector v, std::integer_sequence<int, I...>) {
 }
 
 template <int Shift = lanes / 2>
-INLINE float largest(Vector v) {
+INLINE float horizontal_max(Vector v) {
     if constexpr (Shift == 0) {
         return v[0];
     } else {
-        return largest<Shift / 2>(maximum(v, rotated<Shift>(v, std::make_integer_sequence<int, lanes>())));
+        return horizontal_max<Shift / 2>(maximum(v, rotated<Shift>(v, std::make_integer_sequence<int, lanes>())));
     }
 }
 
 template <int Shift = lanes / 2>
-INLINE float sum(Vector v) {
+INLINE float horizontal_sum(Vector v) {
     if constexpr (Shift == 0) {
         return v[0];
     } else {
-        return sum<Shift / 2>(v + rotated<Shift>(v, std::make_integer_sequence<int, lanes>()));
+        return horizontal_sum<Shift / 2>(v + rotated<Shift>(v, std::make_integer_sequence<int, lanes>()));
     }
 }
 
@@ -94,8 +94,8 @@ INLINE void interleave(Vector a, Vector b, Vector& low, Vector& high, std::integ
     high = __builtin_shufflevector(a, b, (lanes / 2 + I / 2 + I % 2 * lanes)...);
 }
 
-// Transposes lanes x lanes values: each round interleaves the first half of the rows with the second (a perfect shuffle
-// of the index bits), and log2(lanes) rounds exchange the row bits with the column bits.
+// Transpose lanes x lanes values. Each round interleaves the first half of the rows with the second half, a perfect
+// shuffle of the index bits. After log2(lanes) rounds the row bits and the column bits have changed places.
 INLINE void transpose(Vector (&rows)[lanes]) {
     FULLY_UNROLLED
     for (int round = 1; round < lanes; round *= 2) {

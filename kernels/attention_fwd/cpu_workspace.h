@@ -1,4 +1,4 @@
-// The sizes and tensors of a call, and the arrays that its threads work in.
+// The sizes and tensors of a call, and the buffers of its threads.
 
 #pragma once
 
@@ -9,62 +9,62 @@ namespace {
 struct Problem {
     const Element *q, *k, *v;
     Element* out;
-    int64_t heads, queries, keys;
+    int64_t num_heads, num_queries, num_keys;
     bool causal;
 
-    int64_t tiles() const { return (queries + TILE_M - 1) / TILE_M; }
-    int64_t padded_keys() const { return (keys + BLOCK_COLS - 1) / BLOCK_COLS * BLOCK_COLS; }
+    int64_t query_tiles() const { return (num_queries + TILE_M - 1) / TILE_M; }
+    int64_t padded_keys() const { return (num_keys + BLOCK_COLS - 1) / BLOCK_COLS * BLOCK_COLS; }
 };
 
-constexpr int64_t rounded(int64_t floats) { return (floats + widest_lanes - 1) / widest_lanes * widest_lanes; }
+constexpr int64_t round_up(int64_t floats) { return (floats + widest_lanes - 1) / widest_lanes * widest_lanes; }
 
-int64_t packed_floats(Packing packing, int64_t keys, int64_t heads, bool of_thread) {
-    if (packing == Packing::tile && of_thread) return int64_t(TILE_N) * HEAD_DIM;
-    if (packing == Packing::head && of_thread) return keys * HEAD_DIM;
-    if (packing == Packing::shared && !of_thread) return heads * keys * HEAD_DIM;
+int64_t packed_floats(Packing packing, int64_t num_keys, int64_t num_heads, bool per_thread) {
+    if (packing == Packing::tile && per_thread) return int64_t(TILE_N) * HEAD_DIM;
+    if (packing == Packing::head && per_thread) return num_keys * HEAD_DIM;
+    if (packing == Packing::shared && !per_thread) return num_heads * num_keys * HEAD_DIM;
     return 0;
 }
 
-// Takes aligned arrays of floats one after the other from a piece of memory, or only counts them.
+// Allocates aligned arrays of floats from one block of memory, or only counts them where `base` is null.
 struct Arena {
     float* base;
     int64_t used = 0;
 
     float* take(int64_t floats) {
         float* taken = base == nullptr ? nullptr : base + used;
-        used += rounded(floats);
+        used += round_up(floats);
         return taken;
     }
 };
 
-// Packed tensors that all threads share: K [heads][padded keys / BLOCK_COLS][HEAD_DIM][BLOCK_COLS] and V
-// [heads][keys][HEAD_DIM].
-struct Shared {
-    float *keys, *values;
+// Packed tensors that all threads share: K [num_heads][padded keys / BLOCK_COLS][HEAD_DIM][BLOCK_COLS] and V
+// [num_heads][num_keys][HEAD_DIM].
+struct SharedBuffers {
+    float *packed_k, *packed_v;
 
-    Shared(Arena& arena, const Problem& problem)
-        : keys(arena.take(packed_floats(key_packing, problem.padded_keys(), problem.heads, false))),
-          values(arena.take(packed_floats(value_packing, problem.keys, problem.heads, false))) {}
+    SharedBuffers(Arena& arena, const Problem& problem)
+        : packed_k(arena.take(packed_floats(key_packing, problem.padded_keys(), problem.num_heads, false))),
+          packed_v(arena.take(packed_floats(value_packing, problem.num_keys, problem.num_heads, false))) {}
 };
 
-// What one thread works in. Per query of a tile: `query` and `output` [TILE_M][HEAD_DIM], `peak` the running maximum of
-// its scores, `alpha` what its sum and output shrink by at this tile, `peak_lanes` and `sum_lanes` the parts of maximum
-// and sum that each vector lane has seen. `key_head` and `value_head` are the heads that are packed in `keys` and
-// `values`.
-struct Local {
-    float *query, *output, *scores, *peak_lanes, *sum_lanes, *peak, *alpha, *keys, *values;
-    int64_t key_head = -1, value_head = -1;
+// The buffers of one thread. `query` and `output` are [TILE_M][HEAD_DIM]. `row_max` is the running maximum of a query's
+// scores, and `rescale` the factor that its sum and output are multiplied by at this tile. `lane_max` and `lane_sum`
+// hold the maximum and the sum of each vector lane. `packed_k_head` and `packed_v_head` are the heads that `packed_k`
+// and `packed_v` hold.
+struct ThreadBuffers {
+    float *query, *output, *scores, *lane_max, *lane_sum, *row_max, *rescale, *packed_k, *packed_v;
+    int64_t packed_k_head = -1, packed_v_head = -1;
 
-    Local(Arena& arena, const Problem& problem)
+    ThreadBuffers(Arena& arena, const Problem& problem)
         : query(arena.take(TILE_M * HEAD_DIM)),
           output(arena.take(TILE_M * HEAD_DIM)),
           scores(arena.take(score_rows * score_stride)),
-          peak_lanes(arena.take(TILE_M * widest_lanes)),
-          sum_lanes(arena.take(TILE_M * widest_lanes)),
-          peak(arena.take(TILE_M + widest_lanes)),
-          alpha(arena.take(TILE_M + widest_lanes)),
-          keys(arena.take(packed_floats(key_packing, problem.padded_keys(), 1, true))),
-          values(arena.take(packed_floats(value_packing, problem.keys, 1, true))) {}
+          lane_max(arena.take(TILE_M * widest_lanes)),
+          lane_sum(arena.take(TILE_M * widest_lanes)),
+          row_max(arena.take(TILE_M + widest_lanes)),
+          rescale(arena.take(TILE_M + widest_lanes)),
+          packed_k(arena.take(packed_floats(key_packing, problem.padded_keys(), 1, true))),
+          packed_v(arena.take(packed_floats(value_packing, problem.num_keys, 1, true))) {}
 };
 
 }  // namespace

@@ -5,9 +5,11 @@ from __future__ import annotations
 from tests.support.faults import Fault
 
 FEATURES, ONE_TILE, SUM, MAXIMUM, EXPONENT, RESCALE, VALUES, CRASH = range(1, 9)
-MASKED = "    if (first_key + step_n > rows.whole)"
-EXPONENTIATED = "            const float base = finite_maximum(statistics.maximum[m][i / 2]) * scale_log2;"
-RESCALED = "            for (int n = 0; n < value_fragments; ++n) output[m][n][i] *= factors[m][i / 2];"
+MASKED = "    if (first_key + step_n > rows.unmasked_keys)"
+EXPONENTIATED = (
+    "                const float scaled_maximum = finite_maximum(statistics.maximum[m][i / 2]) * scale_log2;"
+)
+RESCALED = "            for (int n = 0; n < value_fragments; ++n) O_reg[m][n][i] *= factors[m][i / 2];"
 RECORDED = "    statistics.complete_sums();\n"
 FAULTS = (
     # The last 16 features of a product are left out.
@@ -22,10 +24,10 @@ FAULTS = (
         ONE_TILE,
         "sm80/sm80.cu",
         MASKED,
-        "    if (first_key / tile_n == 1 && rows.first < tile_m)\n"
+        "    if (first_key / tile_n == 1 && rows.lane_row < tile_m)\n"
         "        for (int m = 0; m < row_fragments; ++m)\n"
         "            for (int n = 0; n < key_fragments; ++n)\n"
-        f"                for (int i = 0; i < 4; ++i) scores[m][n][i] += 16.0f;\n{MASKED}",
+        f"                for (int i = 0; i < 4; ++i) S_reg[m][n][i] += 16.0f;\n{MASKED}",
     ),
     Fault(
         SUM,
@@ -33,23 +35,23 @@ FAULTS = (
         "            statistics.sums[m][i] *= factors[m][i / 2];",
         "            statistics.sums[m][i] *= 1.0f;",
     ),
-    # Of the row 8 further up.
+    # Takes the maximum of the row 8 further up.
     Fault(MAXIMUM, "sm80/softmax.cuh", EXPONENTIATED, EXPONENTIATED.replace("[i / 2]", "[0]")),
     Fault(
         EXPONENT,
         "sm80/softmax.cuh",
-        "            const float power = fmaf(scores[m][n][i], scale_log2, -base);",
-        "            const float power = fmaf(scores[m][n][i], scale_log2, -base) * 1.01f;",
+        "                const float exponent = fmaf(S_reg[m][n][i], scale_log2, -scaled_maximum);",
+        "                const float exponent = fmaf(S_reg[m][n][i], scale_log2, -scaled_maximum) * 1.01f;",
     ),
     Fault(RESCALE, "sm80/softmax.cuh", RESCALED, RESCALED.replace("factors[m][i / 2]", "1.0f")),
     # The first 16 keys' values for all keys of a step.
     Fault(
         VALUES,
         "sm80/softmax.cuh",
-        "            ldmatrix_transposed(b, offsets.at(values, n / 2, row + k * 8));",
-        "            ldmatrix_transposed(b, offsets.at(values, n / 2, row));",
+        "            ldmatrix_transposed(V_reg, offsets.address(V_smem, n / 2, first_row + k * 8));",
+        "            ldmatrix_transposed(V_reg, offsets.address(V_smem, n / 2, first_row));",
     ),
-    Fault(CRASH, "sm80/sm80.cu", RECORDED, f"if (until == Until::softmax) __trap();\n{RECORDED}"),
+    Fault(CRASH, "sm80/sm80.cu", RECORDED, f"if (written_stage == WrittenStage::softmax) __trap();\n{RECORDED}"),
 )
 AT_FAULT = {
     **dict.fromkeys((FEATURES, ONE_TILE), "scores"),

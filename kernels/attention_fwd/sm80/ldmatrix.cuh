@@ -1,4 +1,4 @@
-// Four 8x8 matrices of 16-bit elements from shared memory into the registers of a warp.
+// Load four 8x8 matrices of 16-bit elements from shared memory into the registers of a warp.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Copies tiles of Q, K and V into shared memory; rows beyond the sequence are filled with zeros and nothing is read there.
+// Copies of Q, K and V tiles into shared memory. Rows past the end of the sequence are filled with zeros and never
+// read.
 #pragma once
 
 #include <cstdint>
@@ -8,64 +9,69 @@
 #include "shared_tile.cuh"
 #include "tensors.cuh"
 
-// Where the thread's chunk lies `rows` (a multiple of rows_at_once) below its first one.
-template <int rows_at_once>
-__device__ __forceinline__ uint32_t further_down(
-    uint32_t thread_target, uint32_t target, int thread_row, int rows, int chunk) {
-    constexpr bool power_of_two = (rows_at_once & (rows_at_once - 1)) == 0;
-    if constexpr (shared_layout == SharedLayout::padding || rows_at_once % 8 == 0) {
-        return thread_target + rows * row_bytes;
+// The address of the thread's chunk `num_rows` (a multiple of rows_per_iteration) below its first chunk.
+template <int rows_per_iteration>
+__device__ __forceinline__ uint32_t chunk_below(
+    uint32_t thread_smem, uint32_t tile_smem, int thread_row, int num_rows, int chunk) {
+    constexpr bool power_of_two = (rows_per_iteration & (rows_per_iteration - 1)) == 0;
+    if constexpr (shared_layout == SharedLayout::padding || rows_per_iteration % 8 == 0) {
+        return thread_smem + num_rows * row_bytes;
     } else if constexpr (power_of_two) {
-        // thread_row and `rows` have no bit in common, so the swizzle of their sum is that of one after the other.
-        return (thread_target ^ (rows & 7) * chunk_bytes) + rows * row_bytes;
+        // thread_row and num_rows have no bit in common, so swizzling by one and then the other swizzles by their sum.
+        return (thread_smem ^ (num_rows & 7) * chunk_bytes) + num_rows * row_bytes;
     } else {
-        return target + chunk_offset(thread_row + rows, chunk);
+        return tile_smem + chunk_offset(thread_row + num_rows, chunk);
     }
 }
 
-// Rows [first_row, first_row + rows) of `source`, all of them there, spread over `loaders` threads.
-template <int rows, int loaders>
-__device__ __forceinline__ void load_whole_rows(
-    uint32_t target, Matrix<const uint16_t> source, int first_row, unsigned thread, uint64_t policy) {
-    static_assert(loaders % row_chunks == 0, "a thread keeps to one column of chunks");
-    constexpr int rows_at_once = loaders / row_chunks;
-    constexpr int turns = (rows + rows_at_once - 1) / rows_at_once;
-    const int chunk = thread % row_chunks, thread_row = thread / row_chunks;
-    const uint16_t* const address = data_of(source) + int64_t(first_row + thread_row) * row_stride(source) + chunk * 8;
-    // Turns differ by constants only, which the copy instruction adds by itself.
-    const uint32_t thread_target = target + chunk_offset(thread_row, chunk);
+// Copy `rows` rows, all inside the sequence, with `loader_threads` threads.
+template <int rows, int loader_threads>
+__device__ __forceinline__ void load_full_rows(
+    uint32_t tile_smem, Matrix<const uint16_t> gmem, int first_row, unsigned thread_id, uint64_t policy) {
+    static_assert(loader_threads % row_chunks == 0, "a thread keeps to one column of chunks");
+    constexpr int rows_per_iteration = loader_threads / row_chunks;
+    constexpr int iterations = (rows + rows_per_iteration - 1) / rows_per_iteration;
+    const int chunk = thread_id % row_chunks, thread_row = thread_id / row_chunks;
+    const uint16_t* const thread_gmem =
+        data_pointer(gmem) + int64_t(first_row + thread_row) * row_stride(gmem) + chunk * 8;
+    // Iterations differ by constants only, which become immediate offsets of the copy instruction.
+    const uint32_t thread_smem = tile_smem + chunk_offset(thread_row, chunk);
 #pragma unroll
-    for (int turn = 0; turn < turns; ++turn) {
-        const int row = turn * rows_at_once;
-        if (rows % rows_at_once != 0 && turn == turns - 1 && row + thread_row >= rows) break;
-        copy_async(further_down<rows_at_once>(thread_target, target, thread_row, row, chunk),
-                   address + row * row_stride(source), 16, policy);
+    for (int iteration = 0; iteration < iterations; ++iteration) {
+        const int row = iteration * rows_per_iteration;
+        if (rows % rows_per_iteration != 0 && iteration == iterations - 1 && row + thread_row >= rows) break;
+        copy_async(chunk_below<rows_per_iteration>(thread_smem, tile_smem, thread_row, row, chunk),
+                   thread_gmem + row * row_stride(gmem), 16, policy);
     }
 }
 
-// The same where the sequence ends among them.
-template <int rows, int loaders>
+// Copy `rows` rows of a tile in which the sequence ends.
+template <int rows, int loader_threads>
 __device__ __forceinline__ void load_last_rows(
-    uint32_t target, Matrix<const uint16_t> source, int first_row, int sequence, unsigned thread, uint64_t policy) {
-    constexpr int rows_at_once = loaders / row_chunks;
-    const int chunk = thread % row_chunks, thread_row = thread / row_chunks;
-    const uint16_t* const address = data_of(source) + int64_t(first_row + thread_row) * row_stride(source) + chunk * 8;
-    const int rows_left = sequence - first_row;
+    uint32_t tile_smem, Matrix<const uint16_t> gmem, int first_row, int sequence_length, unsigned thread_id,
+    uint64_t policy) {
+    constexpr int rows_per_iteration = loader_threads / row_chunks;
+    const int chunk = thread_id % row_chunks, thread_row = thread_id / row_chunks;
+    const uint16_t* const thread_gmem =
+        data_pointer(gmem) + int64_t(first_row + thread_row) * row_stride(gmem) + chunk * 8;
+    const int rows_left = sequence_length - first_row;
 #pragma unroll 1
-    for (int row = thread_row; row < rows; row += rows_at_once) {
-        // Nothing is read where 0 bytes are asked for; the address stays within the tensor all the same.
+    for (int row = thread_row; row < rows; row += rows_per_iteration) {
+        // A copy of 0 bytes reads nothing; its address stays inside the tensor all the same.
         const bool inside = row < rows_left;
-        copy_async(target + chunk_offset(row, chunk),
-                   inside ? address + (row - thread_row) * row_stride(source) : data_of(source), inside ? 16 : 0, policy);
+        copy_async(tile_smem + chunk_offset(row, chunk),
+                   inside ? thread_gmem + (row - thread_row) * row_stride(gmem) : data_pointer(gmem), inside ? 16 : 0,
+                   policy);
     }
 }
 
-template <int rows, int loaders>
+template <int rows, int loader_threads>
 __device__ __forceinline__ void load_rows(
-    uint32_t target, Matrix<const uint16_t> source, int first_row, int sequence, unsigned thread, uint64_t policy) {
-    if (first_row + rows <= sequence) {
-        load_whole_rows<rows, loaders>(target, source, first_row, thread, policy);
+    uint32_t tile_smem, Matrix<const uint16_t> gmem, int first_row, int sequence_length, unsigned thread_id,
+    uint64_t policy) {
+    if (first_row + rows <= sequence_length) {
+        load_full_rows<rows, loader_threads>(tile_smem, gmem, first_row, thread_id, policy);
     } else {
-        load_last_rows<rows, loaders>(target, source, first_row, sequence, thread, policy);
+        load_last_rows<rows, loader_threads>(tile_smem, gmem, first_row, sequence_length, thread_id, policy);
     }
 }

@@ -1,4 +1,4 @@
-// Tensor-core products of 16x16 by 16x8 fragments, and what puts FP32 values into such fragments (PTX ISA, mma.m16n8k16).
+// Tensor-core products of 16x16 by 16x8 fragments (PTX ISA, mma.m16n8k16), and the conversions that they need.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ __device__ __forceinline__ void mma(float (&accumulator)[4], const uint32_t (&a)
     }
 }
 
-// Two FP32 values rounded to the element type, `low` in the lower half.
+// Round two FP32 values to the element type; `low` goes to the lower half.
 __device__ __forceinline__ uint32_t pack(float low, float high) {
     uint32_t packed;
     if constexpr (element == Element::float16) {

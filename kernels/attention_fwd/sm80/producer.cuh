@@ -1,6 +1,6 @@
-// Producer warps that copy K and V, and the consumer's side of it. For K and for V each stage has an empty mbarrier, and a
-// full one for each group of warps that shares keys: the first groups then start while the others' keys are on their way,
-// and the warps of a scheduler fall out of step. Producers wait in mbarriers only, once these are there.
+// Producer warps that copy K and V, and the consumer's side of the pipeline. For each of K and V, each stage has one
+// empty mbarrier, and one full mbarrier for each KV group. A group can start while the other groups' keys are still
+// being copied, which also staggers the warps of a scheduler. After initialization, producers wait at mbarriers only.
 #pragma once
 
 #include <cstdint>
@@ -11,165 +11,174 @@
 #include "shared_memory.cuh"
 #include "tensors.cuh"
 
-constexpr int loader_threads = prefetch_warps > 0 ? 32 * prefetch_warps : 32;
+constexpr int producer_threads = prefetch_warps > 0 ? 32 * prefetch_warps : 32;
 
-// A stage and the parity of the turn it is in; both go on from one work item to the next.
-struct Position {
-    int slot = 0;
+// The stage in use and the parity of its mbarrier phase. Both continue from one work item to the next.
+struct PipelineState {
+    int stage = 0;
     uint32_t parity = 0;
 
     __device__ __forceinline__ void advance() {
-        if (++slot == stages) {
-            slot = 0;
+        if (++stage == num_stages) {
+            stage = 0;
             parity ^= 1;
         }
     }
 };
 
-constexpr int full_barriers = 2 * kv_warps * stages;
+constexpr int num_full_mbarriers = 2 * kv_warps * num_stages;
 
-__device__ __forceinline__ uint32_t mbarrier(uint32_t shared, int number) { return shared + barriers_offset + 8 * number; }
-__device__ __forceinline__ uint32_t full_keys(uint32_t shared, int slot, int group) {
-    return mbarrier(shared, 2 * slot * kv_warps + group);
+__device__ __forceinline__ uint32_t mbarrier_address(uint32_t smem, int index) {
+    return smem + mbarriers_offset + 8 * index;
 }
-__device__ __forceinline__ uint32_t full_values(uint32_t shared, int slot, int group) {
-    return mbarrier(shared, (2 * slot + 1) * kv_warps + group);
+__device__ __forceinline__ uint32_t k_full(uint32_t smem, int stage, int kv_group) {
+    return mbarrier_address(smem, 2 * stage * kv_warps + kv_group);
 }
-__device__ __forceinline__ uint32_t empty_keys(uint32_t shared, int slot) {
-    return mbarrier(shared, full_barriers + 2 * slot);
+__device__ __forceinline__ uint32_t v_full(uint32_t smem, int stage, int kv_group) {
+    return mbarrier_address(smem, (2 * stage + 1) * kv_warps + kv_group);
 }
-__device__ __forceinline__ uint32_t empty_values(uint32_t shared, int slot) {
-    return mbarrier(shared, full_barriers + 2 * slot + 1);
+__device__ __forceinline__ uint32_t k_empty(uint32_t smem, int stage) {
+    return mbarrier_address(smem, num_full_mbarriers + 2 * stage);
+}
+__device__ __forceinline__ uint32_t v_empty(uint32_t smem, int stage) {
+    return mbarrier_address(smem, num_full_mbarriers + 2 * stage + 1);
 }
 
-// One thread sets them all: spread over lanes, this takes 0.3 us of a call longer (H200). Every consumer thread arrives at
-// the empty ones: one lane for its warp is no faster, and compute-sanitizer cannot follow it.
-__device__ __forceinline__ void initialise_stages(uint32_t shared) {
+// One thread initializes all mbarriers: spread over the lanes, a call takes 0.3 us longer (H200). Every consumer thread
+// arrives at the empty mbarriers: one lane per warp is no faster, and compute-sanitizer cannot follow it.
+__device__ __forceinline__ void init_pipeline(uint32_t smem) {
 #pragma unroll
-    for (int number = 0; number < full_barriers + 2 * stages; ++number)
-        initialise_mbarrier(mbarrier(shared, number), number < full_barriers ? loader_threads : compute_threads);
+    for (int index = 0; index < num_full_mbarriers + 2 * num_stages; ++index)
+        init_mbarrier(mbarrier_address(smem, index), index < num_full_mbarriers ? producer_threads : compute_threads);
 }
 
-// Waits, once, for the mbarriers' initialisation; the first copies run beside it. Consumers only arrive: they learn of it
-// at their first barrier.
-class Initialisation {
+// The producers' one wait for the initialization of the mbarriers; their first copies run meanwhile. Consumers only
+// arrive here: the compute barrier that follows the load of Q orders them after the initialization.
+class PipelineInit {
   public:
-    __device__ __forceinline__ bool seen() const { return seen_; }
+    __device__ __forceinline__ bool is_complete() const { return complete_; }
 
     __device__ __forceinline__ void wait() {
-        if (seen_) return;
-        synchronise<threads>(initialisation_barrier);
-        seen_ = true;
+        if (complete_) return;
+        // The initializing thread is a consumer, and arrives after it has written the mbarriers.
+        sync_named_barrier<num_threads>(init_barrier);
+        complete_ = true;
     }
 
   private:
-    bool seen_ = false;
+    bool complete_ = false;
 };
 
 class Producer {
   public:
-    __device__ __forceinline__ Producer(uint32_t shared, int thread)
-        : shared_(shared), thread_(thread), policy_(make_l2_policy()) {}
+    __device__ __forceinline__ Producer(uint32_t smem, int thread_id)
+        : smem_(smem), thread_id_(thread_id), policy_(make_l2_policy()) {}
 
-    // Copies all tiles of an item, as stages become free.
+    // Copy all KV tiles of an item, each as soon as its stage is free.
     __device__ __forceinline__ void produce(
-        const WorkItem& item, Matrix<const uint16_t> keys, Matrix<const uint16_t> values, int sequence) {
-        for (int t = 0; t < item.tiles; ++t) {
-            const int first_key = item.first_key(t), slot = position_.slot;
-            // A stage that was never filled counts as released: the parity before the first phase is complete.
-            if (initialisation_.seen()) wait_for_phase(empty_keys(shared_, slot), position_.parity ^ 1);
-            load_groups(keys, keys_of_stage(shared_, slot), first_key, sequence, [&](int group) {
-                initialisation_.wait();
-                arrive_after_copies(full_keys(shared_, slot, group));
+        const WorkItem& item, Matrix<const uint16_t> K, Matrix<const uint16_t> V, int num_keys) {
+        for (int t = 0; t < item.num_kv_tiles; ++t) {
+            const int first_key = item.first_key(t), stage = state_.stage;
+            // Wait until the consumers have read the stage's previous K. A stage that was never filled counts as free:
+            // waiting for the parity before the first phase returns at once.
+            if (init_.is_complete()) wait_mbarrier(k_empty(smem_, stage), state_.parity ^ 1);
+            load_groups(K, k_of_stage(smem_, stage), first_key, num_keys, [&](int kv_group) {
+                init_.wait();
+                arrive_mbarrier_after_copies(k_full(smem_, stage, kv_group));
             });
-            wait_for_phase(empty_values(shared_, slot), position_.parity ^ 1);
-            load_groups(values, values_of_stage(shared_, slot), first_key, sequence, [&](int group) {
-                arrive_after_copies(full_values(shared_, slot, group));
+            // The same for V, which consumers release later than K.
+            wait_mbarrier(v_empty(smem_, stage), state_.parity ^ 1);
+            load_groups(V, v_of_stage(smem_, stage), first_key, num_keys, [&](int kv_group) {
+                arrive_mbarrier_after_copies(v_full(smem_, stage, kv_group));
             });
-            position_.advance();
+            state_.advance();
         }
-        // Consumers arrive also where there is nothing to copy.
-        initialisation_.wait();
+        // Consumers arrive at the init barrier even for an item without tiles, so producers must arrive too.
+        init_.wait();
     }
 
-    // A thread must not exit while its copies are under way.
+    // A thread must not exit while its copies are in flight.
     __device__ __forceinline__ void finish() {
         commit_copies();
         wait_for_copies<0>();
     }
 
   private:
-    // One group's rows after the other, and `loaded` after each.
-    template <class Loaded>
+    // Copy the rows of one KV group after the other, and call `on_loaded` after each.
+    template <class OnLoaded>
     __device__ __forceinline__ void load_groups(
-        Matrix<const uint16_t> source, uint32_t target, int first_key, int sequence, Loaded&& loaded) {
-        if (first_key + tile_n <= sequence) {
+        Matrix<const uint16_t> gmem, uint32_t tile_smem, int first_key, int num_keys, OnLoaded&& on_loaded) {
+        if (first_key + tile_n <= num_keys) {
 #pragma unroll
-            for (int group = 0; group < kv_warps; ++group) {
-                const int row = group * warp_keys;
-                load_whole_rows<warp_keys, loader_threads>(
-                    target + row * row_bytes, source, first_key + row, thread_, policy_);
-                loaded(group);
+            for (int kv_group = 0; kv_group < kv_warps; ++kv_group) {
+                const int row = kv_group * keys_per_warp;
+                load_full_rows<keys_per_warp, producer_threads>(
+                    tile_smem + row * row_bytes, gmem, first_key + row, thread_id_, policy_);
+                on_loaded(kv_group);
             }
         } else {
 #pragma unroll 1
-            for (int group = 0; group < kv_warps; ++group) {
-                const int row = group * warp_keys;
-                load_rows<warp_keys, loader_threads>(
-                    target + row * row_bytes, source, first_key + row, sequence, thread_, policy_);
-                loaded(group);
+            for (int kv_group = 0; kv_group < kv_warps; ++kv_group) {
+                const int row = kv_group * keys_per_warp;
+                load_rows<keys_per_warp, producer_threads>(
+                    tile_smem + row * row_bytes, gmem, first_key + row, num_keys, thread_id_, policy_);
+                on_loaded(kv_group);
             }
         }
     }
 
-    uint32_t shared_;
-    int thread_;
+    uint32_t smem_;
+    int thread_id_;
     uint64_t policy_;
-    Position position_;
-    Initialisation initialisation_;
+    PipelineState state_;
+    PipelineInit init_;
 };
 
 class Consumer {
   public:
-    __device__ __forceinline__ Consumer(uint32_t shared, int kv_warp)
-        : shared_(shared), kv_warp_(kv_warp), group_offset_(kv_warp * warp_keys * row_bytes) {}
+    __device__ __forceinline__ Consumer(uint32_t smem, int kv_warp_id)
+        : smem_(smem), kv_group_(kv_warp_id), group_offset_(kv_warp_id * keys_per_warp * row_bytes) {}
 
-    // The producer loads without being asked.
+    // Producers need no request. At the first item, tell them that this warp is past the mbarriers' initialization.
     __device__ __forceinline__ void start(const WorkItem&, Matrix<const uint16_t>, Matrix<const uint16_t>, int) {
-        if (!announced_) arrive_at<threads>(initialisation_barrier);
-        announced_ = true;
+        if (!arrived_) arrive_named_barrier<num_threads>(init_barrier);
+        arrived_ = true;
     }
-    __device__ __forceinline__ void wait_for_queries() { wait_for_copies<0>(); }
-    __device__ __forceinline__ void start_last_values() {}
+    __device__ __forceinline__ void wait_for_q() { wait_for_copies<0>(); }
+    __device__ __forceinline__ void start_last_v() {}
 
-    __device__ __forceinline__ uint32_t acquire_keys(int) {
-        wait_for_phase(full_keys(shared_, keys_.slot, kv_warp_), keys_.parity);
-        return keys_of_stage(shared_, keys_.slot) + group_offset_;
-    }
-
-    __device__ __forceinline__ uint32_t acquire_values(int) {
-        wait_for_phase(full_values(shared_, values_.slot, kv_warp_), values_.parity);
-        return values_of_stage(shared_, values_.slot) + group_offset_;
+    // Wait until K of the next tile is in shared memory, and return its address.
+    __device__ __forceinline__ uint32_t acquire_k(int) {
+        wait_mbarrier(k_full(smem_, k_state_.stage, kv_group_), k_state_.parity);
+        return k_of_stage(smem_, k_state_.stage) + group_offset_;
     }
 
-    __device__ __forceinline__ uint32_t acquire_values_behind(int t) { return acquire_values(t); }
-    __device__ __forceinline__ uint32_t acquire_keys_ahead(int t, bool more) { return more ? acquire_keys(t + 1) : 0; }
-    // They have landed, since the next tile's K was copied after them; but compute-sanitizer's synccheck wants every phase
-    // waited for.
-    __device__ __forceinline__ uint32_t values_acquired_with_keys(int t) { return acquire_values(t); }
+    __device__ __forceinline__ uint32_t acquire_v(int) {
+        wait_mbarrier(v_full(smem_, v_state_.stage, kv_group_), v_state_.parity);
+        return v_of_stage(smem_, v_state_.stage) + group_offset_;
+    }
 
-    __device__ __forceinline__ void release_keys() { release(empty_keys(shared_, keys_.slot), keys_); }
-    __device__ __forceinline__ void release_values() { release(empty_values(shared_, values_.slot), values_); }
+    __device__ __forceinline__ uint32_t acquire_v_behind(int t) { return acquire_v(t); }
+    __device__ __forceinline__ uint32_t acquire_k_ahead(int t, bool has_next_tile) {
+        return has_next_tile ? acquire_k(t + 1) : 0;
+    }
+    // V is there already, since K of the next tile was copied after it. But synccheck of compute-sanitizer requires a
+    // wait for every phase.
+    __device__ __forceinline__ uint32_t v_acquired_with_k(int t) { return acquire_v(t); }
+
+    __device__ __forceinline__ void release_k() { release(k_empty(smem_, k_state_.stage), k_state_); }
+    __device__ __forceinline__ void release_v() { release(v_empty(smem_, v_state_.stage), v_state_); }
 
   private:
-    __device__ __forceinline__ void release(uint32_t barrier, Position& position) {
-        arrive(barrier);
-        position.advance();
+    // Tell the producers that this thread has read the stage.
+    __device__ __forceinline__ void release(uint32_t mbarrier, PipelineState& state) {
+        arrive_mbarrier(mbarrier);
+        state.advance();
     }
 
-    uint32_t shared_;
-    int kv_warp_;
+    uint32_t smem_;
+    int kv_group_;
     uint32_t group_offset_;
-    Position keys_, values_;
-    bool announced_ = false;
+    PipelineState k_state_, v_state_;
+    bool arrived_ = false;
 };

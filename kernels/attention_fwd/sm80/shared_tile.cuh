@@ -1,5 +1,5 @@
-// Where the elements of a [rows, head_dim] tile lie in shared memory, so that ldmatrix and 16-byte copies meet no bank
-// conflict: rows are either swizzled (16-byte chunk ^ row % 8) or 16 bytes longer than their data.
+// Layout of a [rows, head_dim] tile in shared memory, free of bank conflicts for ldmatrix and for 16-byte copies. Rows
+// are either swizzled (16-byte chunk ^ row % 8) or padded by 16 bytes.
 #pragma once
 
 #include <cstdint>
@@ -17,19 +17,21 @@ __device__ __forceinline__ uint32_t chunk_offset(int row, int chunk) {
     return row * row_bytes + chunk * chunk_bytes;
 }
 
-// The address `chunks` (a multiple of 2) further along the row of `address`. Tiles start at multiples of a row, so the
-// swizzle of the sum is the sum's bits exchanged in place.
-__device__ __forceinline__ uint32_t along_row(uint32_t address, int chunks) {
+// The address `num_chunks` (a multiple of 2) further along the row of `address`. Tiles start at a multiple of the row
+// size, so with the swizzle an XOR of the chunk bits replaces the addition.
+__device__ __forceinline__ uint32_t advance_chunks(uint32_t address, int num_chunks) {
     if constexpr (shared_layout == SharedLayout::swizzle) {
-        return address ^ (chunks * chunk_bytes);
+        return address ^ (num_chunks * chunk_bytes);
     }
-    return address + chunks * chunk_bytes;
+    return address + num_chunks * chunk_bytes;
 }
 
-// Offsets at which a lane points ldmatrix for a 16x16 block at row 0, chunk 0.
-// Row-major halves: matrices in the order (rows 0-7, 8-15) x (first chunk, second chunk).
-__device__ __forceinline__ uint32_t lane_offset_rows_first(int lane) { return chunk_offset(lane & 15, lane >> 4); }
-// Chunks first: (first chunk, second chunk) x (rows 0-7, 8-15), so that two 8-row operands follow each other.
-__device__ __forceinline__ uint32_t lane_offset_chunks_first(int lane) {
-    return chunk_offset((lane & 7) + (lane >> 4) * 8, (lane >> 3) & 1);
+// Offsets that a lane passes to ldmatrix for the 16x16 block at row 0, chunk 0.
+// Row-major order of the four 8x8 matrices: (rows 0-7, 8-15) x (first chunk, second chunk).
+__device__ __forceinline__ uint32_t lane_offset_rows_first(int lane_id) {
+    return chunk_offset(lane_id & 15, lane_id >> 4);
+}
+// Chunk-major order: (first chunk, second chunk) x (rows 0-7, 8-15), so that two 8-row operands follow each other.
+__device__ __forceinline__ uint32_t lane_offset_chunks_first(int lane_id) {
+    return chunk_offset((lane_id & 7) + (lane_id >> 4) * 8, (lane_id >> 3) & 1);
 }

@@ -1,12 +1,14 @@
 // Fused attention forward for Ampere, Ada and Hopper: softmax(Q K^T * scale) V with mma.sync, ldmatrix and cp.async.
-// FP16 or BF16 in and out, FP32 accumulation, online softmax in base 2. README.md says what each parameter does.
+// FP16 or BF16 in and out, FP32 accumulation, online softmax in base 2. README.md describes each parameter.
 //
-// q, out: [batch_heads, queries, head_dim]; k, v: [batch_heads, keys, head_dim]; contiguous, 16-byte aligned. A build with
-// STRIDED takes the strides of each besides, in elements (multiples of 8): batch_heads are then `heads` of each batch, and
-// several of them in turn may share a head of k and v (tensors.cuh: reciprocals).
-// scale > 0. causal: query i sees keys 0 to i. workspace: geometry.py's workspace_bytes, of any content.
-// Launch: geometry.py's grid, threads and shared_memory. With SPLIT_MERGE=workspace two calls of the same loaded module
-// must not overlap in time, because they would count their shares in the same place.
+// q, out: [batch_heads, num_queries, head_dim]; k, v: [batch_heads, num_keys, head_dim]; contiguous, 16-byte aligned. A
+// build with STRIDED also takes the strides of each tensor, in elements (multiples of 8). batch_heads is then a
+// multiple of heads_per_batch, and a group of heads of q may share one head of k and v. tensors.cuh describes the
+// reciprocals.
+//
+// scale > 0. causal: query i sees keys 0 to i. workspace: workspace_bytes of geometry.py, any content.
+// Launch: grid, threads and shared_memory of geometry.py. With SPLIT_MERGE=workspace two calls of the same loaded
+// module must not overlap in time, because they would count their splits in the same memory.
 
 #include <cstdint>
 
@@ -14,141 +16,146 @@
 #include "configuration.cuh"
 #include "loading.cuh"
 #include "merge.cuh"
-#include "place.cuh"
 #include "producer.cuh"
-#include "recording.cuh"
 #include "schedule.cuh"
-#include "self_loading.cuh"
+#include "self_loader.cuh"
 #include "shared_memory.cuh"
 #include "softmax.cuh"
+#include "stage_recorder.cuh"
 #include "storing.cuh"
 #include "tensors.cuh"
+#include "thread_index.cuh"
 
-// What geometry.py is checked against.
+// A test compares it with geometry.py.
 extern "C" __device__ const int evotune_shared_bytes = shared_bytes;
 
 #ifdef __CUDA_ARCH__
 static_assert(!cluster_merge || __CUDA_ARCH__ >= 900, "SPLIT_MERGE=cluster needs compute capability 9.0 or later");
 #endif
 
-// A choice of code, as an argument of a generic lambda.
-template <bool of>
+// A compile-time choice, passed as an argument of a generic lambda.
+template <bool constant>
 struct Constant {
-    static constexpr bool value = of;
+    static constexpr bool value = constant;
 };
 
-// What a warp knows about the rows it works on.
-struct Rows {
-    int first;    // of the lane: its upper row of the first fragment
-    int visible;  // keys that the warp's last row sees
-    int whole;    // keys that all of its rows see
+// The rows that a warp works on.
+struct WarpRows {
+    int lane_row;       // the lane's upper row of the first fragment
+    int visible_keys;   // keys that the warp's last row sees
+    int unmasked_keys;  // keys that all of its rows see
 };
 
-__device__ __forceinline__ Rows rows_of_warp(const Problem& problem, const WorkItem& item, const Place& place) {
-    const int first = item.first_row + place.warp_row();
+__device__ __forceinline__ WarpRows rows_of_warp(
+    const Problem& problem, const WorkItem& item, const ThreadIndex& thread) {
+    const int first = item.first_query + thread.warp_row();
     const int last = first + row_fragments * 16 - 1;
-    return {first + place.lane / 4, problem.causal ? min(problem.keys, last + 1) : problem.keys,
-            problem.causal ? min(problem.keys, first + 1) : problem.keys};
+    return {first + thread.lane_id / 4, problem.causal ? min(problem.num_keys, last + 1) : problem.num_keys,
+            problem.causal ? min(problem.num_keys, first + 1) : problem.num_keys};
 }
 
-__device__ __forceinline__ void mask_where_needed(
-    Scores& scores, const Problem& problem, const Rows& rows, int first_key, int lane) {
-    if (first_key + step_n > rows.whole)
-        mask_scores(scores, first_key, lane, rows.first, problem.keys, problem.causal);
+__device__ __forceinline__ void mask_if_needed(
+    Scores& S_reg, const Problem& problem, const WarpRows& rows, int first_key, int lane_id) {
+    if (first_key + step_n > rows.unmasked_keys)
+        mask_scores(S_reg, first_key, lane_id, rows.lane_row, problem.num_keys, problem.causal);
 }
 
-// A lane's offset into a tile of V. Where outputs are merged, the features that the warp will finish come first.
-__device__ __forceinline__ uint32_t values_offset(const Place& place) {
-    const int first = keeps_own ? (place.rank * kv_warps + place.kv_warp) * part_fragments : 0;
-    return along_row(lane_offset_rows_first(place.lane), first);
+// A lane's offset into a tile of V. If outputs are merged, the features that this warp will finish come first.
+__device__ __forceinline__ uint32_t lane_v_offset(const ThreadIndex& thread) {
+    const int first_fragment =
+        keeps_own_fragments ? (thread.cta_rank * kv_warps + thread.kv_warp_id) * fragments_per_partial : 0;
+    return advance_chunks(lane_offset_rows_first(thread.lane_id), first_fragment);
 }
 
-// Scores, softmax and output of one step after another.
-template <class Tiles>
+// Compute scores, softmax and output of one step after the other. `KvTiles` is a SelfLoader or a Consumer.
+template <class KvTiles>
 __device__ __forceinline__ void attend(
-    Tiles& tiles, Output& output, RowStatistics& statistics, const Queries& queries, uint32_t queries_shared,
-    const Problem& problem, const WorkItem& item, const Rows& rows, const Place& place, const Recording& record) {
-    const KeyOffsets key_offsets(lane_offset_chunks_first(place.lane));
-    const ValueOffsets value_offsets(values_offset(place));
+    KvTiles& kv_tiles, Output& O_reg, RowStatistics& statistics, const Queries& Q_reg, uint32_t Q_smem,
+    const Problem& problem, const WorkItem& item, const WarpRows& rows, const ThreadIndex& thread,
+    const StageRecorder& recorder) {
+    const KeyOffsets key_offsets(lane_offset_chunks_first(thread.lane_id));
+    const ValueOffsets value_offsets(lane_v_offset(thread));
 #pragma unroll 1
-    for (int t = 0; t < item.tiles; ++t) {
-        const int first_key = item.first_key(t) + place.kv_warp * warp_keys;
-        const uint32_t keys = tiles.acquire_keys(t);
-        uint32_t values = 0;
+    for (int t = 0; t < item.num_kv_tiles; ++t) {
+        const int first_key = item.first_key(t) + thread.kv_warp_id * keys_per_warp;
+        const uint32_t K_smem = kv_tiles.acquire_k(t);
+        uint32_t V_smem = 0;
 #pragma unroll
-        for (int step = 0; step < steps; ++step) {
+        for (int step = 0; step < steps_per_tile; ++step) {
             const int step_key = first_key + step * step_n;
-            const bool sees = step_key < rows.visible;
-            Scores scores;
-            if (sees) {
-                compute_scores(scores, queries, queries_shared, key_offsets, keys, step * step_n);
-                mask_where_needed(scores, problem, rows, step_key, place.lane);
-                record.scores(scores, step_key);
-                update_maxima(statistics, output, scores, problem.scale_log2, t > 0 || step > 0);
-                exponentiate(scores, statistics, problem.scale_log2);
-                record.weights(scores, statistics, step_key);
+            const bool sees_keys = step_key < rows.visible_keys;
+            Scores S_reg;
+            if (sees_keys) {
+                compute_scores(S_reg, Q_reg, Q_smem, key_offsets, K_smem, step * step_n);
+                mask_if_needed(S_reg, problem, rows, step_key, thread.lane_id);
+                recorder.scores(S_reg, step_key);
+                update_maxima(statistics, O_reg, S_reg, problem.scale_log2, t > 0 || step > 0);
+                exponentiate(S_reg, statistics, problem.scale_log2);
+                recorder.probabilities(S_reg, statistics, step_key);
             }
-            if (step == steps - 1) tiles.release_keys();
-            if (step == 0) values = tiles.acquire_values(t);
-            if (sees) accumulate_output(output, statistics, scores, value_offsets, values, step * step_n);
+            if (step == steps_per_tile - 1) kv_tiles.release_k();
+            if (step == 0) V_smem = kv_tiles.acquire_v(t);
+            if (sees_keys) accumulate_output(O_reg, statistics, S_reg, value_offsets, V_smem, step * step_n);
         }
-        tiles.release_values();
+        kv_tiles.release_v();
     }
 }
 
-// The same with the scores of the next step under way while this one's softmax is computed: tensor cores, the exponential's
-// unit and the ALUs then work at once within one warp. A tile whose keys all of the block's rows see has code of its own:
-// where masking is a branch, every score is copied behind it.
-template <class Tiles>
+// Do the same, but compute the next step's scores beside this step's softmax, so that tensor cores, the exponential
+// unit and the ALUs work at the same time within one warp. Tiles that need no mask have code of their own: with a
+// branch around the mask, the compiler copies every score behind it.
+template <class KvTiles>
 __device__ __forceinline__ void attend_overlapped(
-    Tiles& tiles, Output& output, RowStatistics& statistics, const Queries& queries, uint32_t queries_shared,
-    const Problem& problem, const WorkItem& item, const Rows& rows, const Place& place, const Recording& record) {
-    const KeyOffsets key_offsets(lane_offset_chunks_first(place.lane));
-    const ValueOffsets value_offsets(values_offset(place));
-    if (item.tiles == 0) return;
-    // A step's scores and the next one's, in turn; where a tile has an odd number of steps they change places at its end.
-    Scores both[2];
-    uint32_t keys = tiles.acquire_keys(0);
-    compute_scores(both[0], queries, queries_shared, key_offsets, keys, 0);
-    if constexpr (steps == 1) tiles.release_keys();
+    KvTiles& kv_tiles, Output& O_reg, RowStatistics& statistics, const Queries& Q_reg, uint32_t Q_smem,
+    const Problem& problem, const WorkItem& item, const WarpRows& rows, const ThreadIndex& thread,
+    const StageRecorder& recorder) {
+    const KeyOffsets key_offsets(lane_offset_chunks_first(thread.lane_id));
+    const ValueOffsets value_offsets(lane_v_offset(thread));
+    if (item.num_kv_tiles == 0) return;
+    // Scores of this step and of the next, in alternation. After an odd number of steps a tile swaps them.
+    Scores S_buffers[2];
+    uint32_t K_smem = kv_tiles.acquire_k(0);
+    compute_scores(S_buffers[0], Q_reg, Q_smem, key_offsets, K_smem, 0);
+    if constexpr (steps_per_tile == 1) kv_tiles.release_k();
     const auto attend_tile = [&](auto masked, int t) {
-        const int first_key = item.first_key(t) + place.kv_warp * warp_keys;
-        const bool more = t + 1 < item.tiles;
-        uint32_t values = 0;
+        const int first_key = item.first_key(t) + thread.kv_warp_id * keys_per_warp;
+        const bool has_next_tile = t + 1 < item.num_kv_tiles;
+        uint32_t V_smem = 0;
 #pragma unroll
-        for (int step = 0; step < steps; ++step) {
-            const bool last = step == steps - 1;
-            if (step == 0 && steps > 1) values = tiles.acquire_values_behind(t);
-            if (last) keys = tiles.acquire_keys_ahead(t, more);
+        for (int step = 0; step < steps_per_tile; ++step) {
+            const bool last_step = step == steps_per_tile - 1;
+            if (step == 0 && steps_per_tile > 1) V_smem = kv_tiles.acquire_v_behind(t);
+            if (last_step) K_smem = kv_tiles.acquire_k_ahead(t, has_next_tile);
             const int step_key = first_key + step * step_n;
-            Scores &scores = both[step % 2], &next = both[(step + 1) % 2];
-            if constexpr (masked.value) mask_where_needed(scores, problem, rows, step_key, place.lane);
-            record.scores(scores, step_key);
-            if (!last || more) {
-                compute_scores(next, queries, queries_shared, key_offsets, keys, last ? 0 : (step + 1) * step_n);
-                if (step == (steps == 1 ? 0 : steps - 2)) tiles.release_keys();
+            Scores &S_reg = S_buffers[step % 2], &S_next = S_buffers[(step + 1) % 2];
+            if constexpr (masked.value) mask_if_needed(S_reg, problem, rows, step_key, thread.lane_id);
+            recorder.scores(S_reg, step_key);
+            if (!last_step || has_next_tile) {
+                compute_scores(
+                    S_next, Q_reg, Q_smem, key_offsets, K_smem, last_step ? 0 : (step + 1) * step_n);
+                if (step == (steps_per_tile == 1 ? 0 : steps_per_tile - 2)) kv_tiles.release_k();
             }
-            update_maxima(statistics, output, scores, problem.scale_log2, t > 0 || step > 0);
-            exponentiate(scores, statistics, problem.scale_log2);
-            record.weights(scores, statistics, step_key);
-            if (steps == 1) values = tiles.values_acquired_with_keys(t);
-            accumulate_output(output, statistics, scores, value_offsets, values, step * step_n);
-            if (last) tiles.release_values();
+            update_maxima(statistics, O_reg, S_reg, problem.scale_log2, t > 0 || step > 0);
+            exponentiate(S_reg, statistics, problem.scale_log2);
+            recorder.probabilities(S_reg, statistics, step_key);
+            if (steps_per_tile == 1) V_smem = kv_tiles.v_acquired_with_k(t);
+            accumulate_output(O_reg, statistics, S_reg, value_offsets, V_smem, step * step_n);
+            if (last_step) kv_tiles.release_v();
         }
-        if constexpr (steps % 2 == 1) {
+        if constexpr (steps_per_tile % 2 == 1) {
 #pragma unroll
             for (int m = 0; m < row_fragments; ++m)
 #pragma unroll
                 for (int n = 0; n < key_fragments; ++n)
 #pragma unroll
-                    for (int i = 0; i < 4; ++i) both[0][m][n][i] = both[1][m][n][i];
+                    for (int i = 0; i < 4; ++i) S_buffers[0][m][n][i] = S_buffers[1][m][n][i];
         }
     };
-    const int seen_by_all = problem.causal ? min(problem.keys, item.first_row + 1) : problem.keys;
+    const int unmasked_keys = problem.causal ? min(problem.num_keys, item.first_query + 1) : problem.num_keys;
 #pragma unroll 1
-    for (int t = 0; t < item.tiles; ++t) {
-        // The same for all warps of the block: those of a group meet in barriers.
-        if (item.first_key(t) + tile_n <= seen_by_all) {
+    for (int t = 0; t < item.num_kv_tiles; ++t) {
+        // All warps of the CTA take the same branch, because the warps of a KV group meet at barriers in it.
+        if (item.first_key(t) + tile_n <= unmasked_keys) {
             attend_tile(Constant<false>{}, t);
         } else {
             attend_tile(Constant<true>{}, t);
@@ -156,123 +163,126 @@ __device__ __forceinline__ void attend_overlapped(
     }
 }
 
-// Calls `emit` with each fragment of the warp's own output, as a run of one.
+// Pass each fragment of the warp's own output to `emit`.
 template <class Emit>
-__device__ __forceinline__ void each_fragment(const Output& output, const RowStatistics& statistics, Emit&& emit) {
+__device__ __forceinline__ void for_each_fragment(const Output& O_reg, const RowStatistics& statistics, Emit&& emit) {
 #pragma unroll
     for (int m = 0; m < row_fragments; ++m)
 #pragma unroll
         for (int n = 0; n < value_fragments; ++n) {
-            const float* values = output[m][n];
-            const Fragment run[] = {{m, n, float4{values[0], values[1], values[2], values[3]},
-                                     float2{statistics.maximum[m][0], statistics.sum(m, 0)},
-                                     float2{statistics.maximum[m][1], statistics.sum(m, 1)}}};
-            emit(run);
+            const float* values = O_reg[m][n];
+            const Fragment fragments[] = {{m, n, float4{values[0], values[1], values[2], values[3]},
+                                           float2{statistics.maximum[m][0], statistics.sum(m, 0)},
+                                           float2{statistics.maximum[m][1], statistics.sum(m, 1)}}};
+            emit(fragments);
         }
 }
 
-// Merges what others have seen of the same queries, if anything, and stores the result.
+// Merge the partial outputs for the same queries, if there are others, and store the result.
 __device__ __forceinline__ void finish_item(
-    const Output& output, const RowStatistics& statistics, const Tensors& tensors, const Problem& problem,
-    const WorkItem& item, Matrix<uint16_t> target, const Rows& rows, uint32_t shared, const Place& place) {
-    const auto store = [&](const auto& run) { store_run(target, run, rows.first, problem.queries, place.lane); };
+    const Output& O_reg, const RowStatistics& statistics, const Tensors& tensors, const Problem& problem,
+    const WorkItem& item, Matrix<uint16_t> out, const WarpRows& rows, uint32_t smem, const ThreadIndex& thread) {
+    const auto store = [&](const auto& fragments) {
+        store_fragments(out, fragments, rows.lane_row, problem.num_queries, thread.lane_id);
+    };
     if constexpr (workspace_merge) {
-        if (item.shares > 1) {
-            char* const share = share_in_workspace(tensors.workspace, item.block, item.split);
-            const auto keep = [&](const auto& run) {
-                for (const Fragment& fragment : run) store_share(share, fragment, place);
+        if (item.num_splits > 1) {
+            char* const split_gmem = split_in_workspace(tensors.workspace, item.tile_id, item.split);
+            const auto store_partial = [&](const auto& fragments) {
+                for (const Fragment& fragment : fragments) store_split(split_gmem, fragment, thread);
             };
-            if constexpr (merges) {
-                merge_on_chip(output, statistics, shared, place, problem.scale_log2, keep);
+            if constexpr (merges_on_chip) {
+                merge_on_chip(O_reg, statistics, smem, thread, problem.scale_log2, store_partial);
             } else {
-                each_fragment(output, statistics, keep);
+                for_each_fragment(O_reg, statistics, store_partial);
             }
-            if (arrived_last(item.block, shared, place.thread))
-                merge_shares(tensors.workspace, item.block, place, problem.scale_log2, store);
+            if (is_last_split(item.tile_id, smem, thread.thread_id))
+                merge_splits(tensors.workspace, item.tile_id, thread, problem.scale_log2, store);
             return;
         }
     }
-    if constexpr (merges) {
-        merge_on_chip(output, statistics, shared, place, problem.scale_log2, store);
+    if constexpr (merges_on_chip) {
+        merge_on_chip(O_reg, statistics, smem, thread, problem.scale_log2, store);
     } else {
-        store_rows(target, output, statistics, rows.first, problem.queries, place.lane);
+        store_rows(out, O_reg, statistics, rows.lane_row, problem.num_queries, thread.lane_id);
     }
 }
 
-// The copy of an item's queries, as a group of its own.
+// Start the copy of an item's queries, as a commit group of its own.
 __device__ __forceinline__ void start_queries(
-    const Tensors& tensors, const Problem& problem, const WorkItem& item, uint32_t shared, int thread) {
-    const auto queries = matrix_at(tensors.q + queries_start(tensors, problem, item.head), tensors.q_strides);
+    const Tensors& tensors, const Problem& problem, const WorkItem& item, uint32_t smem, int thread_id) {
+    const auto Q = make_matrix(tensors.q + q_offset(tensors, problem, item.head), tensors.q_strides);
     load_rows<tile_m, compute_threads>(
-        shared + query_offset, queries, item.first_row, problem.queries, thread, make_l2_policy());
+        smem + q_smem_offset, Q, item.first_query, problem.num_queries, thread_id, make_l2_policy());
     commit_copies();
 }
 
-// From the first copy of a tile of queries to its stored output.
-template <class Tiles>
+// Compute one work item, from the first copy of its queries to the stored output.
+template <class KvTiles>
 __device__ __forceinline__ void compute_item(
-    Tiles& tiles, const Tensors& tensors, const Problem& problem, const WorkItem& item, uint32_t shared,
-    const Place& place) {
-    const int64_t out_start = output_start(tensors, problem, item.head);
-    const int64_t key_start = keys_start(tensors, problem, item.head);
-    const int64_t value_start = values_start(tensors, problem, item.head);
-    const Rows rows = rows_of_warp(problem, item, place);
-    start_queries(tensors, problem, item, shared, place.thread);
-    tiles.start(item, matrix_at(tensors.k + key_start, tensors.k_strides),
-                matrix_at(tensors.v + value_start, tensors.v_strides), problem.keys);
-    tiles.wait_for_queries();
-    synchronise_compute_warps();
-    const uint32_t queries_shared =
-        shared + query_offset + place.warp_row() * row_bytes + lane_offset_rows_first(place.lane);
-    Queries queries;
+    KvTiles& kv_tiles, const Tensors& tensors, const Problem& problem, const WorkItem& item, uint32_t smem,
+    const ThreadIndex& thread) {
+    const int64_t out_start = out_offset(tensors, problem, item.head);
+    const int64_t k_start = k_offset(tensors, problem, item.head);
+    const int64_t v_start = v_offset(tensors, problem, item.head);
+    const WarpRows rows = rows_of_warp(problem, item, thread);
+    start_queries(tensors, problem, item, smem, thread.thread_id);
+    kv_tiles.start(item, make_matrix(tensors.k + k_start, tensors.k_strides),
+                   make_matrix(tensors.v + v_start, tensors.v_strides), problem.num_keys);
+    kv_tiles.wait_for_q();
+    // A warp reads rows of Q that other warps have copied.
+    sync_compute_warps();
+    const uint32_t Q_smem =
+        smem + q_smem_offset + thread.warp_row() * row_bytes + lane_offset_rows_first(thread.lane_id);
+    Queries Q_reg;
     if constexpr (q_in_registers) {
-        load_queries(queries, queries_shared);
-        // The memory of Q is where the last stage of V goes.
-        if constexpr (queries_lie_in_values) {
-            synchronise_compute_warps();
-            tiles.start_last_values();
+        load_queries(Q_reg, Q_smem);
+        if constexpr (q_overlaps_v) {
+            // V of the last stage overwrites Q, which every warp must have in registers by then.
+            sync_compute_warps();
+            kv_tiles.start_last_v();
         }
     }
 
-    Output output = {};
+    Output O_reg = {};
     RowStatistics statistics;
     statistics.clear();
-    const Recording record = {reinterpret_cast<float*>(tensors.out), problem, item, place, rows.first};
+    const StageRecorder recorder = {reinterpret_cast<float*>(tensors.out), problem, item, thread, rows.lane_row};
     if constexpr (overlap_scores) {
-        attend_overlapped(tiles, output, statistics, queries, queries_shared, problem, item, rows, place, record);
+        attend_overlapped(kv_tiles, O_reg, statistics, Q_reg, Q_smem, problem, item, rows, thread, recorder);
     } else {
-        attend(tiles, output, statistics, queries, queries_shared, problem, item, rows, place, record);
+        attend(kv_tiles, O_reg, statistics, Q_reg, Q_smem, problem, item, rows, thread, recorder);
     }
     statistics.complete_sums();
 
-    if constexpr (until == Until::output) {
-        const auto target = matrix_at(tensors.out + out_start, tensors.out_strides);
-        finish_item(output, statistics, tensors, problem, item, target, rows, shared, place);
+    if constexpr (written_stage == WrittenStage::output) {
+        const auto out = make_matrix(tensors.out + out_start, tensors.out_strides);
+        finish_item(O_reg, statistics, tensors, problem, item, out, rows, smem, thread);
     } else {
-        record.sums(statistics);
+        recorder.sums(statistics);
     }
-    // The next item's copies overwrite what slower warps may still read.
-    if constexpr (persistent) synchronise_compute_warps();
+    // The next item's copies overwrite shared memory that slower warps may still read.
+    if constexpr (persistent) sync_compute_warps();
 }
 
 extern "C" __global__ void
 #if SPLIT_KV > 1 && __CUDA_ARCH__ >= 900
 __cluster_dims__(cluster_merge ? split_kv : 1, 1, 1)
 #endif
-__launch_bounds__(threads, min_blocks)
+__launch_bounds__(num_threads, min_ctas)
 attention_fwd(const void* q, const void* k, const void* v, void* out, void* workspace, int64_t batch_heads,
-              int64_t queries, int64_t keys, float scale, int32_t causal
+              int64_t num_queries, int64_t num_keys, float scale, int32_t causal
 #if STRIDED
               ,
-              int32_t heads, uint32_t heads_reciprocal, uint32_t sharing_reciprocal, int32_t q_batch, int32_t q_head,
-              int32_t q_row, int32_t k_batch, int32_t k_head, int32_t k_row, int32_t v_batch, int32_t v_head,
-              int32_t v_row, int32_t out_batch, int32_t out_head, int32_t out_row
+              int32_t heads_per_batch, uint32_t heads_reciprocal, uint32_t group_size_reciprocal, int32_t q_batch,
+              int32_t q_head, int32_t q_row, int32_t k_batch, int32_t k_head, int32_t k_row, int32_t v_batch,
+              int32_t v_head, int32_t v_row, int32_t out_batch, int32_t out_head, int32_t out_row
 #endif
 ) {
     extern __shared__ __align__(1024) unsigned char shared_memory[];
-    const uint32_t shared = static_cast<uint32_t>(__cvta_generic_to_shared(shared_memory));
+    const uint32_t smem = static_cast<uint32_t>(__cvta_generic_to_shared(shared_memory));
     constexpr float log2_of_e = 1.4426950408889634f;
-    const Problem problem = {int(batch_heads), int(queries), int(keys), causal != 0, scale * log2_of_e};
+    const Problem problem = {int(batch_heads), int(num_queries), int(num_keys), causal != 0, scale * log2_of_e};
     const Tensors tensors = {static_cast<const uint16_t*>(q), static_cast<const uint16_t*>(k),
                              static_cast<const uint16_t*>(v), static_cast<uint16_t*>(out),
                              static_cast<float*>(workspace),
@@ -281,33 +291,34 @@ attention_fwd(const void* q, const void* k, const void* v, void* out, void* work
                              {k_batch, k_head, k_row},
                              {v_batch, v_head, v_row},
                              {out_batch, out_head, out_row},
-                             heads,
+                             heads_per_batch,
                              heads_reciprocal,
-                             sharing_reciprocal
+                             group_size_reciprocal
 #endif
     };
-    const Place place;
+    const ThreadIndex thread;
 
     if constexpr (prefetch_warps == 0) {
-        SelfLoading tiles(shared, place.kv_warp, place.thread % SelfLoading::group_threads);
+        SelfLoader kv_tiles(smem, thread.kv_warp_id, thread.thread_id % SelfLoader::group_threads);
         for_each_item(problem, [&](const WorkItem& item) {
-            compute_item(tiles, tensors, problem, item, shared, place);
+            compute_item(kv_tiles, tensors, problem, item, smem, thread);
         });
     } else {
-        if (threadIdx.x == 0) initialise_stages(shared);
+        // No barrier here: Producer and Consumer order themselves after it with the init barrier.
+        if (threadIdx.x == 0) init_pipeline(smem);
         if (threadIdx.x >= compute_threads) {
-            Producer producer(shared, threadIdx.x - compute_threads);
+            Producer producer(smem, threadIdx.x - compute_threads);
             for_each_item(problem, [&](const WorkItem& item) {
-                const int64_t key_start = keys_start(tensors, problem, item.head);
-                const int64_t value_start = values_start(tensors, problem, item.head);
-                producer.produce(item, matrix_at(tensors.k + key_start, tensors.k_strides),
-                                 matrix_at(tensors.v + value_start, tensors.v_strides), problem.keys);
+                const int64_t k_start = k_offset(tensors, problem, item.head);
+                const int64_t v_start = v_offset(tensors, problem, item.head);
+                producer.produce(item, make_matrix(tensors.k + k_start, tensors.k_strides),
+                                 make_matrix(tensors.v + v_start, tensors.v_strides), problem.num_keys);
             });
             producer.finish();
         } else {
-            Consumer tiles(shared, place.kv_warp);
+            Consumer kv_tiles(smem, thread.kv_warp_id);
             for_each_item(problem, [&](const WorkItem& item) {
-                compute_item(tiles, tensors, problem, item, shared, place);
+                compute_item(kv_tiles, tensors, problem, item, smem, thread);
             });
         }
     }

@@ -1,5 +1,6 @@
-// Where q, k, v and out lie: head after head without gaps; or, with STRIDED, by strides that each call gives, so that views
-// of a joint projection, [batch, sequence, heads, head_dim], are read as they are. Features are always adjacent.
+// Addresses of q, k, v and out. Contiguous tensors hold one head after the other. With STRIDED each call passes
+// strides, so that views of a joint projection [batch, sequence, heads, head_dim] need no copy. Features are always
+// adjacent.
 #pragma once
 
 #include <cstdint>
@@ -7,37 +8,37 @@
 #include "configuration.cuh"
 #include "schedule.cuh"
 
-// Rows of one head, `stride` elements apart.
-template <class Element>
+// The rows of one head, `row_stride` elements apart.
+template <class T>
 struct StridedMatrix {
-    Element* data;
-    int stride;
+    T* data;
+    int row_stride;
 };
 
-template <class Element, bool with_strides>
+template <class T, bool with_strides>
 struct MatrixType {
-    using Type = Element*;
+    using Type = T*;
 };
-template <class Element>
-struct MatrixType<Element, true> {
-    using Type = StridedMatrix<Element>;
+template <class T>
+struct MatrixType<T, true> {
+    using Type = StridedMatrix<T>;
 };
-// Without STRIDED a mere pointer to rows of head_dim elements, so that such builds know nothing of all this.
-template <class Element>
-using Matrix = typename MatrixType<Element, strided>::Type;
+// A plain pointer to rows of head_dim elements without STRIDED, so that such builds carry no strides.
+template <class T>
+using Matrix = typename MatrixType<T, strided>::Type;
 
-template <class Element>
-__device__ __forceinline__ Element* data_of(Element* matrix) { return matrix; }
-template <class Element>
-__device__ __forceinline__ Element* data_of(StridedMatrix<Element> matrix) { return matrix.data; }
+template <class T>
+__device__ __forceinline__ T* data_pointer(T* matrix) { return matrix; }
+template <class T>
+__device__ __forceinline__ T* data_pointer(StridedMatrix<T> matrix) { return matrix.data; }
 
 // In elements.
-template <class Element>
-__device__ __forceinline__ constexpr int row_stride(Element*) { return head_dim; }
-template <class Element>
-__device__ __forceinline__ int64_t row_stride(StridedMatrix<Element> matrix) { return matrix.stride; }
+template <class T>
+__device__ __forceinline__ constexpr int row_stride(T*) { return head_dim; }
+template <class T>
+__device__ __forceinline__ int64_t row_stride(StridedMatrix<T> matrix) { return matrix.row_stride; }
 
-// From batch to batch, head to head and row to row, in elements.
+// Distances between batches, heads and rows, in elements.
 struct Strides {
     int batch, head, row;
 };
@@ -47,47 +48,47 @@ struct Tensors {
     uint16_t* out;
     float* workspace;
     Strides q_strides, k_strides, v_strides, out_strides;
-    int heads;                    // of q and out in each batch
-    uint32_t heads_reciprocal;    // to divide by them
-    uint32_t sharing_reciprocal;  // to divide by how many of them in turn share a head of k and v
+    int heads_per_batch;             // of q and out
+    uint32_t heads_reciprocal;       // divides by heads_per_batch
+    uint32_t group_size_reciprocal;  // divides by the number of query heads that share one head of k and v
 };
 
-// n / divisor: `reciprocal` is 2^32 / divisor rounded up, of which 32 bits are kept: 0 for 1. Exact where n * divisor is
-// below 2^32, since the product is then too large by less than 1 / divisor.
-__device__ __forceinline__ int divided(int n, uint32_t reciprocal) {
+// n / divisor, where `reciprocal` holds the low 32 bits of 2^32 / divisor rounded up (0 for divisor 1). Exact while
+// n * divisor < 2^32, because the product is then too large by less than 1 / divisor.
+__device__ __forceinline__ int fast_divide(int n, uint32_t reciprocal) {
     return reciprocal == 0 ? n : int(__umulhi(uint32_t(n), reciprocal));
 }
 
-// Where the matrix of a head starts, in elements. Heads are counted over all batches; each has so many `rows`.
-__device__ __forceinline__ int64_t head_start(
-    const Tensors& tensors, const Strides& strides, uint32_t sharing_reciprocal, int head, int rows) {
+// Offset in elements of a head's first row. `head` counts over all batches; every head has `num_rows` rows.
+__device__ __forceinline__ int64_t head_offset(
+    const Tensors& tensors, const Strides& strides, uint32_t group_size_reciprocal, int head, int num_rows) {
     if constexpr (strided) {
-        const int batch = divided(head, tensors.heads_reciprocal);
-        const int in_batch = divided(head - batch * tensors.heads, sharing_reciprocal);
-        return int64_t(batch) * strides.batch + int64_t(in_batch) * strides.head;
+        const int batch = fast_divide(head, tensors.heads_reciprocal);
+        const int head_in_batch = fast_divide(head - batch * tensors.heads_per_batch, group_size_reciprocal);
+        return int64_t(batch) * strides.batch + int64_t(head_in_batch) * strides.head;
     } else {
-        return int64_t(head) * rows * head_dim;
+        return int64_t(head) * num_rows * head_dim;
     }
 }
 
-__device__ __forceinline__ int64_t queries_start(const Tensors& tensors, const Problem& problem, int head) {
-    return head_start(tensors, tensors.q_strides, 0, head, problem.queries);
+__device__ __forceinline__ int64_t q_offset(const Tensors& tensors, const Problem& problem, int head) {
+    return head_offset(tensors, tensors.q_strides, 0, head, problem.num_queries);
 }
-__device__ __forceinline__ int64_t keys_start(const Tensors& tensors, const Problem& problem, int head) {
-    return head_start(tensors, tensors.k_strides, tensors.sharing_reciprocal, head, problem.keys);
+__device__ __forceinline__ int64_t k_offset(const Tensors& tensors, const Problem& problem, int head) {
+    return head_offset(tensors, tensors.k_strides, tensors.group_size_reciprocal, head, problem.num_keys);
 }
-__device__ __forceinline__ int64_t values_start(const Tensors& tensors, const Problem& problem, int head) {
-    return head_start(tensors, tensors.v_strides, tensors.sharing_reciprocal, head, problem.keys);
+__device__ __forceinline__ int64_t v_offset(const Tensors& tensors, const Problem& problem, int head) {
+    return head_offset(tensors, tensors.v_strides, tensors.group_size_reciprocal, head, problem.num_keys);
 }
-__device__ __forceinline__ int64_t output_start(const Tensors& tensors, const Problem& problem, int head) {
-    return head_start(tensors, tensors.out_strides, 0, head, problem.queries);
+__device__ __forceinline__ int64_t out_offset(const Tensors& tensors, const Problem& problem, int head) {
+    return head_offset(tensors, tensors.out_strides, 0, head, problem.num_queries);
 }
 
-template <class Element>
-__device__ __forceinline__ Matrix<Element> matrix_at(Element* start, const Strides& strides) {
+template <class T>
+__device__ __forceinline__ Matrix<T> make_matrix(T* data, const Strides& strides) {
     if constexpr (strided) {
-        return {start, strides.row};
+        return {data, strides.row};
     } else {
-        return start;
+        return data;
     }
 }

@@ -14,8 +14,8 @@ from . import geometry
 # Of an accumulator of mma.m16n8k16.
 FRAGMENT_FEATURES = 8
 HEADERS = (
-    *("barrier", "configuration", "cp_async", "ldmatrix", "loading", "merge", "mma", "place", "producer"),
-    *("recording", "schedule", "self_loading", "shared_memory", "shared_tile", "softmax", "storing", "tensors"),
+    *("barrier", "configuration", "cp_async", "ldmatrix", "loading", "merge", "mma", "producer", "schedule"),
+    *("self_loader", "shared_memory", "shared_tile", "softmax", "stage_recorder", "storing", "tensors", "thread_index"),
 )
 
 

@@ -340,7 +340,7 @@ def test_a_full_disk_leaves_nothing_behind(measured: Measured, tmp_path: Path) -
 
 
 def _library_path(folder: Path) -> Path:
-    """Of its kernel k1."""
+    """Return the files of its kernel k1."""
     function = evotune.load(folder)
     cpu_library: Any = sys.modules[f"{function.__module__.rpartition('.')[0]}.cpu_library"]
     package = folder / "attention_fwd"

@@ -309,7 +309,7 @@ def test_a_binary_that_takes_too_long_to_build_is_told(
 
 
 def _parameters(out: Path, ptx: str) -> list[str]:
-    """The types of the entry's parameters."""
+    """Return the types of the entry's parameters."""
     entry = (out / "attention_fwd" / ptx).read_text().partition(".entry attention_fwd(")[2].partition(")")[0]
     return [kind for kind in entry.split() if kind.startswith((".u", ".f", ".b"))]
 
@@ -324,7 +324,7 @@ def _forge_hash(out: Path, name: str) -> None:
 
 
 def _module(out: Path, name: str) -> Any:
-    """Of the package, in this process."""
+    """Import the package in this process."""
     return import_module(f"{evotune.load(out).__module__.rpartition('.')[0]}.{name}")
 
 

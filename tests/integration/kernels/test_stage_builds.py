@@ -50,18 +50,18 @@ def test_an_ordinary_build_holds_nothing_of_the_stages(name: str, tmp_path: Path
 
 
 def without_recording(parent: Path) -> Path:
-    """A copy of the folder whose warps never call the recording."""
+    """Make a copy of the folder whose warps never call the recording."""
     copy = parent / "attention_fwd"
     shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("__pycache__"))
     source = copy / "sm80" / "sm80.cu"
     lines = source.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if not line.strip().startswith(("record.scores(", "record.weights("))]
+    kept = [line for line in lines if not line.strip().startswith(("recorder.scores(", "recorder.probabilities("))]
     assert len(lines) - len(kept) == 4, "two calls in each way to attend"
     source.write_text("".join(kept))
     return copy
 
 
 def macros(workload: str, configuration: dict[str, Value]) -> dict[str, Value]:
-    """Of an ordinary build."""
+    """Return the macros of an ordinary build."""
     shape = next(each for each in KERNEL.workloads if each.name == workload)
     return dict(KERNEL.macros(VARIANT, configuration, shape))

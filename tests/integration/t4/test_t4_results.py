@@ -60,7 +60,7 @@ CONFIGURATIONS = [{"tile_m": tile_m, "persistent": True} for tile_m in (16, 32, 
 
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A search of four trials: 2x, one that shares its binary, one that is wrong and one that does not compile."""
+    """Record four trials: 2x, one that shares its binary, one that is wrong and one that does not compile."""
     monkeypatch.chdir(tmp_path)
     with Database.open("evotune.db") as record:
         search = record.start_search(SEARCH)

@@ -1,4 +1,4 @@
-"""Which configurations a portfolio has, and which of its kernels a call goes to."""
+"""The configurations of a portfolio, and the kernel that each call goes to."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_dtype_or_head_size_without_a_kernel_is_refused_with_those_that_have_o
 
 
 def chosen(speedups: dict[str, dict[int, float]], within: float) -> dict[str, object]:
-    """The configuration that serves each workload."""
+    """Return the configuration that serves each workload."""
     choices = choose_portfolio(entries(speedups), within)
     return {each.entry.workload: each.entry.configuration["tile_m"] for each in choices}
 
