@@ -3,7 +3,7 @@
     python benchmarks/attention_h200.py [--workload NAME ...] [--out benchmarks/results/attention_h200.json]
         [--configurations benchmarks/attention_h200.yaml]
 
-For each shape, it builds the valid configurations of the file, runs every gate and the timing for each, and confirms
+For each shape, it builds the valid configurations of the file, and runs every gate and the timing for each. It confirms
 the three best cold and the three best warm in a fresh process with new seeds. It writes the figures of the fastest
 cold and the fastest warm one, with device, versions, date and git commit.
 """

@@ -3,10 +3,10 @@
     evotune search --target sm_89 --build-only --budget 1300 --db builds.db
     python benchmarks/occupancy.py builds.db [--search 1] [--by tile_m]
 
-For the builds without spills, it prints the minimum, median and maximum of registers, shared memory, blocks per
-multiprocessor, occupancy and waves at the search's workload. The number of blocks follows from registers (allocated to
-a warp in units of 256, with a quarter of all for each of the four schedulers), shared memory (with 1 KB that the system
-reserves for each block) and threads, as in CUDA's occupancy calculator for compute capability 8.0 to 9.0.
+For the builds without spills, it prints minimum, median and maximum of registers, shared memory, blocks per
+multiprocessor, occupancy and waves at the search's workload. Registers, shared memory and threads limit the number of
+blocks, as in CUDA's occupancy calculator for compute capability 8.0 to 9.0. A warp gets registers in units of 256, and
+each of the four schedulers has a quarter of all registers. The system reserves 1 KB of shared memory for each block.
 """
 
 from __future__ import annotations

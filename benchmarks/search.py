@@ -3,9 +3,9 @@
     python benchmarks/search.py [--budget 200] [--workload mission] [--sampler evolution] [--target auto]
         [--gpus 1 2 4] [--out benchmarks/results/search.json]
 
-It prints the time of the command, the trials per minute from the first proposal to the last outcome, the share of time
-in which the GPUs were idle, and the winner's speed-up over each baseline. With --gpus, it runs a search for each number
-of GPUs. The limits: 4 minutes, 10 % idle, and n GPUs are at least 0.9 n times as fast as one.
+It prints the time of the command and the trials per minute from the first proposal to the last outcome. It also prints
+the share of time in which the GPUs were idle, and the winner's speed-up over each baseline. With --gpus, it runs a
+search for each number of GPUs. The limits: 4 minutes, 10 % idle, and n GPUs are at least 0.9 n times as fast as one.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ def command_of(arguments: Sequence[str]) -> str:
     """Return the command as typed in the repository, without parts that belong to one machine: URLs and --out."""
     program = Path(arguments[0]).resolve()
     name = program.relative_to(ROOT).as_posix() if program.is_relative_to(ROOT) else arguments[0]
-    given = ["URL" if "://" in each else each for each in _without_out(arguments)[1:]]
-    return " ".join(["python", name, *given])
+    options = ["URL" if "://" in each else each for each in _without_out(arguments)[1:]]
+    return " ".join(["python", name, *options])
 
 
 def _without_out(arguments: Sequence[str]) -> list[str]:

@@ -72,8 +72,8 @@ class Contents:
 def assemble(served: Sequence[Served], target: ExportTarget, wanted: Sequence[str]) -> Contents:
     """Assemble the package's contents and make every binary; trials with the same build become one kernel.
 
-    Raises ExportError if the record is incomplete, if the trials belong to several versions of the kernel, if a binary
-    cannot be made, or if SDPA serves everything.
+    Raises ExportError if the record is incomplete or a binary cannot be made. It does so, too, if the trials belong to
+    several versions of the kernel, or if SDPA serves everything.
     """
     _check_one_version(served)
     evidence = [gather(each.details, each.entry, each.folder) for each in served]

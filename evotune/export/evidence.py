@@ -35,7 +35,7 @@ class Evidence:
 def gather(details: TrialDetails, entry: LeaderboardEntry, folder: Path) -> Evidence:
     """Gather the evidence for one leaderboard entry.
 
-    Raises ExportError if the record is incomplete or the sources in the folder have changed since the measurement, and
+    Raises ExportError if the record is incomplete, or the sources have changed since the measurement. Raises
     KernelError if the folder does not load.
     """
     kernel = load_kernel(folder)

@@ -23,9 +23,9 @@ def export_package(served: Sequence[Served], out: Path, architectures: Sequence[
     for `architectures`. `out` must not exist, or be empty. The kernel's folder must have `export/` with function.py,
     dispatch.py, checks.py, usage.md and `<variant>.py`, which launches. Other Python files there are copied, too.
 
-    Raises ExportError if something is missing, if the sources or the binary differ from the measured ones, if nvcc is
-    needed but missing, or if the disk is full; `out` is then unchanged. Raises KernelError if the kernel's folder does
-    not load.
+    Raises ExportError if a file or a needed nvcc is missing, or the disk is full. It does so, too, if the sources or
+    the binary differ from the measured ones. In all cases `out` is unchanged. Raises KernelError if the kernel's folder
+    does not load.
     """
     _check_out(out)
     target = export_target(served[0].entry.target)

@@ -1,8 +1,8 @@
 """Aspects in which the values of a parameter can be similar, each as a table of distances between 0 and 1.
 
 The surrogate learns the weight of each aspect. Two sizes can be close to each other, and they can have factors of two
-in common. A block of 48 is close to one of 64 in size, has as many factors of two as one of 80, and differs from both
-in its odd factor.
+in common. A block of 48 is close to one of 64 in size. It has as many factors of two as one of 80. Its odd factor
+differs from both.
 """
 
 from __future__ import annotations

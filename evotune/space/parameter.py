@@ -52,8 +52,7 @@ class Parameter:
         """The coordinates of every value, shape (values, width); the two farthest values have distance 1.
 
         A power of two has its logarithm as coordinate. An ordered value has the mean of its logarithm and its rank,
-        both scaled to [0, 1], because the effect of a step lies between the two. A boolean is 0 or 1, and a category is
-        one-hot.
+        both scaled to [0, 1]: the effect of a step lies between the two. A boolean is 0 or 1, a category is one-hot.
         """
         if self.kind == "categorical":
             return np.eye(len(self.values), dtype=np.float32) / np.float32(math.sqrt(2))

@@ -65,8 +65,10 @@ class Space:
         """Enumerate the valid configurations on a device; constraints refer to its limits `device` as device.NAME.
 
         `derived` computes the derived quantities of a configuration. It is called only if a constraint uses one, and
-        only for configurations that satisfy all other constraints. Raises SpaceError for an unknown name, if no default
-        is valid, and for a set that is empty (with the number that each constraint removes) or too large.
+        only for configurations that satisfy all other constraints.
+
+        Raises SpaceError for an unknown name, if no default is valid, and for a set that is empty or too large. For an
+        empty set, the message has the number of configurations that each constraint removes.
         """
         rules = Rules(
             frozenset(parameter.name for parameter in self.parameters), self.constraints, dict(device), derived

@@ -82,7 +82,7 @@ def _share_openmp_with_torch() -> None:
     so take cores from the other runtime: a kernel that runs right after a torch operator can lose half its speed.
 
     Torch ships its own runtime, a libgomp whose file name may have a hash, and has loaded it for its own libraries
-    only. Opening it again with RTLD_GLOBAL makes its symbols visible to all libraries that are loaded later, so the
+    only. Opening it again with RTLD_GLOBAL makes its symbols visible to all libraries that are loaded later. So the
     kernel's library uses them instead of the system's libgomp. The path depends on the packaging of torch, so it is
     read from this process's memory map. If torch was built without OpenMP, the kernel uses the system's runtime.
     """

@@ -47,8 +47,8 @@ class Program:
 def choose_binary(binaries: Mapping[str, Mapping[str, Any]], capability: tuple[int, int]) -> str | None:
     """Return the name of the binary ("sm_90", "compute_90") for a GPU of this compute capability, None if it has none.
 
-    A cubin runs on its own capability and later ones of the same major version, PTX on its own and all later ones
-    (CUDA C++ Programming Guide, "Binary Compatibility" and "PTX Compatibility"). Cubins come first: they were tested.
+    A cubin runs on its own capability and later ones of the same major version. PTX runs on its own and all later ones.
+    (CUDA C++ Programming Guide, "Binary Compatibility" and "PTX Compatibility".) Cubins come first: they were tested.
     """
     device = 10 * capability[0] + capability[1]
     cubins = [name for name in binaries if name.startswith("sm_") and _number(name) // 10 == capability[0]]
@@ -87,8 +87,8 @@ def load_program(
     """Load a kernel for launches on the stream with this handle.
 
     An `exclusive` module has state, so each stream has its own. `form` names one of the manifest's forms of the kernel;
-    "" is the measured one. Raises NoBinary, and RuntimeError if cuda-core is missing, if a file has changed since the
-    export, or if a binary must be loaded during the capture of a stream.
+    "" is the measured one. Raises NoBinary if no binary fits the GPU. Raises RuntimeError if cuda-core is missing, if a
+    file has changed, or if a binary must be loaded during the capture of a stream.
     """
     builds = {"": manifest["kernels"][kernel], **manifest["kernels"][kernel]["forms"]}
 

@@ -1,7 +1,7 @@
 """Check the kernels of this package and time them against torch's own; needs torch, but not evotune.
 
-Exit code 0: the package is unchanged since its export, its results are correct and bitwise equal in every run, and no
-speed-up is more than 10 % below the claimed one. Exit code 1: a check failed.
+Exit code 0: the package is unchanged, and its results are correct and bitwise equal in every run. No speed-up is more
+than 10 % below the claimed one. Exit code 1: a check failed.
 """
 
 from __future__ import annotations
