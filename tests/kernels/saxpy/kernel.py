@@ -41,11 +41,11 @@ class SaxpyCpu(Variant):
         return {}
 
     def derived(self, configuration: Configuration, workload: Workload) -> Mapping[str, int]:
-        """The bytes of an unrolled step."""
+        """Return the bytes of an unrolled step."""
         return {"step_bytes": 4 * int(configuration["unroll"])}
 
     def workspace_bytes(self, configuration: Configuration, workload: Workload) -> int:
-        """A few bytes, so that the guarded workspace is exercised; more than any machine has if it is `greedy`."""
+        """Ask for a few bytes, to exercise the guarded workspace; for more than any machine has if it is `greedy`."""
         return 1 << 50 if configuration["fault"] == "greedy" else 64
 
 
@@ -56,7 +56,7 @@ class SaxpyCuda(SaxpyCpu):
     sources = ("sm80.cu",)
 
     def geometry(self, configuration: Configuration, workload: Workload, resident_blocks: int) -> Geometry:
-        """A thread for each `unroll` elements."""
+        """Launch a thread for each `unroll` elements."""
         threads = int(configuration["threads"])
         blocks = -(-_length(workload) // (threads * int(configuration["unroll"])))
         return Geometry((blocks, 1, 1), threads, shared_bytes=0)
@@ -71,14 +71,14 @@ class Saxpy(Kernel):
     distributions = ("normal", "uniform")
 
     def inputs(self, workload: Workload, distribution: str, seed: int) -> Inputs:
-        """x and y."""
+        """Draw x and y."""
         generator = torch.Generator().manual_seed(seed + self.distributions.index(distribution))
         draw = torch.randn if distribution == "normal" else torch.rand
         length = _length(workload)
         return draw(length, generator=generator), draw(length, generator=generator)
 
     def empty_output(self, workload: Workload) -> torch.Tensor:
-        """Of the inputs' shape."""
+        """Make a tensor of the inputs' shape."""
         return torch.empty(_length(workload))
 
     def reference(self, workload: Workload, inputs: Inputs) -> torch.Tensor:
@@ -86,7 +86,7 @@ class Saxpy(Kernel):
         return 2 * inputs[0].double() + inputs[1].double()
 
     def baselines(self, workload: Workload, target: str) -> tuple[Baseline, ...]:
-        """torch's own, fused and in two steps."""
+        """Return torch's own, fused and in two steps."""
         return (self.pinned_baseline(workload, target), Baseline("two_steps", lambda inputs: inputs[0] * 2 + inputs[1]))
 
     def pinned_baseline(self, workload: Workload, target: str) -> Baseline:
@@ -98,17 +98,17 @@ class Saxpy(Kernel):
         return 1
 
     def cost(self, workload: Workload) -> Cost:
-        """A multiply-add for each element."""
+        """Count a multiply-add for each element."""
         return Cost(2.0 * _length(workload), 12.0 * _length(workload))
 
     def arguments(
         self, workload: Workload, inputs: Inputs, output: torch.Tensor, workspace: torch.Tensor
     ) -> tuple[torch.Tensor | np.generic, ...]:
-        """x, y, out, workspace, length."""
+        """Return x, y, out, workspace, length."""
         return (*inputs, output, workspace, np.int64(_length(workload)))
 
     def structure(self, workload: Workload) -> tuple[StructureCase, ...]:
-        """x = 0 gives y exactly."""
+        """Return the case that x = 0 gives y exactly."""
         y = torch.arange(_length(workload), dtype=torch.float32)
         return (StructureCase("x is zero", (torch.zeros_like(y), y), y.double(), 0.0),)
 
@@ -117,7 +117,7 @@ class Saxpy(Kernel):
         return tuple(SaxpyWorkload(f"length {n}", workload.dtype, n) for n in (1, 7, 1001))
 
     def repeatability(self, workload: Workload) -> Workload:
-        """The workload itself."""
+        """Return the workload itself."""
         return workload
 
 

@@ -63,23 +63,23 @@ class Spin(Kernel):
     distributions = ("normal",)
 
     def inputs(self, workload: Workload, distribution: str, seed: int) -> Inputs:
-        """x."""
+        """Draw x."""
         return (torch.randn(_copy(workload).length, generator=torch.Generator().manual_seed(seed)),)
 
     def empty_output(self, workload: Workload) -> torch.Tensor:
-        """Of x's shape."""
+        """Make a tensor of x's shape."""
         return torch.empty(_copy(workload).length)
 
     def reference(self, workload: Workload, inputs: Inputs) -> torch.Tensor:
-        """x in float64."""
+        """Return x in float64."""
         return inputs[0].double()
 
     def baselines(self, workload: Workload, target: str) -> tuple[Baseline, ...]:
-        """torch's copy."""
+        """Return torch's copy."""
         return (self.pinned_baseline(workload, target),)
 
     def pinned_baseline(self, workload: Workload, target: str) -> Baseline:
-        """torch's copy, after a while."""
+        """Return torch's copy, after a while."""
         wait = _copy(workload).baseline_ns
 
         def run(inputs: Inputs) -> torch.Tensor:
@@ -113,7 +113,7 @@ class Spin(Kernel):
         return ()
 
     def repeatability(self, workload: Workload) -> Workload:
-        """The workload itself."""
+        """Return the workload itself."""
         return workload
 
 
