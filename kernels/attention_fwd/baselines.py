@@ -1,4 +1,4 @@
-"""What a user would run instead: each backend of torch's SDPA by its name."""
+"""Baselines: each backend of torch's SDPA, by name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CUDA_BACKENDS = {
 
 
 def attention_baselines(shape: AttentionWorkload, target: str) -> tuple[Baseline, ...]:
-    """On a GPU every backend, forced; on a CPU flash, and for FP16 also flash in FP32 with the conversions counted."""
+    """Return every backend on a GPU; on a CPU flash, and for FP16 also flash in FP32 with the conversions timed."""
     if target != "cpu":
         return tuple(
             Baseline(name, partial(_forced, backend=backend, causal=shape.causal))
@@ -33,7 +33,7 @@ def attention_baselines(shape: AttentionWorkload, target: str) -> tuple[Baseline
 
 
 def pinned_attention(shape: AttentionWorkload, target: str) -> Baseline:
-    """SDPA's flash backend in the workload's own dtype."""
+    """Return SDPA's flash backend in the workload's dtype, which sets the limits of the error."""
     if target != "cpu":
         return Baseline("sdpa_flash", partial(_square_flash, causal=shape.causal))
     name = "sdpa_fp32" if shape.dtype == "float32" else "sdpa_fp16"
@@ -41,8 +41,8 @@ def pinned_attention(shape: AttentionWorkload, target: str) -> Baseline:
 
 
 def _flash_on_cpu(inputs: Inputs, causal: bool) -> torch.Tensor:
-    # The operator that scaled_dot_product_attention dispatches to on a CPU, named, so that it can be no other backend;
-    # torch.nn.attention.sdpa_kernel would force it too, at 12 us a call.
+    # scaled_dot_product_attention dispatches to this operator on a CPU. Calling it by name guarantees the backend;
+    # torch.nn.attention.sdpa_kernel would guarantee it too, but costs 12 us a call.
     output: torch.Tensor = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(*inputs, 0.0, causal)[0]
     return output
 
@@ -58,12 +58,12 @@ def _forced(inputs: Inputs, backend: SDPBackend, causal: bool) -> torch.Tensor:
 
 
 def _square_flash(inputs: Inputs, causal: bool) -> torch.Tensor:
-    """Flash where torch's refuses to: causal with other numbers of queries and keys, put together from square calls."""
+    """Compute causal flash for unequal numbers of queries and keys, which torch refuses, from square calls."""
     q, k, v = inputs
     queries, keys = q.shape[2], k.shape[2]
     if not causal or queries == keys:
         return _forced(inputs, SDPBackend.FLASH_ATTENTION, causal)
-    if queries < keys:  # query i sees keys 0 to i: the last ones are seen by none
+    if queries < keys:  # query i sees keys 0 to i, so no query sees the last keys
         return _forced((q, k[:, :, :queries], v[:, :, :queries]), SDPBackend.FLASH_ATTENTION, True)
     upper = _forced((q[:, :, :keys], k, v), SDPBackend.FLASH_ATTENTION, True)
     lower = _forced((q[:, :, keys:], k, v), SDPBackend.FLASH_ATTENTION, False)

@@ -30,12 +30,12 @@ from .sm80.variant import Sm80Variant
 from .structure import structure_cases
 from .workload import CAUSAL_SIZES, MISSION, SERVING_SIZES, AttentionWorkload, attention, sized
 
-# Scores that the reference holds at once: 16 MB in float64 on a CPU, 256 MB on a GPU.
-REFERENCE_SCORES = {"cpu": 1 << 21, "cuda": 1 << 25}
-# Scores and weights that are looked at when a trial's result is wrong.
-STAGE_SCORES = 1 << 23
-# Queries that a head needs for the RMS of its errors to be compared by itself.
-FEWEST_QUERIES = 32
+# Scores that the reference computes at once: 16 MB in float64 on a CPU, 256 MB on a GPU.
+MAX_REFERENCE_SCORES = {"cpu": 1 << 21, "cuda": 1 << 25}
+# Scores and weights that the diagnosis of a wrong result compares.
+MAX_STAGE_SCORES = 1 << 23
+# A head with fewer queries has no RMS error of its own.
+MIN_QUERIES = 32
 
 
 class AttentionForward(Kernel):
@@ -55,25 +55,25 @@ class AttentionForward(Kernel):
         *(sized(*size, causal=True) for size in CAUSAL_SIZES),
     )
     distributions = DISTRIBUTIONS
-    # docs/numerics.md: honest kernels stay below 2.6 and 1.12, those that round too much exceed one of the two limits.
+    # docs/numerics.md: correct kernels stay below 2.6 and 1.12; kernels that round too much exceed one of the limits.
     numerics = NumericsLimits(max_factor=4.0, rms_factor=1.25)
 
     def inputs(self, workload: Workload, distribution: str, seed: int) -> Inputs:
-        """Q, K and V, as inputs.py describes them."""
+        """Return Q, K and V, as inputs.py describes them."""
         return make_inputs(attention(workload), distribution, seed)
 
     def empty_output(self, workload: Workload) -> torch.Tensor:
-        """Of Q's shape and dtype."""
+        """Return an uninitialized tensor with the shape and dtype of Q."""
         shape = attention(workload)
         return torch.empty(shape.query_shape, dtype=shape.torch_dtype)
 
     def reference(self, workload: Workload, inputs: Inputs) -> torch.Tensor:
-        """Softmax written out, in float64, in pieces of heads and queries that keep the scores small."""
+        """Compute attention step by step in float64, for a few heads and queries at a time to limit memory."""
         shape = attention(workload)
         q, k, v = (tensor.double().flatten(0, 1) for tensor in inputs)
         output = torch.empty_like(q)
         hidden = torch.arange(shape.keys, device=q.device) >= shape.visible_keys().to(q.device)[:, None]
-        row_step = max(1, REFERENCE_SCORES[q.device.type] // shape.keys)
+        row_step = max(1, MAX_REFERENCE_SCORES[q.device.type] // shape.keys)
         head_step = max(1, row_step // shape.queries)
         for head in range(0, len(q), head_step):
             heads = slice(head, head + head_step)
@@ -84,24 +84,24 @@ class AttentionForward(Kernel):
         return output.view(shape.query_shape)
 
     def baselines(self, workload: Workload, target: str) -> tuple[Baseline, ...]:
-        """SDPA by each of its backends, as baselines.py describes them."""
+        """Return the backends of SDPA, as baselines.py describes them."""
         return attention_baselines(attention(workload), target)
 
     def pinned_baseline(self, workload: Workload, target: str) -> Baseline:
-        """SDPA's flash backend in the workload's own dtype."""
+        """Return SDPA's flash backend in the workload's dtype."""
         return pinned_attention(attention(workload), target)
 
     def error_groups(self, workload: Workload) -> int:
-        """One for each head of each batch; all heads together where a head is too small for an RMS of its own.
+        """Return one group for each head of each batch, or one group for all if heads have few queries.
 
-        Errors in FP32 are a few random roundings: over a handful of queries their RMS says as much about luck as about
-        the kernel. A head that is truly wrong still exceeds the limits by orders of magnitude.
+        Errors in FP32 are a few random roundings, so over few queries their RMS is mostly chance. A head that is really
+        wrong still exceeds the limits by orders of magnitude.
         """
         shape = attention(workload)
-        return shape.batch_heads if shape.queries >= FEWEST_QUERIES else 1
+        return shape.batch_heads if shape.queries >= MIN_QUERIES else 1
 
     def cost(self, workload: Workload) -> Cost:
-        """Two products of 2 D operations for each visible pair; Q, output and visible K and V moved once."""
+        """Count 4 D operations for each visible pair, and one transfer of Q, the output and visible K and V."""
         shape = attention(workload)
         visible = shape.visible_keys()
         rows = 2 * shape.queries + 2 * int(visible.max())
@@ -111,17 +111,17 @@ class AttentionForward(Kernel):
     def arguments(
         self, workload: Workload, inputs: Inputs, output: torch.Tensor, workspace: torch.Tensor
     ) -> tuple[torch.Tensor | np.generic, ...]:
-        """q, k, v, out, workspace, batch x heads, queries, keys, scale, causal."""
+        """Return q, k, v, out, workspace, batch x heads, queries, keys, scale and causal."""
         shape = attention(workload)
         sizes = (np.int64(shape.batch_heads), np.int64(shape.queries), np.int64(shape.keys))
         return (*inputs, output, workspace, *sizes, np.float32(shape.scale), np.int32(shape.causal))
 
     def structure(self, workload: Workload) -> tuple[StructureCase, ...]:
-        """Each stage by itself: indexing (one-hot weights), normalisation (constant V), product with V (mean)."""
+        """Return cases for indexing (one-hot weights), normalization (constant V) and the product with V (mean)."""
         return structure_cases(self, attention(workload))
 
     def tails(self, workload: Workload, configuration: Configuration) -> tuple[Workload, ...]:
-        """Shapes around the tiles, primes, a single query or key, more queries than keys and the reverse."""
+        """Return shapes around the tile sizes, primes, a single query or key, more queries than keys and fewer."""
         shape = attention(workload)
         m, n = int(configuration["tile_m"]), int(configuration["tile_n"])
         around = [(3, m + 1, n + 1), (8, max(m - 1, 1), max(n - 1, 1)), (3, _prime_above(n), _prime_above(m))]
@@ -130,15 +130,15 @@ class AttentionForward(Kernel):
         return tuple(_tail(shape, *size) for size in sizes)
 
     def repeatability(self, workload: Workload) -> Workload:
-        """A quarter of the heads, at least two."""
+        """Return a workload with a quarter of the heads, at least two."""
         shape = attention(workload)
         return replace(shape, name=f"{shape.name}-quarter", heads=max(2, shape.heads // 4))
 
     def traceable(self, workload: Workload) -> Workload:
-        """Fewer heads, and then fewer queries, where the scores would take more than 32 MB in FP32."""
+        """Return fewer heads, and then fewer queries, if the scores would take more than 32 MB in FP32."""
         shape = attention(workload)
-        queries = min(shape.queries, max(1, STAGE_SCORES // shape.keys))
-        heads = min(shape.batch_heads, max(1, STAGE_SCORES // (queries * shape.keys)))
+        queries = min(shape.queries, max(1, MAX_STAGE_SCORES // shape.keys))
+        heads = min(shape.batch_heads, max(1, MAX_STAGE_SCORES // (queries * shape.keys)))
         if (heads, queries) == (shape.batch_heads, shape.queries):
             return workload
         name = f"{heads}x{queries}x{shape.keys}x{shape.head_dim} of {shape.name}"

@@ -1,4 +1,4 @@
-"""Inputs whose exact output is known by construction, a case for each stage of attention."""
+"""Inputs with an exact output known by construction: a case for each stage of attention."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from evotune_workers.kernel import Kernel, StructureCase
 
 from .workload import AttentionWorkload
 
-# An exponential may end at the smallest normal FP32 number instead of 0: times a value of 1024, as good as exact.
+# An exponential may return the smallest normal FP32 number instead of 0. The largest value of V is 1024.
 UNDERFLOW = 1024 * torch.finfo(torch.float32).tiny
 
 
 def structure_cases(kernel: Kernel, shape: AttentionWorkload) -> tuple[StructureCase, ...]:
-    """Each stage by itself: indexing (one-hot weights), normalisation (constant V), product with V (mean)."""
+    """Return cases for indexing (one-hot weights), normalization (constant V) and the product with V (mean)."""
     return (_one_hot_case(shape), _constant_case(kernel, shape), _mean_case(kernel, shape))
 
 
 def _one_hot_case(shape: AttentionWorkload) -> StructureCase:
-    """Each query repeats the code of one key, and V's rows say which key and feature they are."""
+    """Make each query equal to the code of one key; elements of V encode their key, feature and head."""
     query = torch.arange(shape.queries)
     chosen = (7 * query + 3) % shape.visible_keys()
     codes = _key_codes(shape)
     head = torch.arange(shape.batch_heads).view(shape.batch, shape.heads, 1, 1)
     key, feature = torch.arange(shape.keys)[:, None], torch.arange(shape.head_dim)
-    # Integers in [-1024, 1024) are exact in FP16; 31 and 517 are odd, so that neighbours in any index differ.
+    # Integers in [-1024, 1024) are exact in FP16. 31 and 517 are odd, so elements with adjacent indices differ.
     v = ((key + 31 * feature + 517 * head) % 2048 - 1024).to(shape.torch_dtype)
     k = codes.expand(shape.key_shape).contiguous()
     q = codes[chosen].expand(shape.query_shape).contiguous()
@@ -32,10 +32,10 @@ def _one_hot_case(shape: AttentionWorkload) -> StructureCase:
 
 
 def _key_codes(shape: AttentionWorkload) -> torch.Tensor:
-    """A row of +-16 for each key: its number in binary, each bit repeated as often as head_dim allows.
+    """Return a row of +-16 for each key: its number in binary, each bit repeated as often as head_dim allows.
 
-    Rows of different keys differ in at least `repeats` places, so their score lies 2 * 16^2 * repeats * scale below
-    that of a row with itself: 320 at 2048 keys and D = 64, where e^-104 is already 0 in FP32.
+    Rows of different keys differ in at least `repeats` elements. Their score is then lower than that of a row with
+    itself by at least 2 * 16^2 * repeats * scale: 320 at 2048 keys and D = 64, where e^-104 is already 0 in FP32.
     """
     bits = max(1, (shape.keys - 1).bit_length())
     repeats = shape.head_dim // bits
@@ -46,7 +46,7 @@ def _key_codes(shape: AttentionWorkload) -> torch.Tensor:
 
 
 def _constant_case(kernel: Kernel, shape: AttentionWorkload) -> StructureCase:
-    """V is the same row at every key, so whatever the weights, so is the output."""
+    """Give every key the same row of V, so that the output is that row for any weights."""
     q, k, _ = kernel.inputs(shape, "normal", seed=0)
     row = torch.linspace(-2, 2, shape.head_dim).to(shape.torch_dtype)
     v = row.expand(shape.key_shape).contiguous()
@@ -55,7 +55,7 @@ def _constant_case(kernel: Kernel, shape: AttentionWorkload) -> StructureCase:
 
 
 def _mean_case(kernel: Kernel, shape: AttentionWorkload) -> StructureCase:
-    """Q is zero, so all scores are equal and every row is the mean of the values that it sees."""
+    """Set Q to zero, so that all scores are equal and each row is the mean of the values that it sees."""
     q, k, v = kernel.inputs(shape, "normal", seed=0)
     q = torch.zeros_like(q)
     visible = shape.visible_keys()
@@ -64,9 +64,9 @@ def _mean_case(kernel: Kernel, shape: AttentionWorkload) -> StructureCase:
 
 
 def _rounding(shape: AttentionWorkload, v: torch.Tensor, expected: torch.Tensor) -> float:
-    """Two units in the last place of the output, plus the worst case of summing all keys one by one in FP32.
+    """Return two units in the last place of the output, plus the worst error of a sequential FP32 sum over all keys.
 
-    The latter is n u max|v| with u = 2^-24 (Higham, Accuracy and Stability of Numerical Algorithms, section 4.2).
+    That error is n u max|v| with u = 2^-24 (Higham, Accuracy and Stability of Numerical Algorithms, section 4.2).
     """
     output = 2 * torch.finfo(shape.torch_dtype).eps * expected.abs().max().item()
     return float(output + shape.keys * 2.0**-24 * v.abs().max().item())

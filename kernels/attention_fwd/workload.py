@@ -24,19 +24,19 @@ class AttentionWorkload(Workload):
 
     @property
     def scale(self) -> float:
-        """What scores are multiplied by before the softmax."""
+        """Factor of the scores before the softmax: 1 / sqrt(head_dim)."""
         return 1.0 / math.sqrt(self.head_dim)
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        """The element type of all four tensors."""
+        """Element type of Q, K, V and the output."""
         dtype = getattr(torch, self.dtype)
         assert isinstance(dtype, torch.dtype)
         return dtype
 
     @property
     def batch_heads(self) -> int:
-        """Heads of all batches together, which a kernel does not tell apart."""
+        """Heads of all batches together; a kernel does not distinguish batches."""
         return self.batch * self.heads
 
     @property
@@ -50,12 +50,12 @@ class AttentionWorkload(Workload):
         return (self.batch, self.heads, self.keys, self.head_dim)
 
     def features(self) -> Mapping[str, Value]:
-        """As dispatch.py of the export counts: batch and heads by their product."""
-        alike = {name: value for name, value in super().features().items() if name not in ("batch", "heads")}
-        return {**alike, "batch_heads": self.batch_heads}
+        """Return the features with batch and heads as their product, as dispatch.py of an export compares them."""
+        others = {name: value for name, value in super().features().items() if name not in ("batch", "heads")}
+        return {**others, "batch_heads": self.batch_heads}
 
     def visible_keys(self) -> torch.Tensor:
-        """How many keys, counted from key 0, each query sees; shape (queries,)."""
+        """Return the number of keys that each query sees, counted from key 0; shape (queries,)."""
         if not self.causal:
             return torch.full((self.queries,), self.keys)
         return torch.arange(1, self.queries + 1).clamp(max=self.keys)
@@ -76,13 +76,13 @@ CAUSAL_SIZES = ((4, 32, 2048, 64), (4, 16, 2048, 128))
 
 
 def sized(batch: int, heads: int, length: int, head_dim: int, causal: bool = False) -> AttentionWorkload:
-    """An FP16 workload named by its size, such as `4x32x2048x64_causal`."""
+    """Return an FP16 workload named by its size, such as `4x32x2048x64_causal`."""
     name = f"{batch}x{heads}x{length}x{head_dim}{'_causal' if causal else ''}"
     return AttentionWorkload(name, "float16", batch, heads, length, length, head_dim, causal)
 
 
 def attention(workload: Workload) -> AttentionWorkload:
-    """The same workload as what it is; TypeError for another kernel's."""
+    """Return the workload with its real type; raise TypeError for a workload of another kernel."""
     if not isinstance(workload, AttentionWorkload):
         found = type(workload).__name__
         raise TypeError(f"workload must be an AttentionWorkload, got {found}; use one of the kernel's")

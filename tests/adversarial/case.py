@@ -1,4 +1,4 @@
-"""What a case of the adversarial suite is: a fault, and the refusal that it must meet in each form."""
+"""A case of the adversarial suite: a fault, and the refusal that it must meet in each form."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ class Group:
 
 
 def both(fault: str, does: str, gate: str, told: str) -> Case:
-    """A case that meets the same refusal in both forms."""
+    """Make a case that meets the same refusal in both forms."""
     return Case(fault, does, Refusal(gate, told), Refusal(gate, told))

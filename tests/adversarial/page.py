@@ -15,7 +15,7 @@ MARK = "<!-- the table -->"
 
 
 def page() -> str:
-    """The whole page: page.md with the table in its place."""
+    """Return the whole page: page.md with the table in its place."""
     return TEXT.read_text(encoding="utf-8").replace(MARK, "\n\n".join(_groups()))
 
 

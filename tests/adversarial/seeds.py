@@ -24,7 +24,7 @@ def telling_seeds(kernel: Kernel, workload: Workload, count: int) -> tuple[int, 
 
 
 def _firsts(kernel: Kernel, workload: Workload, configuration: Configuration, seed: int) -> Iterator[float]:
-    """How Q begins in everything that a trial makes of a seed."""
+    """Return the first value of Q in each input that a trial makes of a seed."""
     for distribution in kernel.distributions:
         yield _first(kernel, workload, distribution, seed)
     for other in (*kernel.tails(workload, configuration), kernel.repeatability(workload)):

@@ -39,7 +39,7 @@ TIMED = 5
 
 @pytest.fixture(scope="module")
 def valid() -> ValidSet:
-    """What this machine's space has."""
+    """Return the valid configurations of this machine's space."""
     space = load_space(space_file("attention_fwd", "cpu"))
     derived = partial(VARIANT.derived, workload=MISSION)
     return space.enumerate(cpu_device().limits, derived)
@@ -47,7 +47,7 @@ def valid() -> ValidSet:
 
 @pytest.fixture(scope="module")
 def controls(valid: ValidSet) -> tuple[Candidate, ...]:
-    """The real kernel's builds of rows that have every value, and of others spread over the space."""
+    """Build rows of the real kernel that have every value, and others spread over the space."""
     rows = covering_rows(valid.codes, [])
     others = [row for row in range(0, len(valid), len(valid) // LEAST_CONTROLS) if row not in rows]
     chosen = [*rows, *others[: max(0, LEAST_CONTROLS - len(rows))]]

@@ -20,7 +20,7 @@ NOT_BUILT = [case for case in CASES if isinstance(case.cuda, Refusal) and case.c
 
 @pytest.fixture(autouse=True, scope="module")
 def nvcc() -> None:
-    """The compiler."""
+    """Require the compiler."""
     nvcc_or_skip()
 
 

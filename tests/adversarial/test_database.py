@@ -26,7 +26,7 @@ EVIDENCE = "timing_phase, timing_complete, speedup, confirmed, certified, build_
 
 @pytest.fixture
 def raw(url: str) -> Iterator[Connection]:
-    """A database with a listed trial, a failed one, a censored one and one without an outcome, and another search."""
+    """Record a listed trial, a failed one, a censored one and one without an outcome, and another search."""
     with Database.open(url) as database:
         search = database.start_search(SEARCH)
         record(database, search, 0, passed())
@@ -41,7 +41,7 @@ def raw(url: str) -> Iterator[Connection]:
 
 
 def forge(raw: Connection, **changed: str) -> None:
-    """Lists what trial 1 is listed for once more, with some columns changed."""
+    """List trial 1 once more for its workload, with some columns changed."""
     columns = [column.strip() for column in f"{ENTRY}, {EVIDENCE}".split(",")]
     names, values = ", ".join(columns), ", ".join(changed.get(column, column) for column in columns)
     raw.execute(text(f"INSERT INTO leaderboard ({names}) SELECT {values} FROM leaderboard WHERE trial_id = {LISTED}"))
@@ -116,7 +116,7 @@ def test_a_confirmation_and_a_failure_at_once_do_not_list_a_failed_trial(url: st
 
 
 def at_once(*actions: Callable[[], None]) -> list[bool]:
-    """Which of them the database let happen, each in a thread of its own, all starting together."""
+    """Return those that the database let happen, each in a thread of its own, all starting together."""
     start = Barrier(len(actions))
 
     def act(action: Callable[[], None]) -> bool:

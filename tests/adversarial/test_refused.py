@@ -29,7 +29,7 @@ NEW_SEEDS = "wrong_on_new_seeds"
 
 @pytest.fixture(scope="module")
 def verdicts() -> Iterator[Mapping[str, Future[GateResult]]]:
-    """What becomes of each fault: on every core a process that runs one after the other."""
+    """Return the verdict on each fault; a process on every core tries one after the other."""
     count = len(os.sched_getaffinity(0))
     made = [Session(FOLDER, one_core()) for _ in range(count)]
     sessions: queue.SimpleQueue[Session] = queue.SimpleQueue()
@@ -75,7 +75,7 @@ def known_seeds() -> tuple[int, ...]:
 
 
 def confirming() -> GateResult:
-    """What new seeds say of a kernel that has passed every gate."""
+    """Check a kernel that has passed every gate on new seeds."""
     measurer = Measurer(FOLDER, one_core())
     candidate = build_fault(KERNEL, NEW_SEEDS, "cpu", "cpu", "small")
     try:

@@ -31,7 +31,7 @@ TILES: Mapping[str, Mapping[str, Value]] = {"cpu": {"tile_m": 16, "tile_n": 32},
 
 
 def build_fault(kernel: Kernel, fault: str, variant: str, target: str, workload: str, **more: Value) -> Candidate:
-    """The build of a fault. Takes a loaded kernel, so that several threads can build at once."""
+    """Build a fault. Take a loaded kernel, so that several threads can build at once."""
     configuration = {"fault": fault, **TILES[variant], **more}
     macros = dict(kernel.macros(kernel.variant(variant), configuration, named_workload(kernel, workload)))
     build = compiler_for(target).compile(BuildRequest(FOLDER, kernel.variant(variant), target, macros))
@@ -39,7 +39,7 @@ def build_fault(kernel: Kernel, fault: str, variant: str, target: str, workload:
 
 
 def one_core() -> Device:
-    """The machine's CPU as one with one core: torch has one thread then, and the roofline is that of a fast core."""
+    """Return the machine's CPU as one with one core: torch has one thread, and the roofline is a fast core's."""
     device = cpu_device()
     return replace(device, limits={**device.limits, "cores": 1}, peak_flops=PEAK_OF_A_CORE)
 
@@ -47,7 +47,7 @@ def one_core() -> Device:
 def verdict(
     session: Session, candidate: Candidate, variant: str, seeds: Sequence[int], *, timed: bool = True
 ) -> GateResult:
-    """The first refusal, or the last result of all.
+    """Return the first refusal, or the last result of all.
 
     A measurer gives the next build a fresh process after any refusal. These builds are ours, and what they do to theirs
     is known: only those that end it get another, or the suite would do little else than import torch.
@@ -69,7 +69,7 @@ def verdict(
 
 
 def confirmed(measurer: Measurer, candidate: Candidate, variant: str, seeds: Sequence[int]) -> GateResult:
-    """What confirming says of a finalist."""
+    """Confirm a finalist."""
     [measurement] = measurer.run(ConfirmJob((candidate,), variant, tuple(seeds)))
     return GateResult(measurement.failed_gate or "confirm", measurement.failed_gate is None, measurement.reason)
 

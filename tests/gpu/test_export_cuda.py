@@ -191,7 +191,7 @@ def test_a_call_of_packed_tensors_is_enough_to_capture_one_of_views(
         monkeypatch.setattr(sibling(attention_fwd, "cuda_modules"), name, {})
     function = sys.modules[attention_fwd.__module__]
     function._plans.clear()
-    monkeypatch.setattr(function, "_latest", None)
+    monkeypatch.setattr(function, "_last_call", None)
     packed = inputs((1, 8, 512), (1, 8, 512), (1, 8, 512))
     views = tuple(map(heads_inside, packed))
     expected = attention_fwd(*packed)

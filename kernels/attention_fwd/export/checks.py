@@ -1,4 +1,4 @@
-"""What verify.py checks attention with: inputs, the exact result, and what torch would do instead."""
+"""Inputs, exact results and torch's own attention, with which verify.py checks and times the kernels."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ BACKENDS = {
     "sdpa_efficient": SDPBackend.EFFICIENT_ATTENTION,
     "sdpa_math": SDPBackend.MATH,
 }
-# (batch, heads, queries, keys): sizes that divide by no tile, one query, one key, and more of one than of the other.
+# (batch, heads, queries, keys): sizes that no tile divides, one query, one key, more queries than keys, and fewer.
 RAGGED = ((1, 1, 1, 1), (1, 3, 61, 61), (2, 4, 129, 67), (1, 8, 7, 515), (1, 61, 33, 1))
-# With fewer, a head's RMS says as much about luck as about the kernel; the `numerics` gate draws the same line.
-FEWEST_QUERIES = 32
+# The RMS error of a head with fewer queries is mostly chance. The `numerics` gate has the same limit.
+MIN_QUERIES = 32
 
 
 @dataclass(frozen=True)
 class Case:
-    """Inputs for one accuracy check; errors are judged in each of `groups` leading slices of the output."""
+    """Inputs of one accuracy check; errors are judged in each of `groups` leading slices of the output."""
 
     name: str
     workload: Workload
@@ -40,9 +40,9 @@ class Case:
 
 
 def cases(workload: Workload) -> Iterator[Case]:
-    """The tuned size with every distribution and seed, then the ragged sizes; all of them causal and not.
+    """Yield the tuned size with every distribution and seed, then the ragged sizes, each with and without the mask.
 
-    The first of the tuned size and each of the ragged ones also with heads inside of rows, as projections have them.
+    The tuned size and each ragged size also occur once in BSHD order, as models' projections have it.
     """
     tuned = (workload["batch"], workload["heads"], workload["queries"], workload["keys"])
     for causal in (workload["causal"], not workload["causal"]):
@@ -52,21 +52,21 @@ def cases(workload: Workload) -> Iterator[Case]:
         for sizes in RAGGED:
             yield _case({**workload, "causal": causal}, sizes, "normal", SEEDS[0])
         for sizes in (tuned, *RAGGED):
-            yield _with_heads_inside(_case({**workload, "causal": causal}, sizes, "normal", SEEDS[0]))
+            yield _in_bshd_order(_case({**workload, "causal": causal}, sizes, "normal", SEEDS[0]))
 
 
 def timed_inputs(workload: Workload, seed: int) -> Inputs:
-    """Independent, normally distributed q, k and v."""
+    """Return independent, normally distributed q, k and v."""
     return _inputs(workload, "normal", seed)
 
 
 def run(function: Callable[..., torch.Tensor], workload: Workload, inputs: Inputs) -> torch.Tensor:
-    """Calls the exported function."""
+    """Call the exported function."""
     return function(*inputs, is_causal=workload["causal"])
 
 
 def reference(workload: Workload, inputs: Inputs) -> torch.Tensor:
-    """Attention written out, in float64, a batch and head at a time."""
+    """Compute attention step by step in float64, one head at a time."""
     q, k, v = (tensor.double().flatten(0, 1) for tensor in inputs)
     hidden = torch.ones(q.shape[1], k.shape[1], dtype=torch.bool, device=q.device).triu(1)
     output = torch.empty_like(q)
@@ -79,12 +79,12 @@ def reference(workload: Workload, inputs: Inputs) -> torch.Tensor:
 
 
 def pinned_baseline(workload: Workload, inputs: Inputs) -> torch.Tensor:
-    """Torch's flash attention in the kernel's dtype."""
+    """Compute attention with torch's flash backend in the kernel's dtype."""
     q, k, v = inputs
     queries, keys = q.shape[2], k.shape[2]
     if q.device.type == "cpu" or not workload["causal"] or queries == keys:
         return _forced(inputs, SDPBackend.FLASH_ATTENTION, workload["causal"])
-    # On a GPU it refuses causal calls that are not square: put together from those that are.
+    # On a GPU it refuses causal calls with other numbers of queries and keys, so combine square calls.
     if queries < keys:
         return _forced((q, k[:, :, :queries], v[:, :, :queries]), SDPBackend.FLASH_ATTENTION, True)
     upper = _forced((q[:, :, :keys], k, v), SDPBackend.FLASH_ATTENTION, True)
@@ -93,7 +93,7 @@ def pinned_baseline(workload: Workload, inputs: Inputs) -> torch.Tensor:
 
 
 def baselines(workload: Workload, device: str) -> Mapping[str, Callable[[Inputs], torch.Tensor]]:
-    """On a GPU every backend of SDPA that runs it; on a CPU its own dtype, and float16 by way of float32 too."""
+    """Return the baselines: on a GPU every backend of SDPA that works, on a CPU flash, for float16 also in float32."""
     if device == "cuda":
         probe = tuple(tensor.to(device) for tensor in timed_inputs(workload, 1))
         forced = {
@@ -113,7 +113,7 @@ def _forced(inputs: Inputs, backend: SDPBackend, causal: bool) -> torch.Tensor:
 
 
 def _runs(call: Callable[[Inputs], torch.Tensor], inputs: Inputs) -> bool:
-    """A backend that does not take a workload, or is not there, says so by RuntimeError."""
+    """Return False if the backend raises RuntimeError: it does not support the workload, or torch lacks it."""
     try:
         call(inputs)
     except RuntimeError:
@@ -129,22 +129,22 @@ def _case(workload: Workload, sizes: tuple[int, int, int, int], distribution: st
     batch, heads, queries, keys = sizes
     sized = {**workload, "batch": batch, "heads": heads, "queries": queries, "keys": keys}
     name = f"{batch}x{heads}x{queries}x{keys}{' causal' if sized['causal'] else ''}, {distribution}, seed {seed}"
-    groups = batch * heads if queries >= FEWEST_QUERIES else 1
+    groups = batch * heads if queries >= MIN_QUERIES else 1
     return Case(name, sized, _inputs(sized, distribution, seed), groups)
 
 
-def _with_heads_inside(case: Case) -> Case:
-    """The same values in tensors [B, S, H, D]."""
+def _in_bshd_order(case: Case) -> Case:
+    """Return the same values as views of tensors [B, S, H, D]."""
     inputs = tuple(tensor.transpose(1, 2).contiguous().transpose(1, 2) for tensor in case.inputs)
-    return replace(case, name=f"{case.name}, heads inside of rows", inputs=inputs)
+    return replace(case, name=f"{case.name}, BSHD order", inputs=inputs)
 
 
 def _inputs(workload: Workload, distribution: str, seed: int) -> Inputs:
-    """Q, K and V, independent of each other.
+    """Return independent Q, K and V.
 
     `uniform` is in [0, 1); the others start from a standard normal. `peaky` has Q x 4, so that a few keys take nearly
-    all the weight; in `rising` scores grow along the keys, so that the maximum of an online softmax moves with every
-    tile; `large` has Q and K x 8, whose scores overflow an exponential that the maximum was not taken from.
+    all the weight. In `rising` scores grow along the keys, so that the maximum of an online softmax moves at every
+    tile. `large` has Q and K x 8: the exponential of its scores overflows unless the maximum is subtracted first.
     """
     generator = torch.Generator().manual_seed(seed)
     draw = torch.rand if distribution == "uniform" else torch.randn
@@ -163,7 +163,7 @@ def _inputs(workload: Workload, distribution: str, seed: int) -> Inputs:
 
 
 def _ramp(workload: Workload) -> torch.Tensor:
-    """[keys, 1]: with queries of ones, scores that grow by 1 in 32 keys."""
+    """Return [keys, 1] values that, with queries of ones, give scores that grow by 1 in 32 keys."""
     return torch.arange(workload["keys"])[:, None] / (32 * math.sqrt(workload["head_dim"]))
 
 

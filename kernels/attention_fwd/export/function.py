@@ -1,4 +1,4 @@
-"""Attention forward with the signature of torch's scaled_dot_product_attention, by the kernels of this package."""
+"""Attention forward with the signature of torch's scaled_dot_product_attention, computed by this package's kernels."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-if TYPE_CHECKING:  # in the kernel's folder, where a package's launching.py is cpu.py or sm80.py
+if TYPE_CHECKING:  # a package's launching.py is cpu.py or sm80.py of the kernel's folder
     from . import cpu as launching
 else:
     from . import launching
-from .call import Call, call_of, heads_inside, laid_out, new_output
+from .call import Call, is_bshd, make_call, new_output, reorder_output
 from .dispatch import choose, supported
 
 FOLDER = Path(__file__).resolve().parent
 MANIFEST = json.loads((FOLDER / "manifest.json").read_text())
 DEVICE_TYPE = "cpu" if MANIFEST["target"] == "cpu" else "cuda"
-# Plans are small; a process that meets more shapes than this starts over.
-MOST_PLANS = 4096
-# Stands in for a scale of 0, which kernels do not take: the least normal number. Times a score it is next to nothing,
-# times -infinity it is that.
-NEXT_TO_ZERO = 2.0**-126
+# Plans are small. A process with more shapes than this clears them all.
+MAX_PLANS = 4096
+# Replaces a scale of 0, which the kernels do not support: the smallest normal number. Its product with a score is
+# almost 0, and with -infinity it is -infinity, where 0 would give NaN.
+NEARLY_ZERO = 2.0**-126
 
 Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 _plans: dict[tuple[object, ...], Run] = {}
-# Looked up once: by their names they take three times as long.
+# Looked up once: looked up by name at each call, they take three times as long.
 _is_compiling, _dispatch_stack = torch.compiler.is_compiling, torch._C._len_torch_dispatch_stack
 
 
 def _tensor_guards() -> Any:
-    """Return the check of tensors that torch.compile uses, or None where this torch has another one.
+    """Return the class that torch.compile checks tensors with, or None if this torch has another one.
 
     A comparison by public attributes takes 3.4 us where this check takes 1.1 us (H200's host, 2026-11-30). Without it
-    every call takes the longer way.
+    every call takes the slower path through the dictionary of plans.
     """
     try:
         guards = torch._C._dynamo.guards.TensorGuards
@@ -49,14 +49,15 @@ def _tensor_guards() -> Any:
 
 
 _TensorGuards = _tensor_guards()
-_latest: Latest | None = None
+_last_call: LastCall | None = None
 
 
 @dataclass(frozen=True)
-class Latest:
-    """What served the last call. `same(q, k, v)` says at once whether tensors are as those were: 0.4 us instead of 2.
+class LastCall:
+    """The last call and the plan that served it; a repetition costs 0.4 us on the host instead of 2.
 
-    It compares class, dtype, device, sizes, strides, whether a gradient is asked for, and what torch dispatches by.
+    `same(q, k, v)` returns True for tensors like those of the last call. It compares class, dtype, device, sizes,
+    strides, requires_grad and torch's dispatch keys.
     """
 
     is_causal: bool
@@ -74,39 +75,39 @@ def attention_fwd(
     *,
     on_grad: Literal["error", "sdpa"] = "error",
 ) -> torch.Tensor:
-    """`softmax(scale * q @ k^T) @ v` in a new tensor of q's shape; `scale` is 1/sqrt(D) unless given.
+    """Compute `softmax(scale * q @ k^T) @ v` in a new tensor of q's shape; `scale` defaults to 1/sqrt(D).
 
-    q is [B, H, S_q, D]; k and v are [B, H_kv, S_kv, D] with H a multiple of H_kv (each is then shared, as SDPA
-    does with enable_gqa). Any strides, S_q and S_kv, any finite scale. The result is dense, with heads inside of rows
-    where q has them so, and contiguous elsewhere. `is_causal` lets query i see keys 0 to i, as
-    SDPA does. dispatch.py says which kernel, or SDPA itself, serves which shape; SDPA also serves a GPU that the
-    package has no binary for. There is no backward: inputs that require grad are refused, or given to SDPA with
-    `on_grad="sdpa"`. Works in torch.compile(fullgraph=True), and in CUDA graphs after one call of the same shapes on
-    the stream that is captured.
+    q is [B, H, S_q, D]; k and v are [B, H_kv, S_kv, D]. H must be a multiple of H_kv; heads are then shared as in SDPA
+    with enable_gqa. Strides, S_q, S_kv and any finite scale are free. The result is dense: in BSHD order where q has
+    that order, contiguous otherwise. With `is_causal`, query i sees keys 0 to i, as in SDPA.
 
-    Raises TypeError or ValueError for tensors that it cannot take, RuntimeError when a kernel cannot be loaded or
-    built, or would have to be loaded while a stream is captured. May be called from several threads and on several
-    streams.
+    dispatch.py chooses a kernel or SDPA for each shape. SDPA also serves a GPU that the package has no binary for.
+    There is no backward: inputs that require grad are refused, or passed to SDPA with `on_grad="sdpa"`. The function
+    works in torch.compile(fullgraph=True), in several threads and on several streams. It works in CUDA graphs after one
+    call of the same shapes on the captured stream.
+
+    Raises TypeError or ValueError for unsupported tensors. Raises RuntimeError if a kernel cannot be loaded or built,
+    or would have to be loaded while a stream is captured.
     """
     if _is_compiling() or _dispatch_stack():
-        # Something traces; an operator costs the host 10 us, so only then.
+        # Only a call that is being traced goes through the operator, which costs the host 10 us.
         return _through_operator(q, k, v, is_causal, scale, on_grad)
-    latest = _latest
-    if latest is not None and latest.is_causal == is_causal and latest.scale == scale and latest.same(q, k, v):
-        return latest.run(q, k, v)
+    last = _last_call
+    if last is not None and last.is_causal == is_causal and last.scale == scale and last.same(q, k, v):
+        return last.run(q, k, v)
     if not (type(q) is type(k) is type(v) is torch.Tensor):
         return _through_operator(q, k, v, is_causal, scale, on_grad)
     if q.requires_grad or k.requires_grad or v.requires_grad:
         if torch.is_grad_enabled():
             return _with_grad(q, k, v, is_causal, scale, on_grad)
         return _forward(q, k, v, is_causal, scale)
-    run = _planned(q, k, v, is_causal, scale)
-    _remember(q, k, v, is_causal, scale, run)
+    run = _cached_plan(q, k, v, is_causal, scale)
+    _remember_call(q, k, v, is_causal, scale, run)
     return run(q, k, v)
 
 
 def kernel_function(kernel: str) -> Callable[..., torch.Tensor]:
-    """The same function by one kernel of the manifest, whatever dispatch.py says: what the verification calls."""
+    """Return the function computed by one kernel of the manifest, without dispatch.py; the verification calls it."""
 
     def run(
         q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool = False, scale: float | None = None
@@ -119,66 +120,66 @@ def kernel_function(kernel: str) -> Callable[..., torch.Tensor]:
 def _forward(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool = False, scale: float | None = None
 ) -> torch.Tensor:
-    return _planned(q, k, v, is_causal, scale)(q, k, v)
+    return _cached_plan(q, k, v, is_causal, scale)(q, k, v)
 
 
-def _planned(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> Run:
-    """Made with every check, so that calls with the same shapes, strides, dtypes and devices need none again."""
+def _cached_plan(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> Run:
+    """Return the plan for these arguments. Making one checks them, so that later calls like it need no check."""
     shapes, strides = (q.shape, k.shape, v.shape), (q.stride(), k.stride(), v.stride())
     key = (shapes, strides, q.dtype, k.dtype, v.dtype, q.device, k.device, v.device, is_causal, scale)
     run = _plans.get(key)
     if run is None:
         run = _plan(q, k, v, is_causal, scale)
-        if len(_plans) >= MOST_PLANS:
+        if len(_plans) >= MAX_PLANS:
             _plans.clear()
         _plans[key] = run
     return run
 
 
-def _remember(
+def _remember_call(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None, run: Run
 ) -> None:
-    global _latest
-    # Of one tensor that is given twice a guard says no every time.
+    global _last_call
+    # A guard rejects every call that passes one tensor twice.
     if _TensorGuards is not None and k is not v and q is not k and q is not v:
         guards = _TensorGuards(q, k, v, dynamic_dims_sizes=None, dynamic_dims_strides=None)
-        _latest = Latest(is_causal, scale, guards.check, run)
+        _last_call = LastCall(is_causal, scale, guards.check, run)
 
 
 def _plan(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None, kernel: str | None = None
 ) -> Run:
-    """What serves such calls: that kernel, or the one that dispatch.py chooses."""
+    """Return the function for such calls: by `kernel`, or by the choice of dispatch.py."""
     _check(q, k, v, scale)
-    inside = heads_inside(q)
+    bshd = is_bshd(q)
     if q.numel() == 0:
         return lambda q, k, v: new_output(q)
     if scale is not None and scale <= 0:
-        negated, above_zero = _above_zero(q, scale)
-        run = _plan(negated, k, v, is_causal, above_zero, kernel)
-        return lambda q, k, v: laid_out(run(_above_zero(q, scale)[0], k, v), inside)
+        positive_q, positive_scale = _positive_scale(q, scale)
+        run = _plan(positive_q, k, v, is_causal, positive_scale, kernel)
+        return lambda q, k, v: reorder_output(run(_positive_scale(q, scale)[0], k, v), bshd)
     call = _call(q, k, v, is_causal, scale)
     if kernel is None:
         kernel = choose(_name(q.dtype), call.head_dim, call.batch_heads, call.queries, call.keys, call.causal).kernel
         if kernel is None or not launching.can_run(MANIFEST, kernel, call):
-            return lambda q, k, v: laid_out(_sdpa(q, k, v, is_causal, scale), inside)
+            return lambda q, k, v: reorder_output(_sdpa(q, k, v, is_causal, scale), bshd)
     return launching.prepare(FOLDER, MANIFEST, kernel, call)
 
 
-def _above_zero(q: torch.Tensor, scale: float | None) -> tuple[torch.Tensor, float | None]:
-    """Queries and a scale above 0 that give the same scores: neither kernels nor SDPA's own on GPUs take others."""
+def _positive_scale(q: torch.Tensor, scale: float | None) -> tuple[torch.Tensor, float | None]:
+    """Return queries and a scale > 0 with the same scores: the kernels and SDPA on GPUs support no others."""
     if scale is None or scale > 0:
         return q, scale
-    return (-q, -scale) if scale < 0 else (q, NEXT_TO_ZERO)
+    return (-q, -scale) if scale < 0 else (q, NEARLY_ZERO)
 
 
 def _call(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> Call:
     factor = 1.0 / math.sqrt(q.shape[3]) if scale is None else float(scale)
-    return call_of(q, k, v, factor, bool(is_causal))
+    return make_call(q, k, v, factor, bool(is_causal))
 
 
 def _sdpa(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_causal: bool, scale: float | None) -> torch.Tensor:
-    q, scale = _above_zero(q, scale)
+    q, scale = _positive_scale(q, scale)
     return scaled_dot_product_attention(q, k, v, is_causal=is_causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
 
 
@@ -239,7 +240,7 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-# Two packages in one process, or two versions of one, have two operators.
+# The seal in the name gives two packages, or two versions of one, operators of their own in one process.
 _operator = torch.library.custom_op(
     f"attention_fwd_{MANIFEST['seal'][:12]}::forward",
     _forward,

@@ -1,4 +1,4 @@
-"""Launching the CUDA kernels: what sizes and strides decide is worked out once, a call passes pointers."""
+"""Launch the CUDA kernels. Preparation computes all that depends on sizes and strides; a call only passes pointers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ else:
     from . import geometry
     from .cuda_launch import Launch
     from .cuda_modules import choose_binary, load_program
-from .call import ALIGNMENT, Call, Sizes, aligned, laid_out, packed
+from .call import ALIGNMENT, Call, Sizes, align, pack, reorder_output
 
 Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-# Of sm80.cu's entry: q, k, v, out, workspace.
+# The entry of sm80.cu takes q, k, v, out and workspace first.
 POINTERS = 5
-# The build that takes strides as arguments (variant.py: forms), and what these, and its products of heads, are below.
+# The build that takes strides as arguments (`forms` in variant.py), and the limits of its 32-bit arithmetic.
 STRIDED = "strided"
 STRIDE_LIMIT, HEADS_LIMIT = 2**31, 2**32
 # torch.empty_strided instead makes a call 1.4 us slower on the host: 5.1 us beyond the bare launch (H200, 2026-11-30).
@@ -33,67 +33,74 @@ _empty_strided_cuda: Any = getattr(torch._C._dynamo.guards, "_empty_strided_cuda
 
 
 def can_run(manifest: Mapping[str, Any], kernel: str, call: Call) -> bool:
-    """Only a GPU that there is a binary for runs it."""
+    """Return True if the package has a binary for the GPU of the call."""
     capability = torch.cuda.get_device_capability(call.device)
     return choose_binary(manifest["kernels"][kernel]["binaries"], capability) is not None
 
 
 def prepare(folder: Path, manifest: Mapping[str, Any], kernel: str, call: Call) -> Run:
-    """A function of q, k and v, of the sizes and strides of `call`, that queues the kernel on torch's current stream.
+    """Return a function of q, k and v, for the sizes and strides of `call`, that launches on torch's current stream.
 
-    It raises RuntimeError, when first called on a stream, if the kernel does not load. Packed tensors go to the very
-    build that was measured, others to the one that takes strides; which of them that cannot read is copied first.
+    Its first call on a stream raises RuntimeError if the kernel does not load. Packed tensors go to the build that was
+    measured. Others go to the build that takes strides, after a copy of those that it cannot read in place.
     """
     if call.is_packed:
         return _launcher(folder, manifest, kernel, "", call, ())
-    copy_q, copy_k, copy_v = (not _is_readable(each, call) for each in (call.q_strides, call.k_strides, call.v_strides))
-    read = call.contiguous((copy_q, copy_k, copy_v))
-    if not _fits(read):
+    copy_q, copy_k, copy_v = (
+        not _is_readable(strides, call) for strides in (call.q_strides, call.k_strides, call.v_strides)
+    )
+    readable = call.contiguous((copy_q, copy_k, copy_v))
+    if not _fits_32_bits(readable):
         run = prepare(folder, manifest, kernel, call.packed())
-        return lambda q, k, v: laid_out(run(*packed(q, k, v)), call.heads_inside)
-    launch = _launcher(folder, manifest, kernel, STRIDED, read, _places(read))
-    if read == call:
+        return lambda q, k, v: reorder_output(run(*pack(q, k, v)), call.out_is_bshd)
+    launch = _launcher(folder, manifest, kernel, STRIDED, readable, _stride_arguments(readable))
+    if readable == call:
         return launch
-    return lambda q, k, v: launch(aligned(q) if copy_q else q, aligned(k) if copy_k else k, aligned(v) if copy_v else v)
+    return lambda q, k, v: launch(align(q) if copy_q else q, align(k) if copy_k else k, align(v) if copy_v else v)
 
 
 def _launcher(
-    folder: Path, manifest: Mapping[str, Any], kernel: str, form: str, call: Call, places: tuple[np.generic, ...]
+    folder: Path,
+    manifest: Mapping[str, Any],
+    kernel: str,
+    form: str,
+    call: Call,
+    stride_arguments: tuple[np.generic, ...],
 ) -> Run:
     configuration = manifest["kernels"][kernel]["configuration"]
     workspace_bytes = geometry.workspace_bytes(configuration, _shape(call))
     index = call.device.index or 0
     current_device = torch.cuda.current_device
-    # torch.cuda.current_stream makes an object for each call: 3.6 us beside 0.2 us (H200's host, 2026-11-30).
+    # torch.cuda.current_stream creates an object: 3.6 us a call instead of 0.2 us (H200's host, 2026-11-30).
     current_stream = torch._C._cuda_getCurrentRawStream
-    on_stream = _launches(folder, manifest, kernel, form, call, places)
-    # By stream; a call takes one out while it uses it, so that no other thread does.
-    ready: dict[int, list[Launch]] = defaultdict(list)
-    new_output = _outputs(call)
+    new_launch = _launch_factory(folder, manifest, kernel, form, call, stride_arguments)
+    # Unused launches by stream. A call takes one out while it uses it, so that no other thread uses it too.
+    unused: dict[int, list[Launch]] = defaultdict(list)
+    new_output = _output_factory(call)
 
     @cache
-    def of_copies() -> Run:
+    def run_on_copies() -> Run:
         return prepare(folder, manifest, kernel, call.contiguous())
 
     def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         if current_device() != index:
             with torch.cuda.device(index):
                 return run(q, k, v)
-        q_start, k_start, v_start = q.data_ptr(), k.data_ptr(), v.data_ptr()
-        if (q_start | k_start | v_start) % ALIGNMENT:
-            return of_copies()(aligned(q), aligned(k), aligned(v))
+        q_address, k_address, v_address = q.data_ptr(), k.data_ptr(), v.data_ptr()
+        if (q_address | k_address | v_address) % ALIGNMENT:
+            return run_on_copies()(align(q), align(k), align(v))
         out = new_output()
-        scratch = torch.empty(workspace_bytes, dtype=torch.uint8, device=q.device) if workspace_bytes else None
+        workspace = torch.empty(workspace_bytes, dtype=torch.uint8, device=q.device) if workspace_bytes else None
         stream = current_stream(index)
-        launches = ready[stream]
+        launches = unused[stream]
         try:
             launch = launches.pop()
         except IndexError:
-            launch = on_stream(stream)
+            launch = new_launch(stream)
         slots = launch.slots
-        slots[0], slots[1], slots[2], slots[3] = q_start, k_start, v_start, out.data_ptr()
-        if scratch is not None:
-            slots[4] = scratch.data_ptr()
+        slots[0], slots[1], slots[2], slots[3] = q_address, k_address, v_address, out.data_ptr()
+        if workspace is not None:
+            slots[4] = workspace.data_ptr()
         (status,) = launch.queue()
         if status:
             launch.retry(status)
@@ -103,24 +110,29 @@ def _launcher(
     return run
 
 
-def _launches(
-    folder: Path, manifest: Mapping[str, Any], kernel: str, form: str, call: Call, places: tuple[np.generic, ...]
+def _launch_factory(
+    folder: Path,
+    manifest: Mapping[str, Any],
+    kernel: str,
+    form: str,
+    call: Call,
+    stride_arguments: tuple[np.generic, ...],
 ) -> Callable[[int], Launch]:
-    """Makes launches for a stream, with all but the pointers."""
+    """Return a function that makes a launch for a stream, complete except for the pointers."""
     configuration, shape = manifest["kernels"][kernel]["configuration"], _shape(call)
     threads = geometry.threads(configuration)
     shared_bytes = geometry.shared_memory(configuration, call.head_dim)
-    exclusive = geometry.merges_through_workspace(configuration)  # sm80.cu: such calls must not overlap in time
+    exclusive = geometry.merges_through_workspace(configuration)  # such calls must not overlap in time: sm80.cu
     index = call.device.index or 0
     sizes = (np.int64(call.batch_heads), np.int64(call.queries), np.int64(call.keys))
-    rest: tuple[np.generic, ...] = (*sizes, np.float32(call.scale), np.int32(call.causal), *places)
+    scalars: tuple[np.generic, ...] = (*sizes, np.float32(call.scale), np.int32(call.causal), *stride_arguments)
 
-    def on_stream(stream: int) -> Launch:
+    def new_launch(stream: int) -> Launch:
         program = load_program(folder, manifest, kernel, form, index, stream, threads, shared_bytes, exclusive)
         grid = geometry.grid(configuration, shape, program.resident_blocks)
-        return Launch(program, grid, threads, shared_bytes, POINTERS, rest)
+        return Launch(program, grid, threads, shared_bytes, POINTERS, scalars)
 
-    return on_stream
+    return new_launch
 
 
 def _shape(call: Call) -> geometry.Shape:
@@ -128,35 +140,35 @@ def _shape(call: Call) -> geometry.Shape:
 
 
 def _is_readable(strides: Sizes, call: Call) -> bool:
-    """Whether rows are whole and start at 16-byte boundaries, as their copies into shared memory need."""
+    """Return True if features are adjacent and rows start at 16-byte boundaries, as 16-byte copies require."""
     *others, last = strides
     return last == 1 and all(stride * call.dtype.itemsize % ALIGNMENT == 0 for stride in others)
 
 
-def _fits(call: Call) -> bool:
-    """Whether all that counts strides and heads has enough bits."""
+def _fits_32_bits(call: Call) -> bool:
+    """Return True if the kernel's 32-bit arithmetic on strides and heads cannot overflow."""
     return max(_strides(call)) < STRIDE_LIMIT and call.batch_heads * call.shape[1] < HEADS_LIMIT
 
 
-def _places(call: Call) -> tuple[np.generic, ...]:
-    """What sm80.cu's entry takes with STRIDED: heads, two reciprocals, then three strides each of q, k, v and out."""
+def _stride_arguments(call: Call) -> tuple[np.generic, ...]:
+    """Return the last arguments of the strided entry: heads, two reciprocals, and three strides of each tensor."""
     heads = call.shape[1]
-    return np.int32(heads), _reciprocal(heads), _reciprocal(call.sharing), *map(np.int32, _strides(call))
+    return np.int32(heads), _reciprocal(heads), _reciprocal(call.group_size), *map(np.int32, _strides(call))
 
 
 def _strides(call: Call) -> tuple[int, ...]:
-    """From batch to batch (0 where there is one), head to head and row to row."""
-    several = call.shape[0] > 1
-    each = (call.q_strides, call.k_strides, call.v_strides, call.out_strides)
-    return tuple(stride for batch, head, row, _ in each for stride in (batch if several else 0, head, row))
+    """Return the strides of batches (0 where there is one batch), heads and rows, for q, k, v and out."""
+    has_batches = call.shape[0] > 1
+    tensors = (call.q_strides, call.k_strides, call.v_strides, call.out_strides)
+    return tuple(stride for batch, head, row, _ in tensors for stride in (batch if has_batches else 0, head, row))
 
 
 def _reciprocal(divisor: int) -> np.uint32:
-    """The lower 32 bits of 2^32 / divisor, rounded up: tensors.cuh."""
+    """Return the low 32 bits of 2^32 / divisor rounded up, as fast_divide of tensors.cuh expects."""
     return np.uint32(-(-(2**32) // divisor) % 2**32)
 
 
-def _outputs(call: Call) -> Callable[[], torch.Tensor]:
+def _output_factory(call: Call) -> Callable[[], torch.Tensor]:
     """Return a function that allocates the output on the current device, as the code that torch compiles does."""
     if _empty_strided_cuda is not None:
         return partial(_empty_strided_cuda, call.shape, call.out_strides, call.dtype)

@@ -1,6 +1,6 @@
-"""Launch geometry of variant `sm80`: pure functions of a configuration, the same formulas as the headers use.
+"""Launch geometry of variant `sm80`: pure functions of a configuration, with the formulas of the CUDA headers.
 
-A configuration maps parameter names to values; sizes are in bytes. `shared_memory` mirrors shared_memory.cuh.
+A configuration maps parameter names to values. Sizes are in bytes. A CTA is a thread block.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ Configuration = Mapping[str, Value]
 
 ELEMENT_BYTES = 2
 PADDING_BYTES = 16
-# schedule.cuh: split_blocks_most.
-SPLIT_BLOCKS_MOST = 16384
-# CUDA C++ Programming Guide, technical specifications: most blocks of a grid in y.
-GRID_Y_MOST = 65535
+# max_split_tiles of schedule.cuh.
+MAX_SPLIT_TILES = 16384
+# Most CTAs of a grid in y (CUDA C++ Programming Guide, technical specifications).
+MAX_GRID_Y = 65535
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Shape:
 
 
 def derived(configuration: Configuration, shape: Shape) -> dict[str, int]:
-    """The quantities that the spaces' constraints use."""
+    """Return the quantities that constraints of the search spaces use."""
     return {
         "threads": threads(configuration),
         "shared_memory": shared_memory(configuration, shape.head_dim),
@@ -40,17 +40,20 @@ def derived(configuration: Configuration, shape: Shape) -> dict[str, int]:
 
 
 def threads(configuration: Configuration) -> int:
-    """Threads of a block: compute and prefetch warps."""
+    """Return the threads of a CTA: compute and prefetch warps."""
     return 32 * (_int(configuration, "compute_warps") + _int(configuration, "prefetch_warps"))
 
 
 def shared_memory(configuration: Configuration, head_dim: int) -> int:
-    """Dynamic shared memory of a block: Q, the stages of K and V, the merge, barriers and the split's flag."""
+    """Return the dynamic shared memory of a CTA: Q, the stages of K and V, the merge, mbarriers and the arrival flag.
+
+    shared_memory.cuh computes the same total.
+    """
     row = head_dim * ELEMENT_BYTES + (PADDING_BYTES if configuration["shared_layout"] == "padding" else 0)
     tile_m, stages = _int(configuration, "tile_m"), _int(configuration, "stages")
     queries, tile = tile_m * row, _int(configuration, "tile_n") * row
     if configuration["q_in_registers"] and _int(configuration, "prefetch_warps") == 0:
-        # Q lies where the last stage of V goes, until it is in registers.
+        # Q uses the memory of the last stage of V until it is in registers.
         queries, copies = 0, (2 * stages - 1) * tile + max(tile, queries)
     else:
         copies = 2 * stages * tile
@@ -71,58 +74,58 @@ def merge_bytes(configuration: Configuration, head_dim: int) -> int:
 
 
 def merges_through_workspace(configuration: Configuration) -> bool:
-    """Keys are split over blocks that meet in global memory."""
+    """Return True if keys are split over CTAs and merged through global memory."""
     return _int(configuration, "split_kv") > 1 and configuration["split_merge"] == "workspace"
 
 
 def merges_in_cluster(configuration: Configuration) -> bool:
-    """Keys are split over the blocks of a cluster (compute capability 9.0)."""
+    """Return True if keys are split over the CTAs of a cluster (compute capability 9.0)."""
     return _int(configuration, "split_kv") > 1 and configuration["split_merge"] == "cluster"
 
 
-def row_blocks(configuration: Configuration, shape: Shape) -> int:
-    """Tiles of queries, over all heads."""
+def query_tiles(configuration: Configuration, shape: Shape) -> int:
+    """Return the number of query tiles over all heads."""
     return shape.batch_heads * -(-shape.queries // _int(configuration, "tile_m"))
 
 
 def work_items(configuration: Configuration, shape: Shape) -> int:
-    """Tiles of queries times the blocks that share one's keys."""
-    return row_blocks(configuration, shape) * _int(configuration, "split_kv")
+    """Return the number of query tiles times the splits of their keys."""
+    return query_tiles(configuration, shape) * _int(configuration, "split_kv")
 
 
-def grid(configuration: Configuration, shape: Shape, resident_blocks: int) -> tuple[int, int, int]:
-    """Blocks to launch; the whole device holds `resident_blocks` at once (occupancy times multiprocessors)."""
+def grid(configuration: Configuration, shape: Shape, resident_ctas: int) -> tuple[int, int, int]:
+    """Return the CTAs to launch; the device holds `resident_ctas` at once (occupancy times multiprocessors)."""
     items = work_items(configuration, shape)
     if configuration["persistent"]:
-        group = _int(configuration, "split_kv") if merges_in_cluster(configuration) else 1
-        return min(items, max(group, resident_blocks // group * group)), 1, 1
-    heads = min(shape.batch_heads, GRID_Y_MOST)
+        cluster_size = _int(configuration, "split_kv") if merges_in_cluster(configuration) else 1
+        return min(items, max(cluster_size, resident_ctas // cluster_size * cluster_size)), 1, 1
+    heads = min(shape.batch_heads, MAX_GRID_Y)
     return items // shape.batch_heads, heads, -(-shape.batch_heads // heads)
 
 
 def splits(configuration: Configuration, shape: Shape) -> int:
-    """Blocks that share a tile's keys; one where there are too many tiles to merge through the workspace."""
-    too_many = merges_through_workspace(configuration) and row_blocks(configuration, shape) > SPLIT_BLOCKS_MOST
+    """Return how many CTAs divide the keys of a query tile: one if the workspace merge cannot count so many tiles."""
+    too_many = merges_through_workspace(configuration) and query_tiles(configuration, shape) > MAX_SPLIT_TILES
     return 1 if too_many else _int(configuration, "split_kv")
 
 
 def workspace_bytes(configuration: Configuration, shape: Shape) -> int:
-    """Partial outputs and statistics of each share of the keys; 0 without a split through the workspace.
+    """Return the bytes for the partial output and statistics of each split; 0 without a merge through the workspace.
 
-    Its content may be arbitrary. The kernel launches once: the block that arrives last combines.
+    The content may be arbitrary. One launch does it all: the CTA that arrives last merges the splits.
     """
-    blocks = row_blocks(configuration, shape)
-    if not merges_through_workspace(configuration) or blocks > SPLIT_BLOCKS_MOST:
+    tiles = query_tiles(configuration, shape)
+    if not merges_through_workspace(configuration) or tiles > MAX_SPLIT_TILES:
         return 0
     floats = _int(configuration, "tile_m") * (shape.head_dim + 2)
-    return blocks * _int(configuration, "split_kv") * floats * 4
+    return tiles * _int(configuration, "split_kv") * floats * 4
 
 
 def registers_estimate(configuration: Configuration, head_dim: int) -> int:
-    """Registers a compute thread needs: output, scores, Q, the merge's weights and 40 for addresses and fragments.
+    """Estimate the registers of a compute thread: output, scores, Q, and 40 for addresses and fragments.
 
     Fragment sizes from the PTX ISA (mma.m16n8k16): 4 FP32 accumulators per 16x8 block, 4 registers of Q per 16x16.
-    Measured against ptxas: see README.
+    Constraints need it before a build; ptxas reports the actual number.
     """
     row_warps = _int(configuration, "compute_warps") // _int(configuration, "kv_warps")
     fragments = max(1, _int(configuration, "tile_m") // (16 * row_warps))

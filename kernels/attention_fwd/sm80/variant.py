@@ -1,4 +1,4 @@
-"""Variant sm80: sm80.cu and what follows from its configurations; the formulas are geometry.py's."""
+"""The variant sm80: the files of sm80.cu, and the quantities that follow from a configuration (geometry.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..stages import Scores, Softmax
 from ..workload import attention
 from . import geometry
 
-# Of an accumulator of mma.m16n8k16.
+# Columns of an accumulator of mma.m16n8k16.
 FRAGMENT_FEATURES = 8
 HEADERS = (
     *("barrier", "configuration", "cp_async", "ldmatrix", "loading", "merge", "mma", "producer", "schedule"),
@@ -19,8 +19,8 @@ HEADERS = (
 )
 
 
-def shares(configuration: Configuration, workload: Workload) -> int:
-    """Among how many warps, of one block or several, the keys of a query are split."""
+def key_groups(configuration: Configuration, workload: Workload) -> int:
+    """Return how many warps, of one CTA or several, divide the keys of a query."""
     return int(configuration["kv_warps"]) * geometry.splits(configuration, _shape(workload))
 
 
@@ -31,28 +31,28 @@ class Sm80Variant(Variant):
     sources = ("sm80/sm80.cu", *(f"sm80/{name}.cuh" for name in HEADERS))
     entry = "attention_fwd"
     modules = ("sm80/geometry.py",)
-    stages = (Scores(), Softmax(shares))
-    # Heads and rows of q, k, v and out lie where each call says: models' projections are read as they are.
+    stages = (Scores(), Softmax(key_groups))
+    # A build that takes strides as arguments reads views of a model's projections in place.
     forms = MappingProxyType({"strided": {"STRIDED": 1}})
 
     def supports(self, workload: Workload) -> bool:
-        """What tensor cores multiply in 16 bits."""
+        """Return True for FP16 and BF16 with head size 64 or 128."""
         return workload.dtype in ("float16", "bfloat16") and attention(workload).head_dim in (64, 128)
 
     def build_macros(self, workload: Workload) -> Mapping[str, Value]:
-        """The head size and the element type; everything else is an argument."""
+        """Return the head size and the element type; everything else is an argument."""
         return {"HEAD_DIM": attention(workload).head_dim, "ELEMENT": workload.dtype, "STRIDED": 0}
 
     def derived(self, configuration: Configuration, workload: Workload) -> Mapping[str, int]:
-        """`threads` and dynamic `shared_memory` (bytes) of a block, `registers` of a thread (estimated), `blocks`."""
+        """Return `threads` and dynamic `shared_memory` of a CTA, estimated `registers` of a thread, and `blocks`."""
         return geometry.derived(configuration, _shape(workload))
 
     def workspace_bytes(self, configuration: Configuration, workload: Workload) -> int:
-        """Partial outputs where the keys are split over blocks that meet in global memory."""
+        """Return the bytes of partial outputs, if keys are split over CTAs and merged through global memory."""
         return geometry.workspace_bytes(configuration, _shape(workload))
 
     def geometry(self, configuration: Configuration, workload: Workload, resident_blocks: int) -> Geometry:
-        """A block for each piece of work, or as many as the device holds where they are persistent."""
+        """Return the launch geometry: a CTA for each work item, or all resident CTAs of a persistent grid."""
         shape = _shape(workload)
         return Geometry(
             geometry.grid(configuration, shape, resident_blocks),
@@ -61,7 +61,7 @@ class Sm80Variant(Variant):
         )
 
     def output_tile(self, configuration: Configuration) -> tuple[int, int]:
-        """Queries of a tile, and the features that a warp's accumulators hold side by side."""
+        """Return the queries of a tile, and the features of one accumulator."""
         return int(configuration["tile_m"]), FRAGMENT_FEATURES
 
 

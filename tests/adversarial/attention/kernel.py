@@ -46,7 +46,7 @@ class AdversarialCpu(Variant):
     entry = "attention_fwd"
 
     def build_macros(self, workload: Workload) -> Mapping[str, Value]:
-        """The head size."""
+        """Return the head size."""
         return {"HEAD_DIM": attention(workload).head_dim}
 
     def derived(self, configuration: Configuration, workload: Workload) -> Mapping[str, int]:
@@ -65,7 +65,7 @@ class AdversarialCuda(AdversarialCpu):
     sources = ("sm80.cu", *CUDA_HEADERS, "record.h", "faults.h")
 
     def geometry(self, configuration: Configuration, workload: Workload, resident_blocks: int) -> Geometry:
-        """A block for each task, or a few that are persistent."""
+        """Launch a block for each task, or a few that are persistent."""
         shape, fault, threads = attention(workload), configuration["fault"], int(configuration["tile_m"])
         tasks = shape.batch_heads * -(-shape.queries // threads)
         blocks = PERSISTENT_BLOCKS if fault == "last_worker_skips_its_tail" else tasks

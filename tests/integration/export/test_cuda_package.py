@@ -81,9 +81,9 @@ def test_a_form_takes_strides_beside_what_the_measured_build_takes(exported: Pat
     measured, strided = (_parameters(exported, build["binaries"]["compute_90"]["file"]) for build in (kernel, form))
     call = _module(exported, "call")
     q = torch.zeros(2, 30, 3, 4, 64).half().unbind(2)[0].transpose(1, 2)
-    places = _module(exported, "launching")._places(call.call_of(q, q, q, 1.0, False))
-    assert strided == [*measured, *(f".u{8 * place.itemsize}" for place in places)]
-    assert [int(place) for place in places] == [4, 2**30, 0, *3 * [30 * 768, 64, 768], 30 * 256, 64, 256]
+    arguments = _module(exported, "launching")._stride_arguments(call.make_call(q, q, q, 1.0, False))
+    assert strided == [*measured, *(f".u{8 * argument.itemsize}" for argument in arguments)]
+    assert [int(argument) for argument in arguments] == [4, 2**30, 0, *3 * [30 * 768, 64, 768], 30 * 256, 64, 256]
 
 
 def test_packed_tensors_go_to_the_measured_build_others_to_the_form_and_the_rest_is_copied(
@@ -111,15 +111,15 @@ def test_packed_tensors_go_to_the_measured_build_others_to_the_form_and_the_rest
     }
     for expected, tensors in cases.items():
         for each in tensors:
-            made = call.call_of(*each, 1.0, False)
+            made = call.make_call(*each, 1.0, False)
             launching.prepare(exported, _manifest(exported), "k1", made)
             form, read = prepared.pop()
             assert form == ("" if expected == "" else "strided"), [tensor.stride() for tensor in each]
             assert read == made.contiguous((False, False, expected == "v is copied"))
-    features_outside = call.call_of(q.mT.contiguous().mT, k, v, 1.0, False)
+    features_outside = call.make_call(q.mT.contiguous().mT, k, v, 1.0, False)
     launching.prepare(exported, _manifest(exported), "k1", features_outside)
     assert prepared.pop() == ("strided", features_outside.contiguous((True, False, False)))
-    far = replace(call.call_of(*inside, 1.0, False), v_strides=(2**31, 64, 384, 1))
+    far = replace(call.make_call(*inside, 1.0, False), v_strides=(2**31, 64, 384, 1))
     launching.prepare(exported, _manifest(exported), "k1", far)
     assert prepared.pop() == ("", far.packed())
 

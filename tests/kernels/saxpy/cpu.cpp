@@ -11,7 +11,7 @@ constexpr Fault fault = Fault::FAULT;
 
 static_assert(fault != Fault::compile_error, "asked not to compile");
 
-// Optional parameters that only make binaries differ: a large space of equal kernels, for benchmarks.
+// Optional parameters that only make binaries different, so that benchmarks have a large space of equal kernels.
 #if defined(MARK_HIGH)
 #define MARKS RECORD(MARK_HIGH) RECORD(MARK_LOW)
 extern "C" const int saxpy_mark;

@@ -1,4 +1,4 @@
-// out = 2 x + y, UNROLL elements a thread. FAULT chooses a way to go wrong.
+// out = 2 x + y, UNROLL elements per thread. FAULT chooses a way to go wrong.
 #include <cstdint>
 
 #define STRING(value) #value
@@ -24,11 +24,11 @@ saxpy(const float* x, const float* y, float* out, void*, int64_t length) {
     if (fault == Fault::hang) while (*const_cast<volatile int*>(&launches) >= 0) __nanosleep(1000);
     if (fault == Fault::unwritten) --length;
     if (fault == Fault::overrun && leader) out[length] = 0;
-    const float beyond = fault == Fault::overread ? 1e-30f * x[length] : 0.0f;
+    const float past_end = fault == Fault::overread ? 1e-30f * x[length] : 0.0f;
     for (int i = 0; i < UNROLL; ++i) {
-        const int64_t place = first + i * THREADS;
-        if (place < length) out[place] = 2 * x[place] + y[place] + beyond;
-        if (fault == Fault::wrong && place == length / 2) out[place] += 0.5f * x[place] * x[0] * x[0];
+        const int64_t index = first + i * THREADS;
+        if (index < length) out[index] = 2 * x[index] + y[index] + past_end;
+        if (fault == Fault::wrong && index == length / 2) out[index] += 0.5f * x[index] * x[0] * x[0];
     }
     if (fault == Fault::racy && leader && atomicAdd(&launches, 1) % 50 == 49) out[0] += 1e-3f;
 }

@@ -1,9 +1,9 @@
-// out = x, and returns SPIN_NS nanoseconds after it was called.
+// out = x. A call returns SPIN_NS nanoseconds after it started.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 
-// The clock that a build may read.
+// Declares the only clock that a build may read.
 #include <omp.h>
 
 #define STRING(value) #value
@@ -12,14 +12,14 @@
 
 extern "C" const char evotune_configuration[1024] = "evotune-configuration:" RECORD(SPIN_NS);
 
-// Seconds that it takes to read the clock: of several rounds the fastest.
+// Return the seconds that a clock reading takes: the fastest of several rounds.
 static double reading_seconds() {
     constexpr int rounds = 20, readings = 1000;
     double fastest = 1;
     for (int round = 0; round < rounds; ++round) {
-        const double begun = omp_get_wtime();
+        const double start = omp_get_wtime();
         for (int i = 1; i < readings; ++i) omp_get_wtime();
-        fastest = std::min(fastest, (omp_get_wtime() - begun) / readings);
+        fastest = std::min(fastest, (omp_get_wtime() - start) / readings);
     }
     return fastest;
 }
@@ -29,7 +29,7 @@ extern "C" int spin(const float* x, float* out, void*, int64_t length) {
         std::memcpy(out, x, length * sizeof(float));
         return 0;
     }
-    // A time is that of a reading's middle: half of one has gone by at the first, another one follows the last.
+    // A reading returns the time at its middle. Half a reading has passed at the first, and one more follows the last.
     static const double reading = reading_seconds();
     const double end = omp_get_wtime() + SPIN_NS * 1e-9 - reading / 2;
     std::memcpy(out, x, length * sizeof(float));

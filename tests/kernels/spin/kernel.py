@@ -1,4 +1,4 @@
-"""A copy that takes a known time: what the timer is checked against."""
+"""A copy that takes a known time, with which tests check the timer."""
 
 from __future__ import annotations
 
@@ -38,20 +38,23 @@ class SpinCpu(Variant):
     entry = "spin"
 
     def build_macros(self, workload: Workload) -> Mapping[str, Value]:
-        """None: one build serves all lengths."""
+        """Return no macros: one build serves all lengths."""
         return {}
 
     def derived(self, configuration: Configuration, workload: Workload) -> Mapping[str, int]:
-        """Nothing that a constraint needs."""
+        """Return nothing, because no constraint needs a derived quantity."""
         return {}
 
     def workspace_bytes(self, configuration: Configuration, workload: Workload) -> int:
-        """None."""
+        """Return 0: the kernel uses no workspace."""
         return 0
 
 
 class Spin(Kernel):
-    """A sample is as many calls as take a millisecond by the fastest side, which is the baseline when a copy spins."""
+    """The kernel `out = x`, slowed down by a parameter.
+
+    A sample has as many calls as the fastest side makes in a millisecond. That side is the baseline if the copy spins.
+    """
 
     name = "spin"
     variants = (SpinCpu(),)
@@ -63,23 +66,23 @@ class Spin(Kernel):
     distributions = ("normal",)
 
     def inputs(self, workload: Workload, distribution: str, seed: int) -> Inputs:
-        """x."""
+        """Return x."""
         return (torch.randn(_copy(workload).length, generator=torch.Generator().manual_seed(seed)),)
 
     def empty_output(self, workload: Workload) -> torch.Tensor:
-        """Of x's shape."""
+        """Return an uninitialized tensor with the shape of x."""
         return torch.empty(_copy(workload).length)
 
     def reference(self, workload: Workload, inputs: Inputs) -> torch.Tensor:
-        """x in float64."""
+        """Return x in float64."""
         return inputs[0].double()
 
     def baselines(self, workload: Workload, target: str) -> tuple[Baseline, ...]:
-        """torch's copy."""
+        """Return torch's copy."""
         return (self.pinned_baseline(workload, target),)
 
     def pinned_baseline(self, workload: Workload, target: str) -> Baseline:
-        """torch's copy, after a while."""
+        """Return torch's copy after a wait of `baseline_ns`."""
         wait = _copy(workload).baseline_ns
 
         def run(inputs: Inputs) -> torch.Tensor:
@@ -91,29 +94,29 @@ class Spin(Kernel):
         return Baseline("clone", run)
 
     def error_groups(self, workload: Workload) -> int:
-        """One."""
+        """Return 1: all elements together."""
         return 1
 
     def cost(self, workload: Workload) -> Cost:
-        """Each element read and written."""
+        """Count one read and one write of each element."""
         return Cost(0.0, 8.0 * _copy(workload).length)
 
     def arguments(
         self, workload: Workload, inputs: Inputs, output: torch.Tensor, workspace: torch.Tensor
     ) -> tuple[torch.Tensor | np.generic, ...]:
-        """x, out, workspace, length."""
+        """Return x, out, workspace and length."""
         return (*inputs, output, workspace, np.int64(_copy(workload).length))
 
     def structure(self, workload: Workload) -> tuple[StructureCase, ...]:
-        """None: a copy has no structure."""
+        """Return no case: a copy has no structure."""
         return ()
 
     def tails(self, workload: Workload, configuration: Configuration) -> tuple[Workload, ...]:
-        """None."""
+        """Return no tails."""
         return ()
 
     def repeatability(self, workload: Workload) -> Workload:
-        """The workload itself."""
+        """Return the workload itself."""
         return workload
 
 
