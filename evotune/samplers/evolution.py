@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evotune.samplers.base import SpaceSampler
+from evotune.samplers.effects import ParameterEffects
 from evotune.samplers.history import History, HistoryCache
 from evotune.samplers.initial import spread_out
-from evotune.samplers.insight import Insight
 from evotune.samplers.screen import Screen
 from evotune.samplers.settings import Settings
 from evotune.samplers.variation import breed
@@ -31,7 +31,7 @@ class EvolutionSampler(SpaceSampler):
         super().__init__(valid, seed)
         self.settings = settings or Settings()
         self._screen = Screen(self.valid, self.settings)
-        self._insight: HistoryCache[Insight] = HistoryCache()
+        self._effects: HistoryCache[ParameterEffects] = HistoryCache()
         choices = sum(len(parameter.values) > 1 for parameter in self.valid.parameters)
         self._initial = max(self.settings.least_initial, math.ceil(self.settings.initial_per_parameter * choices))
 
@@ -43,11 +43,11 @@ class EvolutionSampler(SpaceSampler):
 
     def offspring(self, history: History, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Return the unseen valid offspring and neighbours of the elite; there may be none."""
-        return breed(self.valid, history, self.insight(history), self.settings, rng)
+        return breed(self.valid, history, self.effects(history), self.settings, rng)
 
-    def insight(self, history: History) -> Insight:
+    def effects(self, history: History) -> ParameterEffects:
         """Return the estimated effect of each parameter and of each pair of parameters."""
-        return self._insight.get(history, lambda: Insight.of(self.valid.parameters, self.valid.codes, history))
+        return self._effects.get(history, lambda: ParameterEffects.of(self.valid.parameters, self.valid.codes, history))
 
     def _candidates(self, history: History, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Return all unseen configurations; if they are too many, the offspring and a random subset."""

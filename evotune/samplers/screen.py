@@ -11,9 +11,9 @@ from threadpoolctl import ThreadpoolController
 
 from evotune.samplers.acquisition import expected_improvement
 from evotune.samplers.covariance import Hyperparameters
+from evotune.samplers.effects import standardise
 from evotune.samplers.fitting import fit
 from evotune.samplers.history import History, HistoryCache
-from evotune.samplers.insight import standardise
 from evotune.samplers.settings import Settings
 from evotune.samplers.surrogate import GaussianProcess, SurrogateInputs, condition, trend_weight
 from evotune.space import ValidSet

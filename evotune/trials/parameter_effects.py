@@ -16,8 +16,8 @@ import numpy.typing as npt
 from evotune.errors import UserError
 from evotune.planning.request import IMPORTED, RECORDED
 from evotune.replay.recording import parameters_of
+from evotune.samplers.effects import Effect, ParameterEffects
 from evotune.samplers.history import FAILED, History, Observation
-from evotune.samplers.insight import Effect, Insight
 from evotune.samplers.settings import Settings
 from evotune.space import Parameter, ValidSet
 from evotune.space.space_file import parse_space
@@ -115,7 +115,7 @@ def search_insight(stored: StoredSearch) -> SearchInsight:
     told = [trial for trial in stored.trials if trial.state == "failed" or trial.objective is not None]
     seen = ValidSet.of(parameters, [trial.configuration for trial in told])
     history = _history(seen, told)
-    insight = Insight.of(parameters, seen.codes, history)
+    insight = ParameterEffects.of(parameters, seen.codes, history)
     leaders = seen.codes[history.measured[np.lexsort((history.values, history.censored))][:LEADERS]]
     varied = [j for j, parameter in enumerate(parameters) if len(parameter.values) > 1]
     ones = [_of_parameter(parameters[j], insight.effects[j], leaders[:, j], insight.deviation) for j in varied]

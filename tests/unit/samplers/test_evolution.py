@@ -9,9 +9,9 @@ import pytest
 
 from evotune.samplers import SpaceSampler, make_sampler
 from evotune.samplers.acquisition import expected_improvement
+from evotune.samplers.effects import ParameterEffects
 from evotune.samplers.evolution import EvolutionSampler
 from evotune.samplers.history import FAILED, History, HistoryCache, Observation
-from evotune.samplers.insight import Insight
 from evotune.samplers.screen import largest
 from evotune.samplers.settings import Settings
 from evotune.space import ValidSet
@@ -153,44 +153,44 @@ def test_what_is_made_of_outcomes_is_made_once_for_a_batch() -> None:
     assert (made, found) == ([0, 1], [0, 0, 0, 0, 1])
 
 
-def test_insight_tells_what_matters_from_what_does_not() -> None:
+def test_effects_tell_what_matters_from_what_does_not() -> None:
     valid = grid((8, 8, 6, 4, 2))
-    insight = Insight.of(valid.parameters, valid.codes, history_of(valid, 150))
-    assert insight.effects[0].size > 3 * insight.effects[4].size
-    weights = insight.mutation_weights()
+    effects = ParameterEffects.of(valid.parameters, valid.codes, history_of(valid, 150))
+    assert effects.effects[0].size > 3 * effects.effects[4].size
+    weights = effects.mutation_weights()
     assert weights.sum() == pytest.approx(1.0)
     assert weights[0] > weights[4]
 
 
-def test_insight_tells_which_parameters_depend_on_each_other() -> None:
+def test_effects_tell_which_parameters_depend_on_each_other() -> None:
     valid = grid((8, 8, 6, 4, 2))
-    insight = Insight.of(valid.parameters, valid.codes, history_of(valid, 400))
-    assert max(insight.pairs, key=lambda pair: insight.pairs[pair].size) == (0, 1)
-    weights = insight.partner_weights(0)
+    effects = ParameterEffects.of(valid.parameters, valid.codes, history_of(valid, 400))
+    assert max(effects.pairs, key=lambda pair: effects.pairs[pair].size) == (0, 1)
+    weights = effects.partner_weights(0)
     assert weights.sum() == pytest.approx(1.0)
     assert weights.argmax() == 1
     assert weights[0] == 0.0
 
 
-def test_insight_is_surer_of_what_was_tried_more_and_counts_failures() -> None:
+def test_effects_are_surer_of_what_was_tried_more_and_count_failures() -> None:
     valid = grid((8, 8, 6, 4, 2))
-    untold = Insight.of(valid.parameters, valid.codes, History.of([], []))
+    untold = ParameterEffects.of(valid.parameters, valid.codes, History.of([], []))
     assert untold.effects[0].size == 0.0
     assert untold.pairs[0, 1].uncertainty == 1.0
-    few, many = (Insight.of(valid.parameters, valid.codes, history_of(valid, count)) for count in (20, 200))
+    few, many = (ParameterEffects.of(valid.parameters, valid.codes, history_of(valid, count)) for count in (20, 200))
     assert untold.effects[0].uncertainty > few.effects[0].uncertainty > many.effects[0].uncertainty
     assert untold.pairs[0, 1].uncertainty > few.pairs[0, 1].uncertainty > many.pairs[0, 1].uncertainty
     assert many.effects[2].failures.sum() == many.pairs[0, 2].failures.sum() == 20
 
 
-def test_insight_tells_apart_what_was_mostly_tried_together() -> None:
+def test_effects_tell_apart_what_was_mostly_tried_together() -> None:
     valid = grid((2, 2))
     # The first parameter is what costs; the second goes with it in all but two trials.
     pairs = [(0, 0)] * 10 + [(1, 1)] * 10 + [(0, 1), (1, 0)] * 4
     rows = {(0, 0): 1.0, (1, 1): 4.0, (0, 1): 1.0, (1, 0): 4.0}
     codes = np.array(pairs)
     told = [Observation(i, rows[pair], censored=False) for i, pair in enumerate(pairs)]
-    first, second = Insight.of(valid.parameters, codes, History.of(told, [])).effects
+    first, second = ParameterEffects.of(valid.parameters, codes, History.of(told, [])).effects
     assert first.size > 5 * second.size
 
 

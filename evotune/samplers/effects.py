@@ -55,7 +55,7 @@ class Effect:
 
 
 @dataclass(frozen=True, eq=False)
-class Insight:
+class ParameterEffects:
     """The effects of all parameters, in the order of the space, and of all pairs (j, k) of parameters with j < k.
 
     `deviation`: the standard deviation of the log values, which is the unit of the effects.
@@ -66,7 +66,7 @@ class Insight:
     deviation: float
 
     @classmethod
-    def of(cls, parameters: tuple[Parameter, ...], codes: Codes, history: History) -> Insight:
+    def of(cls, parameters: tuple[Parameter, ...], codes: Codes, history: History) -> ParameterEffects:
         """Estimate the effects from a history, which may be empty. `codes`: those of all configurations."""
         sizes = [len(parameter.values) for parameter in parameters]
         logs = np.log(history.values)
