@@ -1,7 +1,7 @@
 # make search   installs evotune into .venv and tunes the attention kernel for this machine
 # make test     lint, types and every test that this machine can run, but for the storms
 # make unit     the tests that need no compiler, no Ray and no database server
-# make quick    lint, types and tests of the files that git sees changed, or of PATHS="evotune/space tests/unit"
+# make quick    lint, types and the tests of the rooms that git sees changed, or of PATHS="evotune/space tests/unit/db"
 # make docs     the documentation as a site, in site/
 # make storm    searches that are killed a hundred times on each database, workers that give odd results
 # make PYTHON=python3.12 ...   with another Python (3.11 to 3.13)
@@ -15,29 +15,29 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 PROJECT := pyproject.toml constraints.txt
 # nvcc, cuda-core and nvidia-ml-py, where there is an NVIDIA GPU.
 EXTRA := $(if $(shell command -v nvidia-smi),[cuda])
-# For `make quick`: paths given by the user, else changed and new files; and the tests among them.
+# For `make quick`: paths given by the user, else changed and new files; and the tests of their rooms.
 PATHS ?= $(shell git diff --name-only --diff-filter=d HEAD -- '*.py'; git ls-files --others --exclude-standard '*.py')
-TESTS = $(shell printf '%s\n' $(PATHS) | grep -E '^tests/(.*/)?(test_[^/]*\.py|[^./]*)$$')
+TESTS = $(shell $(BIN)/python -m tests.rooms $(PATHS))
 
-.PHONY: search test unit quick docs storm lint clean
+.PHONY: search test side-by-side unit quick docs storm lint style types clean
 
 search: $(INSTALLED)
 	$(BIN)/evotune search --budget 200
 
-# What times kernels on the CPU runs alone; the rest side by side, and idle threads leave their core to the neighbour.
-# Files in their order, so that the many small ones of tests/unit fill the gaps at the end.
-test: lint
-	OMP_WAIT_POLICY=passive $(BIN)/pytest -m "not gpu and not storm and not quiet" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# What times kernels on the CPU runs alone; the rest side by side, types beside them, and idle threads leave their core
+# to the neighbour. Files in their order, so that the many small ones of tests/unit fill the gaps at the end.
+test: $(INSTALLED_DEV) style
+	$(MAKE) --no-print-directory --jobs 2 types side-by-side
 	$(BIN)/pytest -m "not gpu and not storm and quiet"
 
-unit: $(INSTALLED_DEV)
-	OMP_WAIT_POLICY=passive $(BIN)/pytest tests/unit --numprocesses 2 --dist loadfile --no-loadscope-reorder
+side-by-side: $(INSTALLED_DEV)
+	OMP_WAIT_POLICY=passive $(BIN)/pytest -m "not gpu and not storm and not quiet" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-quick: $(INSTALLED_DEV)
-	$(BIN)/ruff check $(PATHS)
-	$(BIN)/ruff format --check $(PATHS)
-	$(BIN)/mypy $(PATHS)
-	$(if $(TESTS),$(BIN)/pytest $(TESTS),@echo 'no test among PATHS')
+unit: $(INSTALLED_DEV)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest tests/unit --numprocesses 2 --dist loadfile
+
+quick: $(INSTALLED_DEV) lint
+	$(if $(TESTS),$(BIN)/pytest $(TESTS),@echo 'no tests of PATHS')
 
 # Warnings are errors: a link that leads nowhere, a page that is in no menu.
 docs: $(INSTALLED_DEV)
@@ -49,9 +49,13 @@ storm: $(INSTALLED_DEV)
 	$(BIN)/python -m tests.storm --kills 100 --database sqlite
 	$(BIN)/python -m tests.storm --kills 100 --database postgresql
 
-lint: $(INSTALLED_DEV)
+lint: style types
+
+style: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(INSTALLED_DEV)
 	$(BIN)/mypy
 
 clean:

@@ -1,9 +1,9 @@
-"""A/A: a build timed against itself, on this machine's GPU, or its CPU. The timing must not produce a winner.
+"""Run A/A tests: time a build against itself on this machine's GPU, or its CPU. There must be no winner.
 
     python benchmarks/aa.py [--repeats 100] [--cpu]
 
-Prints in how many repeats the interval of the ratio contains 1, and how far from 1 the medians were. A 95 % interval
-leaves 1 out in 5 of 100.
+It prints the number of repeats in which the interval of the ratio contains 1, and the distance of the medians from 1. A
+95 % interval is expected to exclude 1 in 5 of 100 repeats.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SEEDS = (1, 2, 3)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=100)
-    parser.add_argument("--cpu", action="store_true", help="the CPU, also where there is a GPU")
+    parser.add_argument("--cpu", action="store_true", help="use the CPU, even if there is a GPU")
     options = parser.parse_args()
     repeats: int = options.repeats
     folder, gpus = kernel_folder(KERNEL), () if options.cpu else local_devices()

@@ -1,11 +1,11 @@
-"""The attention kernel at the shapes of docs/results.md beside every SDPA backend, on this machine's GPU.
+"""Time the attention kernel against every SDPA backend at the shapes of docs/results.md, on this machine's GPU.
 
     python benchmarks/attention_h200.py [--workload NAME ...] [--out benchmarks/results/attention_h200.json]
         [--configurations benchmarks/attention_h200.yaml]
 
-For each shape: builds the configurations of the file that are valid, puts each through every gate and the
-timing, confirms the three best cold and the three best warm in a fresh process on new seeds, and writes what the
-fastest of either came to, with device, versions, date and git commit.
+For each shape, it builds the valid configurations of the file, runs every gate and the timing for each, and confirms
+the three best cold and the three best warm in a fresh process with new seeds. It writes the figures of the fastest
+cold and the fastest warm one, with device, versions, date and git commit.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def measure_shape(device: Device, workload: str, file: Path) -> dict[str, Any]:
-    """Return the fastest configuration's figures at a workload, and how many each gate refused."""
+    """Return the fastest configuration's figures at a workload, and the number that each gate refused."""
     jobs = [
         BuildJob(number, configuration, "sm80", device.target, (workload,))
         for number, configuration in enumerate(valid_configurations(device, workload, file))
@@ -90,14 +90,14 @@ def measure_shape(device: Device, workload: str, file: Path) -> dict[str, Any]:
 
 
 def best(passed: Sequence[Measurement], candidates: Sequence[Candidate], place: int) -> dict[str, Any]:
-    """Return the fastest of one mode: cold memory and warm caches may want different configurations."""
+    """Return the fastest of one timing mode: cold and warm caches may favour different configurations."""
     fastest = min(passed, key=lambda measurement: measurement.timings[place].median_us)
     configuration = dict(candidates[fastest.number].configuration)
     return {"configuration": configuration, **figures(fastest.timings[place])}
 
 
 def confirm(measurer: Measurer, finalists: Sequence[Candidate]) -> Sequence[Measurement]:
-    """Confirm the finalists, again where a long heavy kernel moved the clock too much for a result."""
+    """Confirm the finalists; try again if the clock changed too much for a result, as under a long heavy kernel."""
     for _ in range(CONFIRM_ATTEMPTS):
         confirmed = measurer.run(ConfirmJob(tuple(finalists), "sm80", NEW_SEEDS))
         if any(measurement.timings for measurement in confirmed):
@@ -117,7 +117,7 @@ def valid_configurations(device: Device, workload: str, file: Path) -> list[Conf
 
 
 def qualify(measurer: Measurer, candidates: Sequence[Candidate]) -> tuple[list[Candidate], dict[str, int]]:
-    """Return the fastest that pass every gate, and how many each gate refused."""
+    """Return the fastest candidates that pass every gate, and the number that each gate refused."""
     times: dict[int, tuple[float, ...]] = {}
     refused: dict[str, int] = {}
     best = 0.0
@@ -127,7 +127,7 @@ def qualify(measurer: Measurer, candidates: Sequence[Candidate]) -> tuple[list[C
         if measurement.failed_gate is not None:
             refused[measurement.failed_gate] = refused.get(measurement.failed_gate, 0) + 1
             continue
-        # One that is far behind is timed cold alone.
+        # A candidate that is far slower than the best has only a cold timing.
         times[candidate.number] = tuple(timing.median_us for timing in measurement.timings)
         best = max(best, measurement.timings[0].speedup_low)
     finalists: dict[int, None] = {}
@@ -138,7 +138,7 @@ def qualify(measurer: Measurer, candidates: Sequence[Candidate]) -> tuple[list[C
 
 
 def figures(timing: Timing) -> dict[str, Any]:
-    """Return microseconds, and the speed-up over each backend that was timed."""
+    """Return the times in microseconds, and the speed-up over each backend that was timed."""
     return {
         "median_us": timing.median_us,
         "p50_us": timing.p50_us,
@@ -154,7 +154,7 @@ def figures(timing: Timing) -> dict[str, Any]:
 
 
 def row(name: str, shape: Mapping[str, Any]) -> str:
-    """Format a shape for docs/results.md; a backend without a timed block has no ratio, and perhaps an estimate."""
+    """Format a shape for docs/results.md; a backend without a timed block has no ratio, and at most an estimate."""
     if "warm" not in shape:
         return f"| {name} | no result: {shape['refused']}, {shape['reasons']} |"
     warm, cold = shape["warm"], shape["cold"]

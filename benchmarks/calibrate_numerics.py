@@ -1,10 +1,11 @@
-"""The limits of the numerics gate: errors of honest kernels, and of wrong ones, beside the baseline's.
+"""Calibrate the limits of the numerics gate: compare the errors of correct and wrong kernels with the baseline's.
 
     python benchmarks/calibrate_numerics.py [--configurations 24] [--workload NAME ...] [--out FILE]
 
-On this machine's GPU, or else its CPU: draws configurations from the built-in space, runs each on every distribution
-and several seeds, and divides its max and RMS error against float64 by those of the pinned fused baseline on the same
-inputs, per head; the worst head counts. Then the same for kernels that are wrong on purpose (tests/adversarial).
+It runs on this machine's GPU, or its CPU if there is none. It draws configurations from the built-in space and runs
+each on every distribution with several seeds. It divides the max and RMS error against float64 by those of the pinned
+fused baseline on the same inputs, for each head; the worst head counts. Then it does the same for kernels that are
+wrong on purpose (tests/adversarial).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from evotune_workers.measuring.child_session import GateFailed, Session
 
 ATTENTION = kernel_folder("attention_fwd")
 ADVERSARIAL = Path(__file__).parent.parent / "tests" / "adversarial" / "attention"
-# What the gate must tell from honest kernels.
+# Faults that the gate must distinguish from correct kernels.
 FAULTS = ("weights_in_8_bits", "fp16_accumulators", "last_key_dropped")
 TILES: Mapping[str, Configuration] = {"cpu": {"tile_m": 16, "tile_n": 32}, "sm80": {"tile_m": 64, "tile_n": 32}}
 WORKLOADS = {
@@ -75,7 +76,7 @@ def main() -> None:
 
 
 def honest(device: Device, variant: str, workloads: Sequence[str], count: int) -> Iterator[Ratio]:
-    """Measure configurations drawn from the built-in space; `rescale` tells two ways to keep maxima apart."""
+    """Measure configurations drawn from the built-in space, with one row for each value of `rescale`."""
     session = Session(ATTENTION, device)
     for workload in workloads:
         drawn = draw(device, variant, workload, count)

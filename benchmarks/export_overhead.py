@@ -1,13 +1,14 @@
-"""The host's time for a call of an exported CUDA kernel, beyond the bare launch.
+"""Measure the host's overhead of a call of an exported CUDA kernel over the bare launch.
 
-python benchmarks/export_overhead.py DIR [--batch 1 --heads 8 --length 512]
+    python benchmarks/export_overhead.py DIR [--batch 1 --heads 8 --length 512]
 
-DIR is a folder that `evotune export` wrote for a GPU. Both sides queue the same kernel on the same stream and are timed
-by the host's clock without waiting for the GPU: the bare one is cuda.core's launch with everything made beforehand; the
-other is the function as a user calls it, its output allocated each time; of contiguous tensors, and of views of a joint
-projection, whose launch has more arguments. The goal is 5 us for both. The function launches by cuda.bindings, which is
-faster than cuda.core: that launch alone is there, too. So is SDPA. All take turns, and what a call costs beyond a
-launch is the median over turns: a host that others use is slower for a while, for all.
+DIR is a folder that `evotune export` wrote for a GPU. Both sides queue the same kernel on the same stream, and the
+host's clock times them without waiting for the GPU. The bare launch is cuda.core's, prepared in advance. The function
+is called as a user calls it, and allocates its output each time. Both run with contiguous tensors, and with views of a
+joint projection, whose launch has more arguments. The goal is 5 us for both.
+
+The function's own launch by cuda.bindings, which is faster than cuda.core's, and SDPA are also timed. All calls are
+interleaved in turns, and the overhead is the median over turns: a busy host slows down all calls of a turn alike.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from torch.nn.functional import scaled_dot_product_attention
 
 import evotune
 
-# Else torch's compiler starts a process a core, which import torch while calls are timed.
+# By default, torch's compiler starts a process for each core, and these import torch while calls are timed.
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
-# Fewer than the launches that a queue holds (1,024), so that the host never waits.
+# Fewer calls than the launches that fit into a queue (1,024), so that the host never waits.
 CALLS, TURNS, WARM_UP = 200, 50, 5
 BARE, FUNCTION = "bare launch", "attention_fwd"
 BARE_VIEWS, FUNCTION_VIEWS = f"{BARE}, views", f"{FUNCTION}, views"
@@ -40,18 +41,18 @@ OWN = "its own launch"
 
 @dataclass(frozen=True)
 class HostTimes:
-    """The host's microseconds for a call, in each turn, by the name of the call; contiguous tensors unless views."""
+    """The host's microseconds for a call in each turn, by the name of the call; tensors are contiguous unless views."""
 
     turns: Mapping[str, Sequence[float]]
 
     @property
     def overhead_us(self) -> float:
-        """Return the time beyond the bare launch, of contiguous tensors."""
+        """The overhead over the bare launch with contiguous tensors."""
         return self._beyond(FUNCTION, BARE)
 
     @property
     def overhead_views_us(self) -> float:
-        """Return the same of views of a joint projection."""
+        """The overhead over the bare launch with views of a joint projection."""
         return self._beyond(FUNCTION_VIEWS, BARE_VIEWS)
 
     def median_us(self, name: str) -> float:
@@ -62,7 +63,7 @@ class HostTimes:
         return statistics.median(ours - theirs for ours, theirs in zip(self.turns[name], self.turns[bare], strict=True))
 
     def __str__(self) -> str:
-        """Format a line for each."""
+        """Format a line for each call, and the overheads."""
         lines = [f"{name:<28}{self.median_us(name):8.2f} us" for name in self.turns]
         lines.append(f"{'beyond the bare launch':<28}{self.overhead_us:8.2f} us (goal: 5)")
         lines.append(f"{'beyond it, views':<28}{self.overhead_views_us:8.2f} us (goal: 5)")
@@ -87,7 +88,7 @@ def host_times(folder: Path, batch: int, heads: int, length: int) -> HostTimes:
     if function.DEVICE_TYPE != "cuda":
         sys.exit(f"the package must be for a GPU, got one for {function.MANIFEST['target']}")
     if not torch.cuda.is_available():
-        sys.exit("a GPU must be there and usable by torch, got none")
+        sys.exit("this machine must have a GPU that torch can use, got none")
     workload = function.MANIFEST["workloads"][0]["workload"]
     shape, dtype = (batch, heads, length, workload["head_dim"]), getattr(torch, workload["dtype"])
     q, k, v = (torch.randn(shape, dtype=dtype, device="cuda") for _ in range(3))
@@ -126,19 +127,19 @@ def host_us(call: Callable[[], object]) -> float:
 
 
 class BareLaunch:
-    """The very launch that a call of the function ends in, with everything made beforehand; the output stays.
+    """The same launch as in a call of the function, prepared in advance; all launches write to one output.
 
-    Nothing may be queued when this is gone.
+    The object must exist until no launch is queued any more.
     """
 
     def __init__(self, launch: Any, arguments: Sequence[Any], out: torch.Tensor) -> None:
-        """`launch` has been queued once; `arguments` are those that it was made with."""
+        """Prepare the launch for cuda.core; `launch` was queued once, and was made with `arguments`."""
         from cuda.core import LaunchConfig, Stream
         from cuda.core import launch as launch_by_core
 
         program, grid, threads, shared_bytes, pointers, values = arguments
         config = LaunchConfig(grid=tuple(grid), block=threads, shmem_size=shared_bytes)
-        # cuda.h: CU_STREAM_LEGACY, the default stream under a handle that is not null.
+        # cuda.h: CU_STREAM_LEGACY (1), the handle of the default stream that is not null.
         stream = Stream.from_handle(program.stream or 1)
         self._out = out
         self.launch = launch
@@ -148,7 +149,7 @@ class BareLaunch:
 
 
 def bare_launch(function: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> BareLaunch:
-    """Take the launch from one call, planned afresh; exit where it cannot be had by itself."""
+    """Take the launch from a new plan of one call; exit if the call has no single launch."""
     launching: Any = import_module(f"{function.__name__.rpartition('.')[0]}.launching")
     made: list[tuple[Any, tuple[Any, ...]]] = []
     real = launching.Launch
@@ -163,7 +164,7 @@ def bare_launch(function: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor
     finally:
         launching.Launch = real
     if not made:
-        sys.exit(f"a kernel must serve the shape, SDPA serves {list(q.shape)}; choose another by --batch and the like")
+        sys.exit(f"a kernel must serve the shape, SDPA serves {list(q.shape)}; change --batch, --heads or --length")
     [(launch, arguments)] = made
     if launch.slots[launching.POINTERS - 1]:
         sys.exit("a kernel must have no workspace to be launched by itself, this one has; export another trial")

@@ -1,8 +1,8 @@
-"""The time that `evotune leaderboard` takes on a large SQLite file, process start included. The bound is 1 s.
+"""Time `evotune leaderboard` on a large SQLite file, process start included. The limit is 1 s.
 
     python benchmarks/leaderboard_query.py [--trials 100000] [--db FILE]
 
-Fills a new file (shared/many_trials.py), then runs the command several times. An existing file is timed as it is.
+It fills a new file (shared/many_trials.py), then runs the command several times. An existing file is used as it is.
 """
 
 from __future__ import annotations

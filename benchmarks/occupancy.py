@@ -1,12 +1,12 @@
-"""Resources of the builds of a `--build-only` search on their GPU: a table by a parameter, at a workload.
+"""Print the resources of the builds of a `--build-only` search, as a table by the values of a parameter.
 
     evotune search --target sm_89 --build-only --budget 1300 --db builds.db
     python benchmarks/occupancy.py builds.db [--search 1] [--by tile_m]
 
-For the builds without spills: least / median / most registers, shared memory, blocks of a multiprocessor, occupancy and
-waves of the search's workload. Blocks follow from registers (given to a warp in units of 256, a quarter of them at each
-of four schedulers), shared memory (with the 1 KB that the system takes of each block) and threads: CUDA's occupancy
-calculator, for compute capability 8.0 to 9.0.
+For the builds without spills, it prints the minimum, median and maximum of registers, shared memory, blocks per
+multiprocessor, occupancy and waves at the search's workload. The number of blocks follows from registers (allocated to
+a warp in units of 256, with a quarter of all for each of the four schedulers), shared memory (with 1 KB that the system
+reserves for each block) and threads, as in CUDA's occupancy calculator for compute capability 8.0 to 9.0.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WARP, SCHEDULERS, REGISTER_UNIT, SYSTEM_SHARED_BYTES = 32, 4, 256, 1024
 
 @dataclass(frozen=True)
 class Row:
-    """One build at the workload."""
+    """The resources of one build at the workload."""
 
     registers: int
     shared_bytes: int
@@ -69,7 +69,7 @@ def _rows(stored: StoredSearch, builds: Mapping[int, Sequence[BuildRecord]], by:
 
 def _row(kernel: Kernel, record: SearchRecord, configuration: Configuration, registers: int) -> Row:
     variant, workload = kernel.variant_for(record.target), named_workload(kernel, record.workloads[0])
-    # A persistent grid is as long as this, too, so that it counts its pieces of work.
+    # With so many resident blocks, a persistent grid has a block for each piece of work, which gives the waves.
     launch = variant.geometry(configuration, workload, resident_blocks=1 << 20)
     assert launch is not None, "only GPUs have multiprocessors"
     limits = known_device(record.target).limits

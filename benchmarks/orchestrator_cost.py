@@ -1,9 +1,8 @@
-"""The orchestrator's own cost per trial: ask, dispatch, record, tell; everything but waiting for workers.
+"""Measure the orchestrator's own cost per trial: ask, dispatch, record and tell, without the wait for workers.
 
     python benchmarks/orchestrator_cost.py [--budget 200] [--sampler random]
 
-The kernel is a small real one (saxpy) in a space of 20,000 configurations, the database SQLite, the cluster a local
-Ray.
+It runs a small real kernel (saxpy) in a space of 20,000 configurations, with SQLite and a local Ray cluster.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from unittest import mock
 
 import numpy as np
 
-from evotune.display.progress import PlainReporter
+from evotune.display.progress import LineReporter
 from evotune.display.terminal import console
 from evotune.planning.request import SearchRequest
 from evotune.search.dispatch.dispatcher import Dispatcher
@@ -39,7 +38,7 @@ parameters:
 
 
 class Clock:
-    """Add up the time between waits; a trial's share ends when its measurement came back and has been booked."""
+    """Adds up the time between waits; a trial's share ends when its measurement has been recorded."""
 
     def __init__(self) -> None:
         self.own_seconds: list[float] = []
@@ -48,7 +47,7 @@ class Clock:
         self._measured = False
 
     def waiting(self) -> None:
-        if self._since is None:  # what came before the loop is not a trial's
+        if self._since is None:  # the loop has not started
             return
         self._share += time.perf_counter() - self._since
         if self._measured:
@@ -77,7 +76,7 @@ def main() -> None:
             budget=options.budget,
             sampler=options.sampler,
         )
-        result = run_search(request, PlainReporter(console(sys.stderr)))
+        result = run_search(request, LineReporter(console(sys.stderr)))
     own = np.array(clock.own_seconds[: result.built]) * 1e3
     print(f"{result.built} trials, sampler {options.sampler}, 20,000 configurations, SQLite")
     print(f"own cost of a trial: median {np.median(own):.1f} ms, mean {own.mean():.1f} ms, worst {own.max():.1f} ms")

@@ -1,11 +1,11 @@
-"""Print the times and the plans of the leaderboard's queries and of an outcome's insert on a million trials.
+"""Print times and plans of the leaderboard's queries, and of the insert of an outcome, with a million trials.
 
     python -m benchmarks.query_plans [--trials 1000000] [--db URL] [--no-plans]
 
-Starts a PostgreSQL server from the installed programs, with its own settings (128 MB of shared buffers, fsync on), in a
-folder that is removed afterwards, and fills it (shared/many_trials.py). `--db` takes an empty PostgreSQL database, or
-one that was filled by this command. Bounds: 100 ms for a leaderboard, 10 ms for an outcome, medians, as the caller of
-evotune_db.Database sees them. The plans are the server's own, of the statements that evotune sends (auto_explain).
+It starts a PostgreSQL server in a temporary folder, with default settings (128 MB of shared buffers, fsync on), and
+fills it (shared/many_trials.py). `--db` takes an empty PostgreSQL database, or one that this command has filled. The
+limits of the medians, as the caller of evotune_db.Database sees them, are 100 ms for a leaderboard and 10 ms for an
+outcome. The plans are those of the server for the statements that evotune sends (auto_explain).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.support.db.examples import SEARCH, build, gate, passed, timing
 
 QUERY_MS, INSERT_MS = 100.0, 10.0
 QUERIES, INSERTS = 15, 200
-# As many entries as `evotune leaderboard` lists unless it is told otherwise.
+# The default number of entries of `evotune leaderboard`.
 TOP = 20
 LISTS: Mapping[str, LeaderboardFilter] = {
     "everything": LeaderboardFilter(top=TOP),
@@ -54,7 +54,7 @@ WIDTH = 118
 
 
 def main() -> None:
-    """Fill the database where it is empty, then measure and explain."""
+    """Fill the database if it is empty, then measure and explain."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=1_000_000)
     parser.add_argument("--db")
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def record_outcomes(database: Database, count: int) -> list[float]:
-    """Return the milliseconds of each insert, made by the process with the lease of the search, as in a search."""
+    """Return the milliseconds of each insert by the process that has the search's lease, as in a search."""
     search = database.start_search(_search(count + 1))
     database.acquire_lease(search, print)
     trials = [
@@ -102,7 +102,7 @@ def explain(engine: Engine, database: Database) -> dict[str, list[str]]:
 
 @contextlib.contextmanager
 def explained(engine: Engine) -> Iterator[list[str]]:
-    """Fill a list with the plan of each statement of the connections that the engine opens meanwhile."""
+    """Collect the plan of each statement on the connections that the engine opens in this context."""
     plans: list[str] = []
 
     def begin(connection: Any, record: Any) -> None:
@@ -143,7 +143,7 @@ def _search(budget: int) -> SearchRecord:
 
 
 def _outcome(trial: int) -> OutcomeRecord:
-    """Return an outcome with as many checks as a trial of attention_fwd on a GPU has, and with a binary of its own."""
+    """Return an outcome with as many checks as a trial of attention_fwd has on a GPU, and with a unique binary."""
     key = f"query plans {trial}"
     timings = [timing(0.5 + trial % 97 / 50, mode=mode, build_key=key) for mode in ("cold", "warm")]
     samples = {side: [[9.6 + block, 9.7 + block] for block in range(12)] for side in ("candidate", "flash", "cudnn")}

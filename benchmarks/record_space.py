@@ -4,9 +4,10 @@
         --db record.db      (Ctrl-C and --resume as in any search)
     python benchmarks/record_space.py record.db --out attention_fwd-H200.csv.gz [--search 1]
 
-The file has a column for each parameter with a choice, then time_ms, empty where the configuration failed. A time is
-the ratio to the fastest baseline, cold and interleaved with it, times the median of that baseline's times: what one
-machine or another was slower by meanwhile is not in it. A timing that stopped early counts as it stands.
+The file has a column for each parameter with a choice, then time_ms, which is empty for a failed configuration. A time
+is the configuration's cold ratio to the fastest baseline, measured interleaved, multiplied by the median of all times
+of this baseline. So differences between machines, and changes of their speed, cancel out. A timing that stopped early
+is used as it is.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from evotune_db.records import StoredSearch, StoredTrial
 
 
 def main() -> None:
-    """Write the recording; print what failed, which the replay takes for the configuration's fault."""
+    """Write the recording, and print the failures: a replay attributes each of them to its configuration."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("db")
     parser.add_argument("--search", type=int, default=1)

@@ -1,10 +1,10 @@
-"""The agreement of a search's leaderboard with another day or another machine of the same kind.
+"""Compare a search's leaderboard with a new measurement, on another day or another machine of the same kind.
 
     python benchmarks/remeasured.py --db evotune.db [--search N] [--top 20] [--out FILE]
 
-Builds the best trials of a search again, puts them through every gate on inputs that no search uses, times them side by
-side in one process, and compares: Kendall's tau of the two rankings, the pairs that changed places though they differ
-by more than 1 %, and the winner's regret, which is how much slower the leaderboard's first is than the fastest now.
+It builds the best trials of a search again, runs every gate on inputs that no search uses, and times them interleaved
+in one process. It prints Kendall's tau of the two rankings, the number of pairs that changed order and differ by more
+than 1 %, and the winner's regret: by how much the leaderboard's first trial is slower than the fastest one now.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.measuring.jobs import ConfirmJob
 from evotune_workers.measuring.measurer import Measurer
 
-# A change of places among closer ones is of no account to who runs the kernel.
+# A change of order between trials that are closer than this does not matter to a user.
 CLOSE = 0.01
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One trial's figures on the leaderboard and now; medians in microseconds on cold caches."""
+    """One trial's figures on the leaderboard and now; times are cold medians in microseconds."""
 
     rank: int
     trial: int
@@ -48,7 +48,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Agreement:
-    """`overtaken` = pairs that changed places and are more than `CLOSE` apart in speed-up now; `regret` in 1."""
+    """The agreement of two rankings.
+
+    `overtaken`: the number of pairs that changed order and differ by more than `CLOSE` in speed-up now. `regret`: as a
+    fraction of the time.
+    """
 
     tau: float
     overtaken: int
@@ -57,10 +61,10 @@ class Agreement:
 
 
 def main() -> None:
-    """Measure, print a row a trial and the agreement, write both."""
+    """Measure the trials; print and write a row for each, and the agreement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--db", required=True, type=Path)
-    parser.add_argument("--search", type=int, help="its number; without it, the last one")
+    parser.add_argument("--search", type=int, help="number of the search; default: the last one")
     parser.add_argument("--top", type=int, default=20)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -80,7 +84,7 @@ def main() -> None:
 
 
 def measure(database: Database, entries: Sequence[LeaderboardEntry]) -> tuple[Device, dict[int, tuple[float, float]]]:
-    """Return median (us) and speed-up of each trial that passes again, all interleaved."""
+    """Return the median (us) and the speed-up of each trial that passes again, timed interleaved."""
     device = device_that_measured(entries[0], "measured again")
     details = database.trial(entries[0].trial)
     folder, record = folder_of(details), details.record
@@ -102,7 +106,7 @@ def measure(database: Database, entries: Sequence[LeaderboardEntry]) -> tuple[De
 
 
 def agreement(pairs: Sequence[Pair]) -> Agreement:
-    """Compare the ranking then, in the given order, with the speed-ups now."""
+    """Compare the earlier ranking, which is the order of `pairs`, with the speed-ups now."""
     now = [pair.now_speedup for pair in pairs]
     both = list(itertools.combinations(now, 2))
     tau = kendalltau([-pair.rank for pair in pairs], now).statistic
@@ -111,14 +115,14 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
 
 
 def print_table(device: Device, pairs: Sequence[Pair], found: Agreement) -> None:
-    """Print a row a trial, then the agreement in a sentence."""
+    """Print a row for each trial, then the agreement in a sentence."""
     print(f"| rank | trial | then | now ({device.name}) |")
     print("|---|---|---|---|")
     for pair in pairs:
         then, now = f"{pair.then_us:.3f} us, {pair.then_speedup:.3f}x", f"{pair.now_us:.3f} us, {pair.now_speedup:.3f}x"
         print(f"| {pair.rank} | {pair.trial} | {then} | {now} |")
     print(
-        f"Kendall's tau {found.tau:.2f}; {found.overtaken} of {found.pairs} pairs changed places and differ by more"
+        f"Kendall's tau {found.tau:.2f}; {found.overtaken} of {found.pairs} pairs changed order and differ by more"
         f" than {CLOSE:.0%}; winner's regret {found.regret:.2%}"
     )
 

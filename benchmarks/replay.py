@@ -1,15 +1,16 @@
-"""Compare samplers on recorded spaces, with no compiler and no device.
+"""Compare samplers on recorded spaces, without a compiler or a device.
 
     python benchmarks/replay.py FOLDER [--samplers evolution,tpe] [--spaces NAME,NAME] [--seeds 20] [--budget 200]
         [--in-flight 1] [--processes 2] [--peers FILE] [--json FILE]
 
-FOLDER holds a recording a file: CSV (a column for each parameter, then time_ms, empty where it failed), also gzipped,
-or the tuning community's T4 JSON. Figures are defined in replaying/metrics.py; a ± is a standard error over seeds.
-Where Kernel Tuner is installed, `kernel_tuner:genetic_algorithm` and the like are samplers too. The first sampler is
-compared with the best of all others, space by space; --peers adds those of a file that --json wrote.
+Each file of FOLDER is a recording: CSV with a column for each parameter, then time_ms, which is empty for a failed
+configuration; or T4 JSON of the auto-tuning community. Both may be gzipped. Figures are defined in
+replaying/metrics.py; a ± is a standard error over seeds. If Kernel Tuner is installed, its strategies are samplers
+such as `kernel_tuner:genetic_algorithm`. On each space, the first sampler is compared with the best of all others.
+--peers adds the samplers of a file that --json wrote.
 
-benchmarks/results/replay_peers.json holds peers on the 13 public recordings, measured on 2026-11-21: 20 seeds, 200
-evaluations, one at a time; Kernel Tuner 1.5.0, Optuna 5.0.0; `Helion-like` and `local search` are re-implementations.
+benchmarks/results/replay_peers.json has peers on the 13 public recordings, measured on 2026-11-21 with 20 seeds and 200
+sequential evaluations, Kernel Tuner 1.5.0 and Optuna 5.0.0. `Helion-like` and `local search` are re-implementations.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The main job as a user runs it: `evotune search --budget 200`, process start and empty caches included.
+"""Time the main job as a user runs it: `evotune search --budget 200`, with process start and empty caches.
 
     python benchmarks/search.py [--budget 200] [--workload mission] [--sampler evolution] [--target auto]
         [--gpus 1 2 4] [--out benchmarks/results/search.json]
 
-Prints the command's time, the trials a minute from the first proposal until the last outcome, the share of the time
-in which the GPUs had nothing to do, and the winner beside each baseline. With --gpus it runs one search after the
-other, each on so many GPUs. Bounds: 4 minutes, 10 % idle, and n GPUs at least 0.9 n times as fast as one.
+It prints the time of the command, the trials per minute from the first proposal to the last outcome, the share of time
+in which the GPUs were idle, and the winner's speed-up over each baseline. With --gpus, it runs a search for each number
+of GPUs. The limits: 4 minutes, 10 % idle, and n GPUs are at least 0.9 n times as fast as one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ HEADINGS = (
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One search on `gpus` (0: without --gpus); `search_seconds`: from the first proposal until the last outcome.
+    """One search on `gpus` (0: without --gpus); `search_seconds`: from the first proposal to the last outcome.
 
     `over`: the winner's confirmed speed-up over each baseline, by timing mode.
     """
@@ -52,7 +52,7 @@ class Run:
 
     @property
     def per_minute(self) -> float:
-        """Return the trials a minute of the search itself."""
+        """The trials per minute of the search itself."""
         return 60 * self.trials / self.search_seconds
 
 
@@ -61,7 +61,7 @@ def main() -> None:
     options = _options()
     devices = [] if options.target == "cpu" else local_devices()
     if len(devices) < max(options.gpus):
-        sys.exit(f"this machine must have the GPUs that are asked for, has {len(devices)}, asked for: {options.gpus}")
+        sys.exit(f"--gpus must be at most the {len(devices)} GPUs of this machine, got {options.gpus}")
     searched = [f"--{name}={getattr(options, name)}" for name in ("budget", "workload", "sampler", "target")]
     print(HEADINGS, flush=True)
     runs: list[Run] = []
@@ -85,7 +85,7 @@ def run(searched: Sequence[str], gpus: int) -> Run:
         ran = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
         seconds = time.perf_counter() - started
         if ran.returncode:
-            sys.exit(f"the search must find a configuration, it ended with exit code {ran.returncode}")
+            sys.exit(f"the search must find a configuration, got exit code {ran.returncode}")
         result = json.loads(ran.stdout)
         trials = result["passed"] + sum(result["failed_by_gate"].values())
         with Database.open(str(file)) as database:

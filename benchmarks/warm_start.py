@@ -1,12 +1,12 @@
-"""The trials that `--warm-start` saves at shapes that were not searched before, on this machine's device.
+"""Measure the trials that `--warm-start` saves at shapes that were not searched before, on this machine's device.
 
     python benchmarks/warm_start.py [--budget 60] [--seed 0] [--source NAME ...] [--workload NAME ...]
         [--db evotune.db] [--kernel attention_fwd --space FILE] [--out benchmarks/results/warm_start.json]
 
-First searches the sources, with `--source-budget`; `--db` names a database that has searches of them already, which is
-copied and left as it is. Then, at each new shape, a search with a warm start and one without, of the same budget and
-seed, both beginning from the sources alone. Their best are timed side by side, as `evotune compare` does. The figure is
-the number of trials that each took to come within 2 % and 5 % of the better one.
+First it searches the sources, with `--source-budget`. With `--db`, it uses a copy of a database that has such searches.
+Then it runs two searches at each new shape, one with a warm start and one without, with the same budget and seed; both
+know only the sources. It times their best trials side by side, as `evotune compare` does. The result is the number of
+trials that each search needed to come within 2 % and 5 % of the better one.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from evotune.trials.compare import Comparison, compare_trials
 from evotune_db import Database
 from evotune_workers.kernel.device import cpu_device, local_devices
 
-# Few heads and many.
+# One with few heads, one with many.
 SOURCES = ("mission", "8x32x512x64")
-# Each unlike the sources in another respect: longer, much longer, heads in between, causal, a larger head.
+# Each differs from the sources in one respect: longer, much longer, another number of heads, causal, a larger head.
 NEW_SHAPES = ("1x8x1024x64", "long", "4x16x512x64", "causal", "wide")
-# A machine that is busy with something else may need to be asked again.
+# A comparison on a busy machine may give no result, and is then repeated.
 COMPARE_ATTEMPTS = 3
 WITHIN = (0.02, 0.05)
 HEADINGS = "| shape | to 2 %, cold | warm | to 5 %, cold | warm | best, cold | warm | cold / warm | began with |"
@@ -56,7 +56,7 @@ class Searched:
     over_best: float
 
     def trials_until(self, within: float) -> int | None:
-        """Return the number of trials until one was within that share of the best; None where none was."""
+        """Return the number of trials until one was within this share of the best; None if none was."""
         for number, objective in enumerate(self.objectives, start=1):
             if objective is not None and objective / self.best * self.over_best <= 1 + within:
                 return number
@@ -81,10 +81,10 @@ def main() -> None:
 
 
 def measure_shape(options: argparse.Namespace, source: Path, workload: str) -> dict[str, Any]:
-    """Return the figures of two searches and of their comparison."""
+    """Return the figures of both searches and of their comparison."""
     path = source.with_name(f"{workload}.db")
     _copy(source, path)
-    # The warm one first: it must not find what the cold one has left.
+    # Search with a warm start first, so that it cannot use trials of the other search.
     warm = _search(options, path, workload, options.budget, warm_start=True)
     cold = _search(options, path, workload, options.budget)
     with Database.open(str(path)) as database:
@@ -106,7 +106,7 @@ def measure_shape(options: argparse.Namespace, source: Path, workload: str) -> d
 
 
 def trials_until(cold: Searched, warm: Searched) -> dict[str, dict[str, int | None]]:
-    """Return the trials of both and the saving by "2%" and "5%"; one that never came so near took its whole budget."""
+    """Return, for "2%" and "5%", the trials of both searches and the saving; without success, all trials count."""
     until = {}
     for within in WITHIN:
         budget, of_cold, of_warm = len(cold.objectives), cold.trials_until(within), warm.trials_until(within)
@@ -122,7 +122,7 @@ def total(shapes: Iterable[Mapping[str, Any]], within: float) -> tuple[int, int,
 
 
 def row(workload: str, shape: Mapping[str, Any]) -> str:
-    """Format one line of the table; a dash stands for a search that never came so near."""
+    """Format one line of the table; a dash stands for a search that never came within the limit."""
     if "no_result" in shape:
         return f"| {workload} | no result: {shape['no_result']} |"
     trials = [
@@ -157,7 +157,7 @@ def _search(
         budget=budget,
         seed=options.seed,
         warm_start=warm_start,
-        # Neither takes what the other has measured: a best of its own is timed against the other's.
+        # No search may reuse measurements of the other, because their best trials are compared.
         reuse=False,
     )
     result = run_search(request, make_reporter(json=True))
@@ -167,7 +167,7 @@ def _search(
 
 
 def _compared(database: Database, warm: SearchResult, cold: SearchResult, workload: str) -> Comparison | str:
-    """Time the warm search's best against the cold one's; return the reason where there is no result."""
+    """Time the warm search's best against the cold one's; return the reason if there is no result."""
     if warm.best is None or cold.best is None:
         return "a search found nothing that passes"
     for _ in range(COMPARE_ATTEMPTS):

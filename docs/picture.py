@@ -1,6 +1,6 @@
 """Draw the output of a command as an SVG: `python docs/picture.py FILE COMMAND...`.
 
-The command runs as in a terminal of 104 columns, so that the picture has what a person sees.
+The command runs as in a terminal of 134 columns, so that the picture has what a person sees.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-COLUMNS = 104
+COLUMNS = 134
 
 
 def draw(command: list[str]) -> str:

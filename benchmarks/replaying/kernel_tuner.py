@@ -1,7 +1,7 @@
-"""Kernel Tuner's strategies on recorded spaces, where it is installed: asked and answered as by its own simulation.
+"""Run Kernel Tuner's strategies on recorded spaces, if it is installed, as its own simulation mode does.
 
-Its simulation mode wants a cache file and sources; what a strategy sees is the search space, a cost and a budget, which
-are Kernel Tuner's own here too. A configuration counts once, failed or not; one outside the set costs nothing.
+The simulation mode needs a cache file and sources. A strategy only sees a search space, a cost and a budget, which are
+Kernel Tuner's own classes here, too. A configuration counts once, failed or not; an invalid one costs nothing.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from evotune.replay import Recording
 Array = npt.NDArray[np.float64]
 
 PREFIX = "kernel_tuner:"
-# A strategy that has converged asks for the same configurations for ever.
+# Stop a strategy that has converged and asks for the same configurations for ever.
 MOST_REPEATS = 100
 _PARTS = ("compile_time", "verification_time", "benchmark_time", "strategy_time", "framework_time")
 
 
 def strategies() -> list[str]:
-    """Return the samplers that Kernel Tuner has, as `kernel_tuner:NAME`; none where it is not installed."""
+    """Return Kernel Tuner's strategies as `kernel_tuner:NAME`, none if it is not installed."""
     if importlib.util.find_spec("kernel_tuner") is None:
         return []
     from kernel_tuner.interface import strategy_map
@@ -40,7 +40,7 @@ def strategies() -> list[str]:
 def run_strategy(recording: Recording, strategy: str, seed: int, budget: int) -> tuple[Array, float]:
     """Return the times of the configurations that the strategy tried, in order, and the seconds that it took.
 
-    A strategy that ends, or that goes round in circles, before the budget is spent has fewer.
+    There are fewer times than the budget if the strategy ends early, or proposes only known configurations.
     """
     from kernel_tuner.interface import strategy_map
     from kernel_tuner.util import StopCriterionReached, TuningBudget
@@ -81,7 +81,9 @@ def _answers(recording: Recording, budget: int) -> Any:
         def _answer(self, values: Sequence[Any], spent: Any) -> dict[str, Any] | None:
             if spent.is_done():
                 return None
-            configuration = dict(zip((p.name for p in recording.valid.parameters), map(_plain, values), strict=True))
+            configuration = dict(
+                zip((p.name for p in recording.valid.parameters), map(_as_python, values), strict=True)
+            )
             answer: dict[str, Any] = {**configuration, **dict.fromkeys(_PARTS, 0.0)}
             try:
                 i = recording.valid.index(configuration)
@@ -100,7 +102,7 @@ def _answers(recording: Recording, budget: int) -> Any:
         def _count_repeat(self) -> None:
             self.repeats += 1
             if self.repeats > MOST_REPEATS * budget:
-                raise StopCriterionReached("the strategy goes round in circles")
+                raise StopCriterionReached("the strategy proposes only configurations that it has tried")
 
     return Answers()
 
@@ -138,8 +140,8 @@ def _parameters(recording: Recording) -> dict[str, list[Any]]:
     return {parameter.name: list(parameter.values) for parameter in recording.valid.parameters}
 
 
-def _plain(value: Any) -> Any:
-    """Convert numpy's numbers, which strategies hand out too."""
+def _as_python(value: Any) -> Any:
+    """Convert a NumPy number, which some strategies return, to a Python number."""
     return value.item() if isinstance(value, np.generic) else value
 
 

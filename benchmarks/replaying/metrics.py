@@ -1,8 +1,8 @@
-"""Figures of a search of a recorded space: its distance to the optimum, and the evaluations that it took.
+"""Figures of searches of a recorded space: the distance to the optimum, and the evaluations that this took.
 
-Curves have shape (seeds, budget): the best time after each evaluation, NaN while nothing has passed. An evaluation is a
-configuration tried for the first time, failed or not. The score follows Willemsen et al., A methodology for comparing
-optimization algorithms for auto-tuning, FGCS 2024, on the percentage of the optimum in place of time.
+Curves have the shape (seeds, budget): the best time after each evaluation, NaN before the first success. An evaluation
+is a configuration that is tried for the first time, failed or not. The score follows Willemsen et al., A methodology
+for comparing optimization algorithms for auto-tuning, FGCS 2024, with the percentage of the optimum instead of time.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ FORMS = {
 """All figures, in the order of a table's columns, with their format."""
 _WITHIN_5 = 100.0 / 1.05 - 1e-9
 _WITHIN_1 = 100.0 / 1.01 - 1e-9
-# The score looks at this many evaluation counts, up to where random search has closed this share of the gap between
-# the median and the optimum.
+# The score is the mean over this many evaluation counts, up to the one at which random search has closed this share of
+# the gap between the median and the optimum.
 _POINTS, _GAP_CLOSED = 20, 0.95
-# Percent; rounding leaves as much where random search, too, has surely met the optimum.
+# Percent; rounding can leave this much even if random search has certainly found the optimum.
 _NO_SHORTFALL = 1e-9
 
 
@@ -61,7 +61,7 @@ class Figure:
 
     @property
     def standard_error(self) -> float:
-        """Return that of the mean over seeds, spaces being fixed; 0 for a single seed."""
+        """Return the standard error of the mean over seeds, for fixed spaces; 0 for a single seed."""
         rows = np.atleast_2d(self.values)
         spaces, seeds = rows.shape
         return float(np.sqrt((rows.var(axis=1, ddof=1) / seeds).sum()) / spaces) if seeds > 1 else 0.0
@@ -84,13 +84,13 @@ def figures_of(recording: Recording, curves: Array) -> list[Figure]:
 
 
 def over_spaces(figures: Sequence[Sequence[Figure]]) -> list[Figure]:
-    """Join the figures of several spaces, all of one weight, into one row."""
+    """Join the figures of several spaces, with equal weights, into one row."""
     columns = zip(*figures, strict=True)
     return [Figure(column[0].name, np.stack([f.values for f in column])) for column in columns]
 
 
 def _scores(recording: Recording, percent: Array) -> Array:
-    """Return the share of random search's expected shortfall that each run removed; 0 where there is no shortfall."""
+    """Return the share of random search's expected shortfall that each run removed; 0 if there is no shortfall."""
     counts = _counts(recording, percent.shape[1])
     random = 100.0 * np.array([_expected(recording, n, recording.optimum / recording.passing, 0.0) for n in counts])
     short = 100.0 - random > _NO_SHORTFALL

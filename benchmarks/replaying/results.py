@@ -1,4 +1,4 @@
-"""The figures of each sampler as Markdown tables with standard errors, and as JSON."""
+"""Format the figures of each sampler as Markdown tables with standard errors, and as JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VERSUS_BEST = ("figure", "space", "ours", "best peer", "", "ours - peer", "")
 
 @dataclass(frozen=True)
 class Result:
-    """One sampler's figures, over all spaces and on each; `milliseconds`: a proposal's mean cost, where known."""
+    """One sampler's figures, over all spaces and for each; `milliseconds`: the mean cost of a proposal, if known."""
 
     sampler: str
     overall: Mapping[str, Estimate]
@@ -60,7 +60,7 @@ def table(results: Sequence[Result], peers: Sequence[Result]) -> str:
 def versus_best(ours: Result, peers: Sequence[Result]) -> list[list[str]]:
     """Return a row for each compared figure and each space that a peer has: ours, the best peer's, the difference.
 
-    The last cell is `ahead` or `behind` where the difference is larger than its standard error, else `level`.
+    The last cell is `ahead` or `behind` if the difference is larger than its standard error, else `level`.
     """
     return [
         _row(space, name, figures[name], [peer for peer in peers if name in peer.spaces.get(space, {})])
@@ -71,7 +71,7 @@ def versus_best(ours: Result, peers: Sequence[Result]) -> list[list[str]]:
 
 
 def versus_best_table(results: Sequence[Result], peers: Sequence[Result]) -> str:
-    """Compare the first sampler with the best of all others; return "" where there is no other."""
+    """Compare the first sampler with the best of all others; return "" if there is no other."""
     rows = versus_best(results[0], [*results[1:], *peers])
     return _markdown(VERSUS_BEST, rows) if rows else ""
 

@@ -1,4 +1,4 @@
-"""Searches of recorded spaces: a sampler is asked and told as in a real search, and sees nothing else."""
+"""Run searches of recorded spaces: a sampler is asked and told exactly as in a real search."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """The best time after each evaluation, and the seconds that the sampler took for each proposal."""
+    """The best time after each evaluation, and the seconds that each proposal took."""
 
     curve: Array
     seconds: Array
 
 
 class NothingTried(Exception):
-    """A sampler that ended before its first evaluation; its text is one line for the user."""
+    """The sampler ended before its first evaluation; the message is one line for the user."""
 
 
 def run_all(recordings: Sequence[Recording], jobs: Sequence[Job], processes: int) -> list[Run]:
@@ -55,7 +55,7 @@ def run_all(recordings: Sequence[Recording], jobs: Sequence[Job], processes: int
 
 
 def run(recording: Recording, job: Job) -> Run:
-    """Run one search; a space smaller than the budget is searched whole, and its curve goes on level.
+    """Run one search; if the budget is larger than the space, the curve continues with its last value.
 
     Raises NothingTried.
     """

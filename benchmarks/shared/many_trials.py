@@ -1,7 +1,7 @@
-"""A database with very many trials, made by the database itself and subject to every key and check of the schema.
+"""Fill a database with very many trials, by statements of the database, under all keys and checks of the schema.
 
-A trial has as many checks as one of attention_fwd on a GPU. Nine in ten passed, and half of those are on the
-leaderboard, with a cold timing, a warm one and a profile; the others' timing was stopped early.
+A trial has as many checks as one of attention_fwd on a GPU. 90 % of the trials passed. Half of these are on the
+leaderboard, with a cold timing, a warm one and a profile. The timing of the others was stopped early.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from evotune_db.schema import tables
 from evotune_db.schema.finding_tables import profile
 
 TRIALS_PER_SEARCH = 2_000
-# Trials of one transaction.
+# Trials per transaction.
 CHUNK = 100_000
 # Three seeds of five distributions, and a row for each other check.
 GATES = 35
@@ -45,7 +45,7 @@ SAMPLES = {side: [[10.0 + block, 10.1 + block] for block in range(12)] for side 
 
 
 def fill(engine: Engine, trials: int, per_search: int = TRIALS_PER_SEARCH) -> Iterator[int]:
-    """Fill an empty database, to the next whole search; yield the number of trials after each transaction."""
+    """Fill an empty database with whole searches; yield the number of trials after each transaction."""
     searches = -(-trials // per_search)
     with engine.begin() as connection:
         _add_searches(connection, searches, per_search)
@@ -91,7 +91,7 @@ def _add_searches(connection: Connection, searches: int, per_search: int) -> Non
 
 
 def _add_trials(connection: Connection, first: int, last: int, per_search: int) -> None:
-    """Add builds, trials and checks; every tenth trial failed, and no two objectives near each other are equal."""
+    """Add builds, trials and checks; every tenth trial failed, and objectives of nearby trials differ."""
     numbers = _numbers("numbers", first, last)
     t = numbers.c.t
     failed = t % 10 == 0
@@ -138,7 +138,7 @@ def _add_trials(connection: Connection, first: int, last: int, per_search: int) 
 
 
 def _add_timings(connection: Connection, first: int, last: int, whole: int) -> None:
-    """Add a cold timing to what passed and, where it was not stopped early, a warm one, a profile and an entry."""
+    """Add a cold timing to each passed trial, and a warm timing, a profile and an entry if it was not stopped early."""
     trial, timing, search, device = tables.trial, tables.timing, tables.search, tables.device
     stopped = trial.c.id % 2 == 0
     slower = trial.c.objective
@@ -172,7 +172,7 @@ def _numbers(name: str, first: int, last: int) -> FromClause:
 
 
 def _insert(connection: Connection, table: Table, source: FromClause, **columns: Any) -> None:
-    """Insert a row for each of the source; a column is an expression or a constant of the column's type."""
+    """Insert a row for each row of the source; a value is an expression, or a constant of the column's type."""
     values = [
         value if isinstance(value, ColumnElement) else literal(value, table.c[name].type)
         for name, value in columns.items()
@@ -188,7 +188,7 @@ def _json_object(connection: Connection, **columns: ColumnElement[int]) -> Colum
 
 
 def _settle(engine: Engine) -> None:
-    """Do what PostgreSQL does by itself in time: continue the ids, gather statistics, mark pages as visible."""
+    """Set PostgreSQL's sequences to the last ids, gather statistics, and mark pages as visible."""
     if engine.dialect.name != "postgresql":
         return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -1,4 +1,4 @@
-"""Results of a benchmark as JSON, with everything that they depend on."""
+"""Write the results of a benchmark as JSON, with everything that they depend on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def write_results(path: Path, device: Device, figures: Mapping[str, Any], indent: int | None = 1) -> None:
-    """Write `figures` (dataclasses among them as objects) beside what they depend on."""
+    """Write `figures`, with dataclasses as objects, and the conditions that they depend on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {**conditions(device), **figures}
     path.write_text(json.dumps(document, indent=indent, default=dataclasses.asdict) + "\n")
@@ -29,7 +29,7 @@ def conditions(device: Device) -> dict[str, Any]:
     return {
         "device": {"name": device.name, **device.properties},
         "versions": versions(),
-        # Without the results, which a benchmark writes more than once.
+        # Changes of the results do not count: a benchmark writes them several times.
         "git": git_version(ROOT, "benchmarks/results"),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command_of(sys.argv),
@@ -37,7 +37,7 @@ def conditions(device: Device) -> dict[str, Any]:
 
 
 def command_of(arguments: Sequence[str]) -> str:
-    """Return the command as it is typed in the repository, without the places of one machine: a URL and --out."""
+    """Return the command as typed in the repository, without parts that belong to one machine: URLs and --out."""
     program = Path(arguments[0]).resolve()
     name = program.relative_to(ROOT).as_posix() if program.is_relative_to(ROOT) else arguments[0]
     given = ["URL" if "://" in each else each for each in _without_out(arguments)[1:]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,6 @@ from evotune.display.terminal import assignments, microseconds, parameter_value,
 
 if TYPE_CHECKING:
     from evotune_db.records import LeaderboardEntry
-
-Cells = tuple[str, ...]
 
 
 def print_leaderboard(entries: Sequence[LeaderboardEntry], target: Console, *, hint: str) -> None:
@@ -39,9 +37,9 @@ def proof(entry: LeaderboardEntry) -> str:
 
 def _shared(entries: Sequence[LeaderboardEntry]) -> Fields:
     result = Fields()
-    if _alike(entries, lambda entry: entry.baseline):
+    if _alike(entry.baseline for entry in entries):
         result.add("baseline", entries[0].baseline)
-    if _alike(entries, proof):
+    if _alike(map(proof, entries)):
         result.add("proof", proof(entries[0]))
     differing = _differing_parameters(entries)
     shared = {name: value for name, value in entries[0].configuration.items() if name not in differing}
@@ -70,7 +68,6 @@ def _table(columns: dict[str, list[str]], keys: int = 1) -> Table:
 
 def _ranking_columns(entries: Sequence[LeaderboardEntry]) -> dict[str, list[str]]:
     """Return the cells of each column that is not about the configuration, by its name."""
-    one_baseline = _alike(entries, lambda entry: entry.baseline)
     columns = {
         ">rank": [str(entry.rank) for entry in entries],
         ">trial": [str(entry.trial) for entry in entries],
@@ -78,9 +75,9 @@ def _ranking_columns(entries: Sequence[LeaderboardEntry]) -> dict[str, list[str]
         ">speed-up": [speedup(entry.speedup, entry.speedup_low, entry.speedup_high) for entry in entries],
         ">baseline": [microseconds(entry.baseline_us) for entry in entries],
     }
-    if not one_baseline:
+    if not _alike(entry.baseline for entry in entries):
         columns["baseline's name"] = [entry.baseline for entry in entries]
-    if not _alike(entries, proof):
+    if not _alike(map(proof, entries)):
         columns["proof"] = [proof(entry) for entry in entries]
     counters = {
         ">tensor pipe": [entry.tensor_active_pct for entry in entries],
@@ -105,8 +102,9 @@ def _parameter_columns(entries: Sequence[LeaderboardEntry]) -> dict[str, list[st
 def _differing_parameters(entries: Sequence[LeaderboardEntry]) -> list[str]:
     """Return the parameters that do not have one value in all entries, in the order of the best configuration."""
     names = dict.fromkeys(name for entry in entries for name in entry.configuration)
-    return [name for name in names if not _alike(entries, lambda entry, name=name: entry.configuration.get(name))]
+    return [name for name in names if not _alike(entry.configuration.get(name) for entry in entries)]
 
 
-def _alike(entries: Sequence[LeaderboardEntry], value: Callable[[LeaderboardEntry], object]) -> bool:
-    return all(value(entry) == value(entries[0]) for entry in entries)
+def _alike(values: Iterable[object]) -> bool:
+    first, *others = values
+    return all(value == first for value in others)

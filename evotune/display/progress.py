@@ -21,10 +21,10 @@ TRIALS_PER_LINE = 10
 def make_reporter(json: bool) -> Reporter:
     """Return a live display for a terminal, else lines. With `json`, leave standard output to the result."""
     target = console(sys.stderr if json else sys.stdout)
-    return LiveReporter(target) if target.is_terminal else PlainReporter(target)
+    return LiveReporter(target) if target.is_terminal else LineReporter(target)
 
 
-class PlainReporter:
+class LineReporter:
     """Prints a line every 10 trials and one for each new best, flushed, so that a log can be followed."""
 
     def __init__(self, console: Console) -> None:

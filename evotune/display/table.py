@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
+from typing import Literal
 
 from rich import box
 from rich.cells import cell_len
@@ -66,7 +67,7 @@ class Table:
     """Rows under named columns.
 
     A pipe gets the header once and a line a row, in columns separated by at least two blanks. A terminal wraps columns
-    of text. Columns that still do not fit continue in a further table below, which repeats the first `keys` columns and
+    of text. Columns that still do not fit continue in a further table below. It repeats the first `keys` columns, and
     leaves out rows without a value there.
     """
 
@@ -150,7 +151,7 @@ def _ruled(columns: Sequence[_Column], width: int) -> RichTable:
     result = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     widths = _widths(columns, width)
     for column, each in zip(columns, widths, strict=True):
-        justify = "right" if column.figures else "left"
+        justify: Literal["left", "right"] = "right" if column.figures else "left"
         result.add_column(column.name_within(each), justify=justify, overflow="fold", width=each)
     for cells in zip(*(column.cells for column in columns), strict=True):
         result.add_row(*map(Text, cells))

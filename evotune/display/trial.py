@@ -81,7 +81,7 @@ def _properties(details: TrialDetails) -> Fields:
         result.add("leaderboard", f"{place} over {entry.baseline}, {proof(entry)}")
     for outcome in details.unreliable_outcomes:
         state = f"failed at {outcome.failed_gate}" if outcome.failed_gate else outcome.state
-        result.add("unreliable", f"{state} on {outcome.worker}, not used: {outcome.reason}")
+        result.add("unreliable", f"{state} on {outcome.worker}, given up: {outcome.reason}")
     if trial.reused_from is not None:
         other = f"trial {trial.reused_from}, with its gates and timings"
         result.add("reused from", f"{other}: evotune show {trial.reused_from}")

@@ -1,4 +1,4 @@
-"""From leaderboard entries to a Python package that checks and times itself without evotune."""
+"""Export leaderboard entries as a Python package that verifies and times itself without evotune."""
 
 from evotune.export.contents import Served
 from evotune.export.evidence import ExportError

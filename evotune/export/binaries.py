@@ -1,4 +1,4 @@
-"""Binaries of an exported CUDA kernel: a cubin for each architecture, PTX for those that are yet to come."""
+"""Make the binaries of an exported CUDA kernel: a cubin for each architecture, and PTX for future ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evotune_workers.kernel.targets import KNOWN_TARGETS, capability, known_devi
 
 @dataclass(frozen=True)
 class Binary:
-    """`name` is "sm_90" for a cubin and "compute_90" for PTX; of PTX there is no report of resources."""
+    """A cubin, with a `name` such as "sm_90", or PTX, such as "compute_90", which has no report of resources."""
 
     name: str
     file: str
@@ -24,33 +24,34 @@ class Binary:
 
     @property
     def sha256(self) -> str:
-        """Of the file."""
+        """The SHA-256 of the file."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 def architectures(target: str, wanted: Sequence[str]) -> tuple[str, ...]:
-    """The target that was measured and those asked for, ascending; ExportError for one that is not known."""
+    """Return the measured target and the wanted ones, ascending. Raises ExportError for an unknown one."""
     known = [name for name in KNOWN_TARGETS if capability(name) is not None]
     for name in wanted:
         if name not in known:
             raise ExportError(f"--arch must be one of {', '.join(known)}, got {name}")
         if capability(target) is None:
-            raise ExportError(f"--arch is for kernels of GPUs, got {name} for a kernel for {target}; leave it out")
+            raise ExportError(f"--arch is for GPU kernels only, got {name} for a {target} kernel; leave it out")
     return tuple(sorted({target, *wanted}, key=lambda name: capability(name) or 0))
 
 
 @dataclass(frozen=True)
 class Form:
-    """Another build of a kernel's configuration, which was not measured: `macros` are all of its own, as text."""
+    """Another build of the same configuration, checked but not timed; `macros`: all of its macros, as text."""
 
     macros: Mapping[str, str]
     binaries: tuple[Binary, ...]
 
 
 def make_binaries(evidence: Evidence, kernel: str, names: Sequence[str]) -> tuple[Binary, ...]:
-    """Cubins for these architectures, and PTX of the last; ExportError when one cannot be made or run.
+    """Make cubins for these architectures, and PTX for the last one.
 
-    The one for the target that was measured is the very binary that was measured. ToolchainError without nvcc.
+    The cubin for the measured target is identical to the measured binary. Raises ExportError if a cubin cannot be made,
+    would not run or differs from the measured one, and ToolchainError if nvcc is missing.
     """
     for name in names:
         _check_fits(evidence, name)
@@ -62,7 +63,7 @@ def make_binaries(evidence: Evidence, kernel: str, names: Sequence[str]) -> tupl
 
 
 def make_forms(evidence: Evidence, kernel: str, names: Sequence[str]) -> dict[str, Form]:
-    """The variant's other forms for the same architectures, by name; errors as `make_binaries`."""
+    """Make the variant's other forms for the same architectures, by name. Raises the errors of `make_binaries`."""
     forms = {}
     for form, changed in evidence.variant.forms.items():
         macros = {**evidence.macros, **{name: macro_text(value) for name, value in changed.items()}}
@@ -84,8 +85,8 @@ def _check_measured(binary: Binary, evidence: Evidence) -> None:
     compiler = compiler_version()
     if hash_binary(binary.content) != evidence.build.binary_hash:
         raise ExportError(
-            f"the binary must be the one that was measured, which {evidence.build.compiler} made; {compiler}"
-            f" makes another of trial {evidence.entry.trial}: use that compiler, or search again"
+            f"the binary must be the one that was measured, built by {evidence.build.compiler}, but {compiler} builds"
+            f" a different one for trial {evidence.entry.trial}; use the former compiler, or search again"
         )
 
 
@@ -94,8 +95,8 @@ def _check_fits(evidence: Evidence, name: str) -> None:
     limit = known_device(name).limits["shared_memory_per_block"]
     if geometry is not None and geometry.shared_bytes > limit:
         raise ExportError(
-            f"a block must fit {name}, which has {limit} B of shared memory for it, trial {evidence.entry.trial} takes"
-            f" {geometry.shared_bytes} B; leave {name} out, or export a trial that was found for it"
+            f"a block must fit {name}, which has {limit} B of shared memory per block, trial {evidence.entry.trial}"
+            f" needs {geometry.shared_bytes} B; leave {name} out, or export a trial of a search for {name}"
         )
 
 
@@ -113,6 +114,6 @@ def _binary(build: Build, evidence: Evidence, stem: str, name: str) -> bytes:
     if build.binary is None:
         raise ExportError(
             f"trial {evidence.entry.trial} must compile for {name} ({stem}), got: {build.failure}; it was measured on"
-            f" {evidence.entry.target}, built by {evidence.build.compiler}: export for that, by that compiler"
+            f" {evidence.entry.target}, built by {evidence.build.compiler}: export for this target with this compiler"
         )
     return build.binary

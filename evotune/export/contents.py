@@ -1,4 +1,4 @@
-"""What goes into a package: which workloads it serves, by which kernels, on what evidence."""
+"""Assemble the contents of a package: its workloads, the kernels that serve them, and their evidence."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from evotune_db.records import LeaderboardEntry, TrialDetails
 
 @dataclass(frozen=True)
 class Served:
-    """A workload, the trial that serves it, and the fastest one there is for it.
+    """A workload, the trial that serves it, and the fastest trial for it on record.
 
-    `by_sdpa`: the fastest SDPA was faster than all of them, so it serves instead.
+    `by_sdpa`: the fastest SDPA backend was faster than every trial, so SDPA serves instead.
     """
 
     entry: LeaderboardEntry
@@ -28,13 +28,13 @@ class Served:
 
     @property
     def loss(self) -> float:
-        """By how much the trial falls short of the best one: 0.02 where it takes 2 % longer."""
+        """The loss against the best trial: 0.02 if it takes 2 % longer."""
         return loss(self.entry, self.best)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A workload of the package; `kernel` is None where SDPA serves."""
+    """A workload of the package; `kernel` is None if SDPA serves it."""
 
     served: Served
     evidence: Evidence
@@ -42,8 +42,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Exported:
-    """A kernel of the package: one binary for each architecture, none where they are built on first use."""
+class ExportedKernel:
+    """A kernel of the package, with a binary for each architecture; a CPU kernel, built on first use, has none."""
 
     name: str
     evidence: Evidence
@@ -52,34 +52,34 @@ class Exported:
 
     @property
     def all_binaries(self) -> tuple[Binary, ...]:
-        """Those of the other forms, too."""
+        """The binaries of the kernel and of its other forms."""
         return (*self.binaries, *(binary for form in self.forms.values() for binary in form.binaries))
 
 
 @dataclass(frozen=True)
 class Contents:
-    """Rows in the order in which they were asked for; `kernels` by name."""
+    """The contents of a package: `rows` in the order of the request, `kernels` by name."""
 
     rows: tuple[Row, ...]
-    kernels: Mapping[str, Exported]
+    kernels: Mapping[str, ExportedKernel]
 
     @property
     def first(self) -> Evidence:
-        """What all kernels have in common can be read from any."""
+        """The evidence of any kernel, for what all kernels have in common."""
         return next(iter(self.kernels.values())).evidence
 
 
 def assemble(served: Sequence[Served], target: ExportTarget, wanted: Sequence[str]) -> Contents:
-    """The package's contents, with every binary made; trials of one build are one kernel.
+    """Assemble the package's contents and make every binary; trials with the same build become one kernel.
 
-    Raises ExportError when the record is incomplete, the trials are of several versions of their kernel, a binary
-    cannot be made, or SDPA serves everything.
+    Raises ExportError if the record is incomplete, if the trials belong to several versions of the kernel, if a binary
+    cannot be made, or if SDPA serves everything.
     """
     _check_one_version(served)
     evidence = [gather(each.details, each.entry, each.folder) for each in served]
     chosen = [each for each, row in zip(evidence, served, strict=True) if not row.by_sdpa]
     if not chosen:
-        raise ExportError("a kernel must be faster than SDPA somewhere to be exported, none of these trials is")
+        raise ExportError("an export must have a trial that is faster than SDPA, none of these is; search again")
     keys = list(dict.fromkeys(each.build.key for each in chosen))
     names = {key: f"k{number}" for number, key in enumerate(keys, 1)}
     found = architectures(served[0].entry.target, wanted)
@@ -95,20 +95,20 @@ def assemble(served: Sequence[Served], target: ExportTarget, wanted: Sequence[st
     return Contents(tuple(rows), kernels)
 
 
-def _exported(name: str, evidence: Evidence, target: ExportTarget, found: Sequence[str]) -> Exported:
+def _exported(name: str, evidence: Evidence, target: ExportTarget, found: Sequence[str]) -> ExportedKernel:
     if target.build_script:
-        return Exported(name, evidence, (), {})
-    return Exported(name, evidence, make_binaries(evidence, name, found), make_forms(evidence, name, found))
+        return ExportedKernel(name, evidence, (), {})
+    return ExportedKernel(name, evidence, make_binaries(evidence, name, found), make_forms(evidence, name, found))
 
 
 def _check_one_version(served: Sequence[Served]) -> None:
-    """What was gated, and what launches it, is one for all of a package."""
+    """Raise ExportError for several versions of the kernel: a package has one launching code, checked by the gates."""
     versions: dict[str, int] = {}
     for each in served:
         versions.setdefault(each.details.record.kernel.source_hash, each.entry.trial)
     if len(versions) > 1:
         found = ", ".join(f"{version[:12]} (trial {trial})" for version, trial in versions.items())
         raise ExportError(
-            f"trials of one package must be of one version of their kernel, got {found}; name one search with --search,"
-            " or search all workloads again"
+            f"the trials of a package must have the same version of the kernel, got {found}; choose one search with"
+            " --search, or search all workloads again"
         )

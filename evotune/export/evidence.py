@@ -1,4 +1,4 @@
-"""The part of a trial's record that an exported kernel rests on: one timing, the build that was timed, its source."""
+"""The evidence for an exported kernel, from a trial's record: a timing, the build that was timed, and its source."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from evotune_workers.kernel.folder import load_kernel, named_workload
 
 
 class ExportError(ValueError):
-    """Why a trial cannot be exported, in one line."""
+    """The trial cannot be exported; the message is one line for the user."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that an export is made from. `macros` are those that the timed build was given, as text."""
+    """The inputs of an export; `macros`: those of the timed build, as text."""
 
     details: TrialDetails
     entry: LeaderboardEntry
@@ -33,16 +33,18 @@ class Evidence:
 
 
 def gather(details: TrialDetails, entry: LeaderboardEntry, folder: Path) -> Evidence:
-    """The evidence for one leaderboard entry.
+    """Gather the evidence for one leaderboard entry.
 
-    Raises ExportError when the record is incomplete, or the folder's sources are no longer those that were measured;
-    KernelError when the folder does not load.
+    Raises ExportError if the record is incomplete or the sources in the folder have changed since the measurement, and
+    KernelError if the folder does not load.
     """
     kernel = load_kernel(folder)
     timing = _timing(details, entry)
     build = _build(details, timing)
     if details.device is None:
-        raise ExportError(f"a trial must name the device that measured it, trial {entry.trial} does not")
+        raise ExportError(
+            f"a trial must have a device on record to be exported, trial {entry.trial} has none; export another trial"
+        )
     evidence = Evidence(
         details=details,
         entry=entry,
@@ -63,27 +65,32 @@ def _variant(kernel: Kernel, entry: LeaderboardEntry) -> Variant:
     try:
         return kernel.variant_for(entry.target)
     except ValueError as error:
-        raise ExportError(f"trial {entry.trial} was of a variant that {kernel.name} no longer has: {error}") from error
+        raise ExportError(f"trial {entry.trial} used a variant that {kernel.name} no longer has: {error}") from error
 
 
 def _timing(details: TrialDetails, entry: LeaderboardEntry) -> TimingRecord:
-    """The timing that the leaderboard shows: figures and timing must be one measurement."""
+    """Return the timing that the leaderboard shows, so that all figures come from one measurement."""
     shown = (entry.workload, entry.median_us, entry.speedup)
     for timing in details.timings:
         if not timing.censored and (timing.workload, timing.median_us, timing.speedup) == shown:
             return timing
-    raise ExportError(f"an export needs a complete timing at {entry.workload}, trial {entry.trial} has none")
+    raise ExportError(
+        f"a trial must have a complete timing at {entry.workload} to be exported, trial {entry.trial} has none;"
+        " export another trial"
+    )
 
 
 def _build(details: TrialDetails, timing: TimingRecord) -> BuildRecord:
     for build in details.builds:
         if build.key == timing.build_key:
             return build
-    raise ExportError(f"the build that was timed must be on record, trial {details.trial.id} lacks {timing.build_key}")
+    raise ExportError(
+        f"the timed build must be on record, trial {details.trial.id} lacks {timing.build_key}; export another trial"
+    )
 
 
 def _check_sources(evidence: Evidence) -> None:
-    """The build's key is a hash over sources, flags, target and compiler: equal keys mean the same sources."""
+    """Raise ExportError if the sources have changed: a build's key is a hash of sources, flags, target and compiler."""
     build, macros = evidence.build, dict[str, Value](evidence.macros)
     request = BuildRequest(evidence.folder, evidence.variant, build.target, macros)
     try:
@@ -92,6 +99,6 @@ def _check_sources(evidence: Evidence) -> None:
         raise ExportError(f"the kernel's sources must be readable, got {error.filename}: {error.strerror}") from error
     if key != build.key:
         raise ExportError(
-            f"the sources must be those that were measured, {evidence.folder} has changed since trial"
-            f" {evidence.entry.trial}; restore them, or search again"
+            f"the sources must be the measured ones, {evidence.folder} has changed since trial {evidence.entry.trial};"
+            " restore them, or search again"
         )

@@ -1,4 +1,4 @@
-"""What a package is made of on each class of target; a new class is one more entry."""
+"""The parts of a package for each class of target; a new class is one more constant."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ PACKAGE = TEMPLATES / "package"
 
 @dataclass(frozen=True)
 class ExportTarget:
-    """`modules` load a target's binaries: templates by name.
+    """The parts of a package for a class of targets.
 
-    `build_script` is there where binaries are built by who uses the package. `dependencies` are its own.
+    `modules`: templates of the modules that load and launch binaries, by name. `build_script`: template of the script
+    that builds on the user's machine, None if the package contains binaries. `dependencies`: of the package.
     """
 
     modules: Mapping[str, Path]
@@ -46,9 +47,9 @@ CUDA = ExportTarget(
 
 
 def export_target(target: str) -> ExportTarget:
-    """How to export for a target; ExportError for one that is not known."""
+    """Return the parts of a package for a target. Raises ExportError for an unknown one."""
     if target == CPU_TARGET:
         return CPU
     if target not in KNOWN_TARGETS:
-        raise ExportError(f"kernels for {', '.join(KNOWN_TARGETS)} can be exported, got target {target}")
+        raise ExportError(f"the target of an export must be one of {', '.join(KNOWN_TARGETS)}, got target {target}")
     return CUDA

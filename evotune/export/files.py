@@ -1,4 +1,4 @@
-"""Every file of a package, by name."""
+"""Make every file of a package."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from collections.abc import Mapping, Set
 from dataclasses import asdict
 from importlib import metadata
 
-from evotune.export.contents import Contents, Exported, Row
+from evotune.export.contents import Contents, ExportedKernel, Row
 from evotune.export.evidence import Evidence, ExportError
 from evotune.export.export_target import TEMPLATES, ExportTarget
 from evotune.export.manifest import manifest
 from evotune.export.readme import readme
 
 MODULES = ("integrity.py", "verification.py", "verify_timing.py")
-# What the kernel's author must supply in `export/`, beside what launches each variant and modules that these import.
+# The files that the kernel's author must supply in `export/`, beside a launching module for each variant.
 SUPPLIED = ("function.py", "dispatch.py", "checks.py", "usage.md")
 NO_BUCKETS = "BUCKETS: tuple[Bucket, ...] = ()\n"
 
 
 def package_files(contents: Contents, target: ExportTarget) -> dict[str, bytes]:
-    """The project's files, and the package's in a folder of the kernel's name; ExportError when one is missing."""
+    """Return the contents of all files by path: the project's, and the package's in a folder with the kernel's name.
+
+    Raises ExportError if a file is missing.
+    """
     evidence = contents.first
     own = _supplied(evidence)
     sources = _sources(contents)
@@ -60,28 +63,28 @@ def _supplied(evidence: Evidence) -> dict[str, bytes]:
 
 
 def _modules(evidence: Evidence, taken: Set[str]) -> dict[str, bytes]:
-    """The author's, without those that launch: what function.py and checks.py import is there by its name."""
+    """Return the author's modules except the launching ones: function.py and checks.py import them by name."""
     launching = {f"{variant.name}.py" for variant in evidence.kernel.variants}
     paths = sorted((evidence.folder / "export").glob("*.py"))
     modules = {path.name: path.read_bytes() for path in paths if path.name not in launching | {"__init__.py"}}
     clashes = sorted(modules.keys() & {*taken, "launching.py"})
     if clashes:
         raise ExportError(
-            f"the package's own {clashes[0]} must be the only one, got another in {paths[0].parent}; rename that"
+            f"the package's own {clashes[0]} must be the only one, got another in {paths[0].parent}; rename the latter"
         )
     return modules
 
 
 def _sources(contents: Contents) -> dict[str, bytes]:
-    """What decides the binaries: the sources as they were measured, and the macros of each kernel."""
+    """Return the files that determine the binaries: the measured sources and the macros of each kernel."""
     evidence = contents.first
     sources = {f"sources/{name}": (evidence.folder / name).read_bytes() for name in evidence.variant.sources}
     headers = {f"configurations/{name}.h": _header(kernel) for name, kernel in contents.kernels.items()}
     return {**sources, **headers}
 
 
-def _header(kernel: Exported) -> bytes:
-    """Every macro of the build that was timed."""
+def _header(kernel: ExportedKernel) -> bytes:
+    """Return a C header that defines every macro of the timed build."""
     title = f"// Configuration {kernel.name} of {kernel.evidence.kernel.name} for {kernel.evidence.entry.target}."
     macros = (f"#define {name} {value}" for name, value in sorted(kernel.evidence.macros.items()))
     return "\n".join([title, *macros, ""]).encode()
@@ -96,7 +99,7 @@ def _init(evidence: Evidence) -> bytes:
 
 
 def _dispatch(text: str, rows: tuple[Row, ...]) -> bytes:
-    """The kernel author's rule with the buckets of this package written into it, a line each."""
+    """Return the kernel author's dispatcher with the buckets of this package, one on each line."""
     if NO_BUCKETS not in text:
         raise ExportError(f"export/dispatch.py must have the line {NO_BUCKETS.strip()!r}, got none")
     lines = "".join(f"    {_bucket(row)},\n" for row in rows)
@@ -109,7 +112,7 @@ def _bucket(row: Row) -> str:
 
 
 def _build_script(evidence: Evidence, text: str) -> str:
-    """With the flags of the build that was timed; its macros come from the configuration's header."""
+    """Fill in the flags of the timed build and the sources; the macros are in the configuration's header."""
     flags = shlex.join(flag for flag in evidence.build.flags if not flag.startswith("-D"))
     sources = [f'"$folder/sources/{name}"' for name in evidence.variant.sources]
     return text.replace("@flags@", flags).replace("@sources@", " ".join(sources)).replace("@source@", sources[0])
@@ -130,7 +133,7 @@ def _filled(name: str, evidence: Evidence, target: ExportTarget) -> bytes:
 
 
 def _version() -> str:
-    """evotune's; a checkout on PYTHONPATH has none."""
+    """Return evotune's version, "0" for a checkout on PYTHONPATH, which has none."""
     try:
         return metadata.version("evotune")
     except metadata.PackageNotFoundError:

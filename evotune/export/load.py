@@ -1,4 +1,4 @@
-"""Packages that `evotune export` wrote: loading one into this process, and verifying one."""
+"""Load an exported package into this process, or verify one."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from evotune.export.integrity import complaints
 
 
 def load_package(folder: Path) -> Callable[..., Any]:
-    """The function of an exported package; UserError when there is none, or it is not as it was exported.
+    """Return the function of an exported package. Raises UserError if there is no package, or a file was changed.
 
-    Several packages, of the same kernel too, can be loaded into one process.
+    Several packages can be loaded into one process, even of the same kernel.
     """
     package = _package(folder)
     for complaint in complaints(package):
-        raise UserError(f"a package must be as it was exported, got {folder}: {complaint}; export it again")
+        raise UserError(f"a package must be unchanged since its export, got {folder}: {complaint}; export it again")
     manifest = json.loads((package / "manifest.json").read_text())
     name = f"evotune_exported_{manifest['seal'][:12]}"
     module = sys.modules.get(name) or _import(name, package)
@@ -31,7 +31,7 @@ def load_package(folder: Path) -> Callable[..., Any]:
 
 
 def verify_package(folder: Path, skip_timing: bool, say: Callable[[str], object]) -> bool:
-    """What the package's own verify.py does, in a process of its own, after evotune has checked its files."""
+    """Check the files of a package, then run its own verification in a new process; return True if it succeeds."""
     package = _package(folder)
     found = list(complaints(package))
     for complaint in found:
@@ -46,10 +46,10 @@ def verify_package(folder: Path, skip_timing: bool, say: Callable[[str], object]
 
 
 def _package(folder: Path) -> Path:
-    """The package's folder, in the project's or itself."""
+    """Return the folder of the package: `folder` itself, or the one inside this project."""
     manifests = sorted(folder.glob("manifest.json")) or sorted(folder.glob("*/manifest.json"))
     if len(manifests) != 1:
-        raise UserError(f"the folder must be one that `evotune export` wrote, got {folder}: it has no manifest.json")
+        raise UserError(f"the folder must be an exported package, got {folder} without a manifest.json; name another")
     return manifests[0].parent
 
 

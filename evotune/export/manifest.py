@@ -1,4 +1,4 @@
-"""manifest.json: what a package holds, what that was measured to be, and everything that decided it."""
+"""Make manifest.json: a package's contents, their measured figures, and everything that these depend on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from evotune.export.binaries import Binary
-from evotune.export.contents import Contents, Exported, Row
+from evotune.export.contents import Contents, ExportedKernel, Row
 from evotune.export.evidence import Evidence
 from evotune.export.integrity import FORMAT, seal
 
@@ -16,9 +16,10 @@ from evotune.export.integrity import FORMAT, seal
 def manifest(
     contents: Contents, sources: Mapping[str, bytes], files: Mapping[str, bytes], project: Mapping[str, bytes]
 ) -> dict[str, Any]:
-    """The manifest as JSON-like data, sealed with its own hash.
+    """Return the manifest as JSON data, sealed with its own hash.
 
-    `sources` decide the binaries, `files` are all of the package, `project` those around it: their hashes go in.
+    It holds the hashes of all files: `sources` determine the binaries, `files` are all files of the package, `project`
+    those of the project around it.
     """
     evidence = contents.first
     record = evidence.details.record
@@ -40,7 +41,7 @@ def manifest(
     return {**written, "seal": seal(written)}
 
 
-def _kernel(kernel: Exported) -> dict[str, Any]:
+def _kernel(kernel: ExportedKernel) -> dict[str, Any]:
     evidence, details = kernel.evidence, kernel.evidence.details
     return {
         "trial": evidence.entry.trial,
@@ -73,7 +74,7 @@ def _binaries(binaries: Sequence[Binary]) -> dict[str, Any]:
 
 
 def _workload(row: Row) -> dict[str, Any]:
-    """A workload with its claim, and what is lost there against the fastest trial on record."""
+    """Describe a workload: its claimed figures, and the loss against the fastest trial on record."""
     best = row.served.best
     return {
         "workload": asdict(row.evidence.workload),
@@ -86,7 +87,7 @@ def _workload(row: Row) -> dict[str, Any]:
 
 
 def _figures(evidence: Evidence) -> dict[str, Any]:
-    """The leaderboard's timing without its raw samples, which stay in the database."""
+    """Return the leaderboard's timing without its raw samples, which stay in the database."""
     timing = asdict(evidence.timing)
     left_out = {"samples", "build_key", "workload", "censored"}
     confidence = {"confirmed": evidence.entry.confirmed, "certified": evidence.entry.certified}
@@ -109,7 +110,7 @@ def _build(evidence: Evidence) -> dict[str, Any]:
 
 
 def _check(gate: Mapping[str, Any]) -> dict[str, Any]:
-    """One check of one gate; what does not apply to it is left out."""
+    """Return one check of one gate, without the fields that do not apply to it."""
     return {name: value for name, value in gate.items() if name not in {"figures", "seconds"} and value is not None}
 
 

@@ -1,4 +1,4 @@
-"""Writing a package: every file is made first, then the folder appears whole or not at all."""
+"""Write a package: make every file in memory first, then create the folder completely or not at all."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from evotune_workers.compilers.build import ToolchainError
 
 
 def export_package(served: Sequence[Served], out: Path, architectures: Sequence[str] = ()) -> None:
-    """Writes the folder `out`: an installable Python package with its sources, binaries, manifest, README and check.
+    """Write an installable Python package with sources, binaries, manifest, README and verification to `out`.
 
-    All of `served` are of one kernel and target. `architectures` are those that a CUDA kernel gets binaries for, beside
-    the one that was measured. `out` must not exist, or be empty. The kernel's folder supplies `export/`: function.py,
-    dispatch.py, checks.py, usage.md and `<variant>.py`, which launches; other Python files there go along.
+    All of `served` must have the same kernel and target. A CUDA kernel gets binaries for the measured architecture and
+    for `architectures`. `out` must not exist, or be empty. The kernel's folder must have `export/` with function.py,
+    dispatch.py, checks.py, usage.md and `<variant>.py`, which launches. Other Python files there are copied, too.
 
-    Raises ExportError, and leaves `out` as it was, when anything is missing, the sources or the binary are no longer
-    those that were measured, nvcc is needed and not there, or the disk is full; KernelError when the kernel's folder
-    does not load.
+    Raises ExportError if something is missing, if the sources or the binary differ from the measured ones, if nvcc is
+    needed but missing, or if the disk is full; `out` is then unchanged. Raises KernelError if the kernel's folder does
+    not load.
     """
     _check_out(out)
     target = export_target(served[0].entry.target)
@@ -42,19 +42,19 @@ def _check_out(out: Path) -> None:
     if not out.is_dir() and os.path.lexists(out):
         raise ExportError(f"the folder to export to must be new or empty, got the file {out}; choose another")
     if out.is_dir() and out.samefile(Path.cwd()):
-        # It is replaced by rename, and a shell that stands in it would be left in the one that is gone.
+        # The folder is replaced by a rename, so a shell in it would be left in a deleted folder.
         raise ExportError("the folder to export to must not be the current one; name a new one")
 
 
 def _write_whole(out: Path, files: Mapping[str, bytes]) -> None:
-    """Written beside `out` and renamed to it: a full disk or a kill leaves no half-written folder under that name."""
+    """Write beside `out`, then rename: after a full disk or a kill there is no incomplete folder with that name."""
     out = out.resolve()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         try:
             _write(fresh, files)
-            fresh.rename(out)  # onto nothing, or onto an empty folder
+            fresh.rename(out)  # replaces at most an empty folder
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     except OSError as error:
@@ -62,7 +62,7 @@ def _write_whole(out: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    folder.chmod(0o777 & ~_umask())  # mkdtemp's is private to the user
+    folder.chmod(0o777 & ~_umask())  # mkdtemp makes a folder that only the user can read
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _umask() -> int:
-    """Reading it means setting it."""
+    """Return the umask; it can only be read by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

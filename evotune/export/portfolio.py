@@ -1,4 +1,4 @@
-"""The fewest configurations that serve many workloads, each within a given loss of its best."""
+"""Choose the fewest configurations that serve many workloads, each within a limit of the workload's best."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from evotune.export.evidence import ExportError
 from evotune.space import configuration_key
 from evotune_db.records import LeaderboardEntry
 
-# Sets that are tried one by one take a few seconds; beyond, the set is found greedily and may have one too many.
+# Trying this many sets takes a few seconds. Beyond, a greedy choice is used, which may need one configuration more.
 MOST_SETS = 300_000
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The entry that serves a workload, and the fastest one on record; `by_sdpa` where none beats the fastest SDPA."""
+    """The entry that serves a workload, and the fastest one on record; `by_sdpa`: none beats the fastest SDPA."""
 
     entry: LeaderboardEntry
     best: LeaderboardEntry
@@ -33,12 +33,12 @@ class _Candidate:
 
 
 def choose_portfolio(entries: Sequence[LeaderboardEntry], within: float) -> tuple[Choice, ...]:
-    """A choice for each workload of `entries`, in their order; together they use as few configurations as possible.
+    """Choose an entry for each workload, in the order of `entries`, with as few configurations as possible.
 
-    A configuration covers a workload where its speed-up is at most `within` (0.03 = 3 %) below the best one's. Of
-    the smallest sets the one with the least loss over all workloads is taken, and each workload goes to the member that
-    loses least there; equal members to the one that serves most. Raises ExportError when the entries are of more than
-    one kernel, target or device, or there are none.
+    A configuration covers a workload if its loss there is at most `within` (0.03 = 3 %). Among the smallest covering
+    sets, the one with the least total loss is chosen. Each workload is served by the member with the least loss there;
+    if there are several, by the one that covers most workloads. Raises ExportError if there are no entries, or if they
+    have more than one kernel, target or device.
     """
     _check_alike(entries)
     measured = _measured(entries)
@@ -57,23 +57,24 @@ def choose_portfolio(entries: Sequence[LeaderboardEntry], within: float) -> tupl
 
 
 def loss(entry: LeaderboardEntry, best: LeaderboardEntry) -> float:
-    """By how much an entry falls short of the best one's speed-up: 0.02 where it takes 2 % longer; never below 0."""
+    """Return the loss of an entry against the best one, by speed-up: 0.02 if it takes 2 % longer; never below 0."""
     return max(0.0, best.speedup / entry.speedup - 1.0)
 
 
 def _check_alike(entries: Sequence[LeaderboardEntry]) -> None:
     if not entries:
-        raise ExportError("a portfolio needs trials on the leaderboard, got none; search first")
+        raise ExportError("a portfolio must have trials on the leaderboard, got none; search first")
     for name in ("kernel", "target", "device"):
         found = sorted({str(getattr(entry, name)) for entry in entries})
         if len(found) > 1:
-            raise ExportError(f"a portfolio must be of one {name}, got {', '.join(found)}; name one with --{name}")
+            raise ExportError(f"a portfolio must have one {name}, got {', '.join(found)}; choose one with --{name}")
 
 
 def _measured(entries: Sequence[LeaderboardEntry]) -> dict[tuple[str, str], LeaderboardEntry]:
-    """By workload and configuration key, each workload's in rank order; of one searched twice the first counts.
+    """Return the entries by workload and configuration key, those of each workload by rank.
 
-    That is a confirmed one if there is one, even where another was faster: it is what is exported.
+    If a configuration was measured twice, the first entry counts. A confirmed one comes first, even if another one was
+    faster, because it is the one to export.
     """
     places = {workload: place for place, workload in enumerate(dict.fromkeys(entry.workload for entry in entries))}
     measured: dict[tuple[str, str], LeaderboardEntry] = {}
@@ -83,7 +84,7 @@ def _measured(entries: Sequence[LeaderboardEntry]) -> dict[tuple[str, str], Lead
 
 
 def _best(ranked: Iterable[LeaderboardEntry]) -> dict[str, LeaderboardEntry]:
-    """The first entry of each workload: the fastest, a confirmed one before others."""
+    """Return the first entry of each workload: the fastest confirmed one, or the fastest if none is confirmed."""
     best: dict[str, LeaderboardEntry] = {}
     for entry in ranked:
         best.setdefault(entry.workload, entry)
@@ -93,7 +94,7 @@ def _best(ranked: Iterable[LeaderboardEntry]) -> dict[str, LeaderboardEntry]:
 def _candidates(
     entries: Sequence[LeaderboardEntry], best: Mapping[str, LeaderboardEntry], within: float
 ) -> list[_Candidate]:
-    """Those that cover something, without those that another one is at least as good as everywhere."""
+    """Return the configurations that cover a workload, except those that another one dominates."""
     losses: dict[str, dict[str, float]] = {}
     for entry in entries:
         lost = loss(entry, best[entry.workload])
@@ -112,7 +113,10 @@ def _at_least_as_good(one: _Candidate, other: _Candidate) -> bool:
 
 
 def _smallest(candidates: Sequence[_Candidate], wanted: Sequence[str]) -> tuple[_Candidate, ...]:
-    """By trying all sets of one, two and so on. Every workload is covered by its best, so there is such a set."""
+    """Return the smallest covering set, by trying all sets of one, two and so on.
+
+    One exists, because the best entry of a workload covers it.
+    """
     for size in range(len(wanted) + 1):
         if math.comb(len(candidates), size) > MOST_SETS:
             return _greedy(candidates, wanted)
@@ -123,7 +127,7 @@ def _smallest(candidates: Sequence[_Candidate], wanted: Sequence[str]) -> tuple[
 
 
 def _greedy(candidates: Sequence[_Candidate], wanted: Sequence[str]) -> tuple[_Candidate, ...]:
-    """The one that covers most of what is left, again and again."""
+    """Add the configuration that covers most of the remaining workloads until all are covered."""
     members: list[_Candidate] = []
     left = set(wanted)
     while left:

@@ -1,15 +1,15 @@
-"""README.md of a package: its figures, how to use it, how to check it."""
+"""Make the README.md of a package: its figures, its use and its verification."""
 
 from __future__ import annotations
 
 from evotune.export.contents import Contents, Row
 from evotune.export.export_target import TEMPLATES, ExportTarget
 
-BEATEN = " SDPA serves where it was faster than every trial; the figures there are those of the fastest trial."
+BEATEN = " Where SDPA was faster than every trial, it serves; the figures there are those of the fastest trial."
 
 
 def readme(contents: Contents, target: ExportTarget, usage: str) -> str:
-    """The template with every `@name@` filled in; `usage` is the kernel author's own text."""
+    """Fill in every `@name@` of the template; `usage` is the kernel author's own text."""
     evidence = contents.first
     values = {
         "kernel": evidence.kernel.name,
@@ -52,5 +52,5 @@ def _binaries(contents: Contents) -> str:
     names = [binary.name for binary in kernel.binaries]
     if not names:
         return "built from the sources on first use"
-    forms = f"; all of them also {' and '.join(kernel.forms)}, which was checked but not timed" if kernel.forms else ""
-    return f"cubins for {', '.join(names[:-1])}; PTX for what is newer ({names[-1]}){forms}"
+    forms = f"; each also as {' and '.join(kernel.forms)}, which was checked but not timed" if kernel.forms else ""
+    return f"cubins for {', '.join(names[:-1])}; PTX for newer GPUs ({names[-1]}){forms}"

@@ -1,4 +1,4 @@
-"""Recorded spaces: tables of what every configuration took, in place of a compiler and a device."""
+"""Searches of recorded spaces: a table of measured times takes the place of compiler and device."""
 
 from evotune.replay.recording import Recording, RecordingError
 from evotune.replay.recording_file import load_recording, load_recordings

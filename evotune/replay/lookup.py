@@ -1,4 +1,4 @@
-"""Looking a configuration up in a recording, in the place of building and measuring it."""
+"""Look configurations up in a recording, instead of building and measuring them."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ WORKER = "the recording"
 
 
 class Lookup:
-    """Evaluator of a search loop whose outcomes are all in a recording."""
+    """The evaluator of a search loop without workers: every outcome is in the recording."""
 
     unfinished = False
 
     def __init__(self, recording: Recording, recorder: Recorder, reporter: Reporter, best_ms: float) -> None:
-        """`best_ms` is the shortest time of an earlier run of the search, infinite without one."""
+        """Store what the look-up needs; `best_ms` is the shortest time of earlier runs of the search, or infinity."""
         self._recording, self._recorder, self._reporter = recording, recorder, reporter
         self._best_ms = best_ms
-        self._given: deque[Proposal] = deque()
+        self._waiting: deque[Proposal] = deque()
 
     def start(self, proposals: Sequence[Proposal]) -> None:
-        """Takes on trials."""
-        self._given.extend(proposals)
+        """Queue trials."""
+        self._waiting.extend(proposals)
 
     def step(self, seconds: float) -> Sequence[Distrust]:
-        """Record the next outcome, if a trial waits for its own; there is nothing to wait for."""
-        if not self._given:
+        """Record the outcome of the next trial in the queue, if there is one; this never waits."""
+        if not self._waiting:
             return ()
-        proposal = self._given.popleft()
+        proposal = self._waiting.popleft()
         milliseconds = float(self._recording.times[self._recording.valid.index(proposal.configuration)])
         self._reporter.worker(WORKER, f"looking up trial {proposal.number + 1}")
         trial = self._recorder.looked_up(proposal.number, outcome(self._recording.name, milliseconds))
@@ -49,11 +49,11 @@ class Lookup:
 
 
 def outcome(recording: str, milliseconds: float) -> OutcomeRecord:
-    """The outcome of a trial that a recording has at that time, NaN where it failed.
+    """Create the outcome of a trial with this time in a recording, NaN if it failed.
 
-    It has no device, build, gate or timing, so that it cannot enter the leaderboard.
+    It has no device, build, gate or timing, so it cannot enter the leaderboard.
     """
     if math.isnan(milliseconds):
         return OutcomeRecord("failed", RECORDED, f"failed when {recording} was recorded; not tried here")
-    reason = f"{milliseconds:.6g} ms as {recording} has it; not measured here"
+    reason = f"{milliseconds:.6g} ms in {recording}; not measured here"
     return OutcomeRecord("passed", reason=reason, objective=milliseconds)

@@ -1,4 +1,4 @@
-"""A recorded space: the configurations that are valid, and what each of them took when somebody measured it."""
+"""A recorded space: the valid configurations and the time of each, as somebody measured it earlier."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import numpy.typing as npt
 from evotune.space import Parameter, ValidSet, infer_kind
 from evotune_workers.kernel.contract import Configuration, Value
 
-# A configuration's number among all combinations of values is 64 bits wide.
+# The mixed-radix number of a configuration must fit into 64 bits.
 _MOST_COMBINATIONS = 2**63 - 1
 
 Array = npt.NDArray[np.float64]
 
 
 class RecordingError(ValueError):
-    """A recording that cannot be read; its text is one line for the user."""
+    """The recording cannot be read; the message is one line for the user."""
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """`times[i]` is what configuration i of `valid` took, in milliseconds; NaN where it failed."""
+    """A recorded space; `times[i]` is the time of configuration i of `valid` in milliseconds, NaN if it failed."""
 
     name: str
     valid: ValidSet
@@ -35,7 +35,10 @@ class Recording:
 
     @classmethod
     def of(cls, name: str, configurations: Sequence[Configuration], times: Sequence[float]) -> Recording:
-        """The recording of these rows. RecordingError where there is nothing to find, or a row comes twice."""
+        """Create the recording of these rows.
+
+        Raises RecordingError if no configuration has a time, or one occurs twice.
+        """
         if not configurations or np.isnan(times).all():
             raise RecordingError(f"{name} must hold a configuration with a time, got none; record one")
         parameters = _parameters(name, configurations)
@@ -50,7 +53,7 @@ class Recording:
 
     @cached_property
     def passing(self) -> Array:
-        """The times of those that did not fail, ascending."""
+        """The times of the configurations that did not fail, ascending."""
         return np.sort(self.times[~np.isnan(self.times)])
 
     @property
@@ -60,22 +63,22 @@ class Recording:
 
     @property
     def space_text(self) -> str:
-        """The parameters, as `parameters_of` reads them."""
+        """The parameters as JSON, which `parameters_of` reads."""
         return json.dumps({p.name: {"kind": p.kind, "values": list(p.values)} for p in self.valid.parameters})
 
     @property
     def space_hash(self) -> str:
-        """SHA-256 over the parameters and the valid configurations."""
+        """The SHA-256 of the parameters and the valid configurations."""
         return hashlib.sha256(self.space_text.encode() + self.valid.codes.tobytes()).hexdigest()
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 over the space and what every configuration took: the file's name and form do not count."""
+        """The SHA-256 of the space and all times; it does not depend on the name or the format of the file."""
         return hashlib.sha256(self.space_hash.encode() + self.times.tobytes()).hexdigest()
 
 
 def parameters_of(space_text: str) -> tuple[Parameter, ...]:
-    """The parameters of a recording, from its `space_text`."""
+    """Read the parameters of a recording from its `space_text`."""
     written = json.loads(space_text)
     return tuple(Parameter(name, tuple(one["values"]), one["kind"]) for name, one in written.items())
 

@@ -1,4 +1,7 @@
-"""Reading recordings: CSV (a column per parameter, then time_ms, empty where it failed), or T4 JSON; also gzipped."""
+"""Read recordings: CSV or T4 JSON, also gzipped.
+
+A CSV file has a column for each parameter, then `time_ms`, empty for a configuration that failed.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,15 @@ from evotune_workers.kernel.contract import Configuration, Value
 
 TIME_COLUMN = "time_ms"
 _SUFFIXES = (".csv", ".csv.gz", ".json", ".json.gz")
-# Files that stand beside recordings and are none.
+# Other files that are found beside recordings.
 _NOT_RECORDINGS = ("index.json",)
 
 
 def load_recordings(folder: Path) -> list[Recording]:
-    """All recordings of a folder, by name; RecordingError when it holds none, or one of them cannot be read."""
+    """Return all recordings of a folder, in the order of their file names.
+
+    Raises RecordingError if there is none, or one cannot be read.
+    """
     paths = [path for path in sorted(folder.glob("*")) if path.name.endswith(_SUFFIXES)]
     recordings = [load_recording(path) for path in paths if path.name not in _NOT_RECORDINGS]
     if not recordings:
@@ -30,7 +36,7 @@ def load_recordings(folder: Path) -> list[Recording]:
 
 
 def load_recording(path: Path) -> Recording:
-    """One recording, named after its file; RecordingError says what is wrong with it."""
+    """Read one recording, named after its file. Raises RecordingError, which says what is wrong with it."""
     suffix = next((suffix for suffix in reversed(_SUFFIXES) if path.name.endswith(suffix)), None)
     if suffix is None:
         raise RecordingError(f"a recording must end in {_endings()}, got {path.name}")
@@ -39,12 +45,12 @@ def load_recording(path: Path) -> Recording:
     try:
         configurations, times = read_t4(text, name) if "json" in suffix else read_csv(text, name)
     except csv.Error as error:
-        raise RecordingError(f"{name} must be CSV, got: {error}") from error
+        raise RecordingError(f"{name} must be CSV, got an error: {error}") from error
     return Recording.of(name, configurations, times)
 
 
 def read_text(path: Path) -> str:
-    """The text of a file, decompressed where its name ends in .gz; RecordingError when it cannot be read."""
+    """Read the text of a file, decompressed if its name ends in .gz. Raises RecordingError if it cannot be read."""
     try:
         return (gzip.decompress(path.read_bytes()) if path.name.endswith(".gz") else path.read_bytes()).decode()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
@@ -52,7 +58,7 @@ def read_text(path: Path) -> str:
 
 
 def read_csv(text: str, name: str) -> tuple[list[Configuration], list[float]]:
-    """Configurations and times in milliseconds, NaN where one failed."""
+    """Return configurations and times in milliseconds, NaN for a failed one."""
     rows = csv.DictReader(text.splitlines())
     _check_columns(rows.fieldnames or (), name)
     configurations: list[Configuration] = []

@@ -1,4 +1,4 @@
-"""From a request to what a search of a recording needs to start."""
+"""Turn a request into the plan of a search of a recording."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from evotune.replay.recording import Recording
 from evotune.replay.recording_file import load_recording
 from evotune_db.records import KernelRecord, SearchRecord, SpaceRecord, StoredSearch
 
-# The key of a search's options under which the record keeps the recording's file.
+# The key under which the options of a stored search hold the recording's file.
 OPTION = "replay"
 
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """A recording to search, and how."""
+    """The recording to search, the sampler, its seed and the budget."""
 
     file: Path
     recording: Recording
@@ -30,28 +30,34 @@ class ReplayPlan:
 
 
 def make_replay_plan(request: SearchRequest) -> ReplayPlan:
-    """The plan of a new search; UserError and RecordingError for what is wrong with the request or the file."""
+    """Make the plan of a new search.
+
+    Raises UserError for a wrong request and RecordingError for a wrong file.
+    """
     assert request.replay is not None and request.budget is not None
     file = Path(request.replay).resolve()
     return _checked(ReplayPlan(file, load_recording(file), sampler_of(request), request.seed, request.budget))
 
 
 def resumed_replay_plan(stored: StoredSearch, request: SearchRequest) -> ReplayPlan:
-    """The plan that a stored search began with; UserError when the recording has changed since."""
+    """Make the plan that a stored search began with. Raises UserError if the recording has changed since."""
     record = stored.record
     if request.kernel is not None or request.ray_address is not None:
-        raise UserError(f"search {stored.id} is of a recording, got KERNEL or --ray-address too; leave them out")
+        raise UserError(
+            f"a search of a recording takes no KERNEL and no --ray-address, got one to resume search {stored.id};"
+            " leave it out"
+        )
     file = Path(record.options[OPTION])
     recording = load_recording(file)
     if recording.content_hash != record.kernel.source_hash:
         raise UserError(
-            f"the recording must be what search {stored.id} began with, {file} has changed: start a new one"
+            f"the recording must be the one that search {stored.id} began with, {file} has changed: start a new search"
         )
     return _checked(ReplayPlan(file, recording, record.sampler, record.seed, resumed_budget(stored, request)))
 
 
 def replay_record(plan: ReplayPlan) -> SearchRecord:
-    """The search as the database keeps it: its kernel is the recording, by content, and its target `recorded`."""
+    """Make the search's database record: its kernel is the recording, by content, and its target `recorded`."""
     recording = plan.recording
     return SearchRecord(
         kernel=KernelRecord(recording.name, recording.content_hash),

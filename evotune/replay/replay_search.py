@@ -1,4 +1,4 @@
-"""A search of a recorded space: the loop, the recorder, the progress and the database of any search, and no device."""
+"""Search a recorded space: with the loop, the recorder and the database of any search, but without a device."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def is_replay(request: SearchRequest) -> bool:
 
 
 def run_replay(request: SearchRequest, reporter: Reporter) -> SearchResult:
-    """Search a recording, or resume a search of one; every trial is recorded as it ends.
+    """Search a recording, or resume a search of one; every trial is recorded as soon as it ends.
 
-    Raises UserError and RecordingError for what the user can put right.
+    Raises UserError and RecordingError for errors that the user can correct.
     """
     started = time.monotonic()
     with Database.open(request.db) as database, SearchLease(database, reporter.note) as lease:
@@ -59,7 +59,7 @@ def run_replay(request: SearchRequest, reporter: Reporter) -> SearchResult:
 
 
 def replay_figures(plan: ReplayPlan, trials: tuple[StoredTrial, ...]) -> ReplayFigures:
-    """What these trials came to, in the order of their numbers."""
+    """Summarise these trials, given in the order of their numbers."""
     optimum = plan.recording.optimum
     passed = [(trial.objective, trial) for trial in trials if trial.objective is not None]
     best_ms, best = min(passed, key=lambda pair: pair[0], default=(None, None))
@@ -94,8 +94,8 @@ def _run(
     study = Study(plan.recording.valid, plan.sampler, plan.seed)
     recorder = Recorder(database, search_id, study, reporter, limits={})
     best_ms = min((trial.objective for trial in trials if trial.objective is not None), default=math.inf)
-    work = Lookup(plan.recording, recorder, reporter, best_ms)
+    lookup = Lookup(plan.recording, recorder, reporter, best_ms)
     with Interrupt(time_limit) as interrupt:
-        # One trial at a time, each proposed when the one before it has been told: as benchmarks/replay.py counts.
-        loop = SearchLoop(work, recorder, interrupt, budget=plan.budget, batch=1, ahead=0)
+        # One trial at a time, proposed after the sampler was told the one before: benchmarks/replay.py does the same.
+        loop = SearchLoop(lookup, recorder, interrupt, budget=plan.budget, batch=1, ahead=0)
         return run_to_end(lambda trials: loop.run(trials).state, stored, database, search_id)

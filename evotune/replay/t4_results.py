@@ -1,4 +1,4 @@
-"""The tuning community's T4 results (https://github.com/odgaard/TuningSchema, results-schema.json, version 1.0.0)."""
+"""Read results in the T4 format (https://github.com/odgaard/TuningSchema, results-schema.json, version 1.0.0)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from evotune.replay.recording import RecordingError
 from evotune_workers.kernel.contract import Configuration, Value
 
 _MILLISECONDS = {"": 1.0, "ms": 1.0, "milliseconds": 1.0, "s": 1e3, "seconds": 1e3, "us": 1e-3, "ns": 1e-6}
-# The first objective is what was tuned; most files name it so.
+# A result's first objective is the one that was tuned. This is its usual name, for files that name none.
 _USUAL_OBJECTIVE = "time"
-# The schema as Kernel Tuner carries it; that of the first repository lacks "correct", which every file has.
+# From the schema that Kernel Tuner ships. The one in the original repository lacks "correct", which every file uses.
 INVALIDITIES = ("correct", "timeout", "compile", "runtime", "correctness", "constraints")
 
 
 @dataclass(frozen=True)
 class T4Result:
-    """One result: `invalidity` is "correct" or what was wrong, `time_ms` is NaN unless it is correct.
+    """One result: `invalidity` is "correct" or the kind of failure, `time_ms` is NaN unless it is correct.
 
-    `measurements` are all that there are, as they stand in the file.
+    `measurements`: all measurements, unchanged from the file.
     """
 
     configuration: Configuration
@@ -34,13 +34,13 @@ class T4Result:
 
 
 def read_t4(text: str, name: str) -> tuple[list[Configuration], list[float]]:
-    """Configurations and times in milliseconds, NaN where one failed; what broke a constraint is left out."""
+    """Return configurations and times in milliseconds, NaN for a failed one, without those that broke a constraint."""
     kept = [result for result in read_results(text, name) if result.invalidity != "constraints"]
     return [result.configuration for result in kept], [result.time_ms for result in kept]
 
 
 def read_results(text: str, name: str) -> list[T4Result]:
-    """Every result, in the order of the file; RecordingError when it is no T4."""
+    """Return every result, in the order of the file. Raises RecordingError if it is not in the T4 format."""
     try:
         return [_result(result, name) for result in json.loads(text)["results"]]
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:

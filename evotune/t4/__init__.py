@@ -1,4 +1,4 @@
-"""Results in the tuning community's T4 format: searches written for other tools, and theirs read into the record."""
+"""T4, the auto-tuning community's format of results: export a search, import the results of another tool."""
 
 from evotune.t4.importing import Imported, import_t4
 from evotune.t4.writing import write_t4

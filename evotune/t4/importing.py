@@ -1,4 +1,4 @@
-"""T4 results of any tool as a search in the record."""
+"""Import the T4 results of any tool as a finished search."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IMPORTED_GATE = "imported"
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import came to; `best` is the fastest correct result, None without one."""
+    """The summary of an import; `best` is the fastest correct result, None if there is none."""
 
     search: int
     results: int
@@ -36,11 +36,13 @@ class Imported:
 def import_t4(
     database: Database, path: Path, kernel: str, target: str, workload: str, tell: Callable[[str], None]
 ) -> Imported:
-    """Records a T4 file (.json, .json.gz) as a finished search of the sampler `imported`.
+    """Record a T4 file (.json, .json.gz) as a finished search of the sampler `imported`.
 
-    What others found correct was never run here, so it is recorded as `built`, with its measurements under the gate
-    `imported`, and never enters the leaderboard; the rest has failed at the gate that comes closest. UserError when the
-    file cannot be read, is no T4, or has a configuration twice. `tell` as in SearchLease.
+    A result that another tool found correct was never run here. So it is recorded as `built`, with its measurements
+    under the gate `imported`, and never enters the leaderboard. Any other result is recorded as failed at the gate that
+    matches best. `tell` is the one of SearchLease.
+
+    Raises UserError if the file cannot be read, is not in the T4 format, or has a configuration twice.
     """
     try:
         text = read_text(path)
@@ -62,12 +64,12 @@ def import_t4(
 
 def _check_distinct(results: list[T4Result], path: Path) -> None:
     if not results:
-        raise UserError(f"a file to import must have a result, got none in {path}")
+        raise UserError(f"a file to import must have at least one result, got none in {path}")
     seen: set[str] = set()
     for result in results:
         key = configuration_key(result.configuration)
         if key in seen:
-            raise UserError(f"a file to import must have a configuration once, got {key} twice in {path}")
+            raise UserError(f"a file to import must have each configuration once, got {key} twice in {path}")
         seen.add(key)
 
 

@@ -1,4 +1,4 @@
-"""A search as T4 results (https://github.com/odgaard/TuningSchema, results and metadata schemas, version 1.0.0)."""
+"""Write a search as T4 results (https://github.com/odgaard/TuningSchema, results and metadata schemas, 1.0.0)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ UNIT = "milliseconds"
 
 
 def write_t4(database: Database, search: int, workload: str | None, out: Path) -> int:
-    """Writes the trials of a search that have an outcome, measured at `workload` (else its first one), to a new file.
+    """Write all trials of a search that have an outcome to a new file; return the number of results.
 
-    The objective `time` is the median cold time of a call, in milliseconds, as every time in the file is; speed-ups
-    over the fastest baseline stand beside it. Returns how many results there are. UserError when the file exists, or
-    the search was not at that workload or has no outcome.
+    The measurements are those at `workload`, or at the search's first workload. The objective `time` is the median
+    cold time of a call. All times are in milliseconds. Speed-ups over the fastest baseline are added as measurements.
+
+    Raises UserError if the file exists, if the search did not measure this workload, or if it has no outcome.
     """
     stored = database.load_search(search)
     chosen = _workload(stored.record, workload)
@@ -56,7 +57,7 @@ def _workload(record: SearchRecord, wanted: str | None) -> str:
 
 
 def _results(database: Database, details: TrialDetails, workload: str) -> Iterator[dict[str, Any]]:
-    """None for a trial that was only built, or whose timing stopped early: it has no time."""
+    """Yield the result of a trial; nothing if it was only built or its timing stopped early, as it has no time."""
     imported = next((gate for gate in details.gates if gate.gate == IMPORTED_GATE), None)
     if imported is not None:
         yield _result(details, imported.figures["invalidity"], list(imported.figures["measurements"]))
@@ -87,7 +88,7 @@ def _result(details: TrialDetails, found: str, measurements: list[dict[str, Any]
 
 
 def _timing(details: TrialDetails, workload: str) -> TimingRecord | None:
-    """The last complete one: a confirmation counts for more than the search's own."""
+    """Return the last complete cold timing: a confirmation, made later, is more reliable than the search's own."""
     complete = [each for each in details.timings if each.workload == workload and each.mode == "cold"]
     return next((each for each in reversed(complete) if not each.censored), None)
 

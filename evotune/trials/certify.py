@@ -33,8 +33,8 @@ class CertifiedTrial:
 def certify_trial(database: Database, trial: int, workload: str | None, say: Callable[[str], None]) -> CertifiedTrial:
     """Certify one entry of the leaderboard and record the findings; `say` receives a line for each tool that starts.
 
-    Raises UserError when the trial is not listed, when this machine lacks the GPU or the tools, or when the build is no
-    longer the one that was measured.
+    Raises UserError when the trial is not listed, or when this machine lacks the GPU or the tools. Raises it also when
+    the build is no longer the one that was measured.
     """
     selected = select(database, LeaderboardFilter(trial=trial, workload=workload))
     device = device_that_measured(selected.entry, "certified")

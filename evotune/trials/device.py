@@ -8,7 +8,7 @@ from evotune_workers.kernel.device import Device, cpu_device, local_devices
 
 
 def device_of_target(target: str, done: str) -> Device:
-    """Return this machine's first device; UserError when it is of another target. `done` names the work, for the error."""
+    """Return this machine's first device; UserError if its target is another. `done` names the work, for the error."""
     devices = _devices(target)
     if devices and devices[0].target == target:
         return devices[0]

@@ -23,8 +23,8 @@ from evotune_workers.system.machine_lock import building
 def diagnose_trial(database: Database, trial: int) -> TrialDetails:
     """Diagnose a trial, replace its recorded diagnosis, and return everything that is recorded of it.
 
-    Raises UserError when the trial has no wrong result, when this machine lacks its device, when the kernel has no
-    stages, or when the build is no longer the one that was measured.
+    Raises UserError when the trial has no wrong result, when its kernel has no stages, or when this machine lacks its
+    device. Raises it also when the build is no longer the one that was measured.
     """
     details = database.trial(trial)
     wrong, device, folder = _wrong(details), device_of_target(details.record.target, "diagnosed"), folder_of(details)

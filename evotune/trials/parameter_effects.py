@@ -1,7 +1,7 @@
 """The effects of parameters on the time of a kernel, estimated from the stored trials of a search.
 
-The estimate is the one that guides the `evolution` sampler. It is computed from the trials each time and not stored,
-so it works for a search of any sampler and always agrees with its trials.
+The estimate is the one that guides the `evolution` sampler. It is computed from the trials each time and not stored.
+So it works for a search of any sampler and always agrees with its trials.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from evotune_db import Database
 from evotune_db.records import LeaderboardEntry, LeaderboardFilter, SearchRecord, StoredSearch, StoredTrial
 from evotune_workers.kernel.contract import Value
 
-# A value is settled as slower if its effect is worse than that of the best trial's value by so many standard errors,
-# and none of the best trials has it: a value that is slow on average may be fast with the right other parameters.
+# A value is settled as slower if its effect is worse than that of the best trial's value by so many standard errors.
+# None of the best trials may have it, since a value that is slow on average may be fast with other parameters.
 SETTLED_ERRORS = 2.0
 LEADERS = Settings().elites
 

@@ -95,6 +95,6 @@ def _may_hold(search: SearchSummary, wanted: LeaderboardFilter) -> bool:
 
 
 def folder_of(details: TrialDetails) -> Path:
-    """Return the kernel's folder that the search recorded, or where this machine lacks it, the built-in of that name."""
+    """Return the kernel's folder that the search recorded; where it is missing, the built-in kernel of that name."""
     recorded = Path(details.record.options["kernel"])
     return recorded if (recorded / "kernel.py").is_file() else kernel_folder(details.record.kernel.name)

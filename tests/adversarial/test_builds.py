@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from evotune.display.progress import PlainReporter
+from evotune.display.progress import LineReporter
 from evotune.search.recorder import Recorder
 from evotune.search.study import Study
 from evotune.space import load_space
@@ -76,7 +76,7 @@ def test_a_build_that_ignores_its_configuration_is_one_binary_and_the_parameter_
     told = io.StringIO()
     with Database.open(str(tmp_path / "evotune.db")) as database:
         search = database.start_search(SEARCH)
-        recorder = Recorder(database, search, Study(valid, "random", 1), PlainReporter(Console(file=told)), {})
+        recorder = Recorder(database, search, Study(valid, "random", 1), LineReporter(Console(file=told)), {})
         first, second = (proposed(recorder, number) for number in range(len(valid)))
         assert recorder.built(first)
         recorder.built_only(first)

@@ -1,4 +1,4 @@
-"""What the tests that need a GPU share: the machine's first GPU and a measurer on it."""
+"""Fixtures of the tests that need a GPU: the machine's first GPU and a measurer on it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SEEDS = (1, 2, 3)
 
 @pytest.fixture(scope="session")
 def gpu() -> Device:
-    """The first GPU of this machine."""
+    """Return the first GPU of this machine."""
     devices = local_devices()
     assert devices, "these tests need an NVIDIA GPU, cuda-core and nvidia-ml-py"
     return devices[0]
@@ -31,7 +31,7 @@ def gpu() -> Device:
 
 @pytest.fixture(scope="session")
 def attention_space(gpu: Device) -> Space:
-    """The built-in space closest to the GPU."""
+    """Return the built-in space closest to the GPU."""
     return load_space(space_file("attention_fwd", "h200" if gpu.target == "sm_90" else "l4"))
 
 
@@ -60,7 +60,7 @@ def saxpy(gpu: Device) -> Iterator[GpuBench]:
 
 @pytest.fixture(scope="module")
 def attention(gpu: Device) -> Iterator[GpuBench]:
-    """The attention kernel."""
+    """Share one measurer of the attention kernel in a module."""
     made = GpuBench(ATTENTION, gpu)
     yield made
     made.measurer.close()

@@ -106,7 +106,7 @@ def known_seeds() -> tuple[int, ...]:
 
 
 def confirming(gpu: Device, candidate: Candidate) -> GateResult:
-    """What new seeds say of a kernel that has passed every gate."""
+    """Check a kernel that has passed every gate on new seeds."""
     measurer = Measurer(FOLDER, gpu)
     try:
         return confirmed(measurer, candidate, "sm80", failing_seeds(KERNEL, named_workload(KERNEL, "small"), 1))

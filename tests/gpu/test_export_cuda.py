@@ -34,7 +34,7 @@ Function = Callable[..., torch.Tensor]
 Capture = pytest.CaptureFixture[str]
 SPLIT: Configuration = {**PLAIN, "split_kv": 2, "split_merge": "workspace"}
 PERSISTENT: Configuration = {**PLAIN, "persistent": True}
-# What a call may cost the host beyond the bare launch.
+# A call may cost the host this much beyond the bare launch.
 OVERHEAD_US = 5.0
 
 
@@ -258,7 +258,7 @@ def test_sdpa_serves_a_gpu_that_there_is_no_binary_for(plain: Path, monkeypatch:
 def test_verify_passes_and_fails_when_the_claim_is_out_of_reach(plain: Path, gpu: Device, tmp_path: Path) -> None:
     ran = verify(plain)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "accuracy    52 of 52" in ran.stdout and "the very code that was measured" in ran.stdout
+    assert "accuracy    52 of 52" in ran.stdout and "identical to the measured code" in ran.stdout
     ran = verify(measured(gpu, PLAIN).claiming(ABSURD_CLAIM).export(tmp_path / "absurd"))
     assert ran.returncode == 1
     assert "more than 10 % below the claim" in ran.stdout and ran.stdout.endswith("NOT verified\n")
@@ -325,7 +325,7 @@ def last_binary(build: dict[str, Any]) -> str:
 
 
 def heads_inside(tensor: torch.Tensor) -> torch.Tensor:
-    """The same values in a tensor [B, S, H, D]."""
+    """Return the same values in a tensor [B, S, H, D]."""
     return tensor.transpose(1, 2).contiguous().transpose(1, 2)
 
 
@@ -334,7 +334,7 @@ def verify(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def latency_ms(call: Callable[[], object], replays: int = 50) -> float:
-    """Of one replay of a CUDA graph of it, the mean of many."""
+    """Return the mean time of many replays of a CUDA graph of the call."""
     graph, events = torch.cuda.CUDAGraph(), [torch.cuda.Event(enable_timing=True) for _ in range(2)]
     call()
     torch.cuda.synchronize()

@@ -49,7 +49,7 @@ def test_every_gate_passes_over_the_space(space: str, gpu: Device) -> None:
 
 
 def sample(space: str, gpu: Device) -> list[Configuration]:
-    """Configurations that are valid at every workload, drawn at random but the same in every run."""
+    """Draw configurations that are valid at every workload, the same in every run."""
     kernel = load_kernel(ATTENTION)
     variant, shapes = kernel.variant("sm80"), [named_workload(kernel, name) for name in ("mission", "wide")]
 
@@ -63,7 +63,7 @@ def sample(space: str, gpu: Device) -> list[Configuration]:
 
 
 def refusal(session: Session, candidate: Candidate) -> GateResult | None:
-    """What the gate says that refuses it; None when all pass."""
+    """Return the result of the gate that refuses it, or None when all pass."""
     [built] = candidate.builds
     if built.build.failure is not None:
         return GateResult("build", False, built.build.failure)

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of a small search at the mission shape."""
+    """Run a small search at the mission shape and return its database."""
     db = tmp_path_factory.mktemp("search") / "gpu.db"
     assert run(["search", "--budget", "16", "--db", str(db)]) == 0
     return db

@@ -45,7 +45,7 @@ while True:
 
 @pytest.fixture(scope="module")
 def spin(gpu: Device, tmp_path_factory: pytest.TempPathFactory) -> CudaProgram:
-    """The kernel that spins, loaded in this process."""
+    """Load the kernel that spins in this process."""
     from cuda.core import Device as CoreDevice
 
     from evotune_workers.runtimes.cuda import CudaProgram
@@ -60,7 +60,7 @@ def spin(gpu: Device, tmp_path_factory: pytest.TempPathFactory) -> CudaProgram:
 
 
 def spinning_us(spin: CudaProgram, nanoseconds: int) -> float:
-    """What the timer says of one call."""
+    """Time one call."""
     output = torch.zeros(1, device="cuda")
 
     def call(_: int) -> torch.Tensor:
@@ -121,7 +121,7 @@ def test_a_graph_keeps_what_its_calls_write_to() -> None:
 
 @pytest.fixture
 def busy_gpu() -> Iterator[None]:
-    """A process that uses the same GPU now and then."""
+    """Run a process that uses the same GPU now and then."""
     with subprocess.Popen([sys.executable, "-c", BURSTS], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         yield
@@ -137,7 +137,7 @@ def test_a_gpu_that_others_use_makes_no_winner(saxpy: GpuBench) -> None:
 
 
 def against_itself(saxpy: GpuBench, candidate: Candidate) -> float | None:
-    """The ratio when the interval leaves 1 out."""
+    """Return the ratio when its interval leaves 1 out, or else None."""
     try:
         ratio = saxpy.measurer.run(CompareJob(candidate, candidate, "sm80", SEEDS)).ratio
     except NoResult:

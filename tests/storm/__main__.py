@@ -59,7 +59,7 @@ class Storm:
     counts: dict[str, int] = field(default_factory=dict)
 
     def blow(self, kills: int, fatal_every: int) -> None:
-        """That many kills, then the end of the search; AssertionError when something does not hold."""
+        """Kill so many times, then let the search end; AssertionError when something does not hold."""
         processes.adopt_orphans()
         while sum(self.counts.values()) < kills:
             left = kills - sum(self.counts.values())
@@ -148,7 +148,7 @@ class Storm:
         return {**os.environ, **own}
 
     def _proposed(self) -> int | None:
-        """How many trials there are; None without a search, since a first run may be killed before there is one."""
+        """Return the number of trials; None without a search, since a first run may be killed before there is one."""
         with contextlib.suppress(SQLAlchemyError):
             return Record(self.url).proposed()
         return None
@@ -169,13 +169,13 @@ class Storm:
         assert not left, f"temporary files were left: {left}"
 
 
-# Of the machine's CPU: they are made once and stay.
+# The locks of the machine's CPU are made once and stay.
 LOCKS = {"evotune-cpu-machine.lock", "evotune-cpu-turnstile.lock"}
 
 
 @contextlib.contextmanager
 def database(kind: str, folder: Path) -> Iterator[tuple[str, Server | None]]:
-    """The URL of a new one, and its server if it has one."""
+    """Yield the URL of a new database, and its server if it has one."""
     if kind == "sqlite":
         yield str(folder / "evotune.db"), None
         return

@@ -35,7 +35,7 @@ def own(pid: int) -> None:
 
 
 def reap() -> None:
-    """Takes notice of the end of those that were adopted: nobody else waits for them."""
+    """Wait for adopted processes that have ended: nobody else does."""
     for process in psutil.Process().children():
         if process.pid not in _OWN and has_ended(process):
             with contextlib.suppress(ChildProcessError):
@@ -53,7 +53,7 @@ def started() -> dict[int, str]:
 
 
 def kill_one(kind: str) -> bool:
-    """kill -9 of a process of that kind; False when there is none at the moment."""
+    """Kill a process of that kind with SIGKILL; return False when there is none at the moment."""
     marks = {**SURVIVED, **FATAL}
     for pid in _matching(marks[kind]):
         with contextlib.suppress(ProcessLookupError):
@@ -63,7 +63,7 @@ def kill_one(kind: str) -> bool:
 
 
 def require_none() -> None:
-    """Raises AssertionError when something still runs after GONE_WITHIN_SECONDS."""
+    """Raise AssertionError when something still runs after GONE_WITHIN_SECONDS."""
     deadline = time.monotonic() + GONE_WITHIN_SECONDS
     while left := started():
         reap()

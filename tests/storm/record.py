@@ -1,4 +1,4 @@
-"""What must hold of a search that was killed, from the database alone."""
+"""Check from the database alone that a search that was killed has lost nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 from evotune_db import address
 
 Outcomes = dict[int, tuple[Any, ...]]
-# What of a trial must never change once it has an outcome; nor may a row be added to its evidence.
+# These columns never change once a trial has an outcome, nor is a row added to its evidence.
 OUTCOME = """
 SELECT id, number, configuration_key, state, failed_gate, objective, finished,
   (SELECT count(*) FROM gate_result WHERE trial_id = trial.id AND phase = 'search'),
@@ -25,26 +25,26 @@ class Record:
     """A look into the database, by a connection of its own each time."""
 
     def __init__(self, url: str) -> None:
-        """The database may not be there yet."""
+        """Take the URL of a database that may not be there yet."""
         self._engine = create_engine(address.parse(url), poolclass=NullPool)
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
-        """The rows that it gives."""
+        """Return the rows of a query."""
         with self._engine.connect() as connection:
             return [tuple(row) for row in connection.execute(text(query))]
 
     def proposed(self) -> int | None:
-        """How many trials there are; None without a search."""
+        """Return the number of trials, or None without a search."""
         if not self.ask("SELECT id FROM search"):
             return None
         return int(self.ask("SELECT count(*) FROM trial")[0][0])
 
     def outcomes(self) -> Outcomes:
-        """What is recorded, by trial."""
+        """Return what is recorded, by trial."""
         return {row[0]: row[1:] for row in self.ask(OUTCOME)}
 
     def require_kept(self, before: Outcomes) -> Outcomes:
-        """What is recorded now; AssertionError when something of before is missing or has changed."""
+        """Return what is recorded now; AssertionError when something of `before` is missing or has changed."""
         now = self.outcomes()
         for trial, outcome in before.items():
             found = now.get(trial)
@@ -58,7 +58,7 @@ class Record:
             connection.rollback()
 
     def require_whole(self, budget: int) -> None:
-        """The search ended with exactly its budget, each trial once and with all of its evidence."""
+        """Require that the search ended with exactly its budget, each trial once and with all of its evidence."""
         assert self.ask("SELECT id, state, budget FROM search") == [(1, "finished", budget)]
         assert self.ask("SELECT * FROM lease") == []
         trials = self.ask("SELECT number, configuration_key, state, failed_gate, reason FROM trial ORDER BY number")
@@ -74,7 +74,7 @@ class Record:
 
 
 def _unconfirmed(outcome: tuple[Any, ...] | None) -> bool:
-    """Of a finalist that passed before."""
+    """Return True for a finalist that passed before and was not confirmed."""
     return outcome is not None and outcome[3] == "confirm"
 
 

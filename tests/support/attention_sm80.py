@@ -26,7 +26,7 @@ PLAIN: dict[str, Value] = {
     "polynomial_exp": 0,
     "merge_memory": "tiles",
 }
-# What searches of the H200's space find at the mission shape.
+# Searches of the H200's space find such configurations at the mission shape.
 TUNED: dict[str, Value] = {
     **PLAIN,
     "tile_n": 256,

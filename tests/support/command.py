@@ -1,7 +1,9 @@
-"""Run evotune as a user does, in a process of its own, and read its database as a script would."""
+"""Run evotune's commands, and read its database as a script would."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -10,10 +12,20 @@ from pathlib import Path
 
 import pytest
 
+from evotune.cli import run
 from tests.support.paths import ROOT
 
 
+def evotune_here(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process: a new one takes two or three seconds to import torch and Ray."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run(arguments)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
 def evotune(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, as a user does."""
     return subprocess.run(
         [sys.executable, "-m", "evotune", *arguments],
         cwd=folder,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 SYMBOL_TABLE, NO_BITS = 2, 8
-# Of the section `.nv.info.<kernel>`: the attribute's format (a length and so many bytes follow) and its number, as
+# In the section `.nv.info.<kernel>`, the attribute's format (a length and so many bytes follow) and its number, as
 # `cuobjdump -elf` names it EIATTR_MAX_THREADS: the largest block in x, y and z, from `__launch_bounds__`.
 FORMAT_SIZED, MAX_THREADS = 0x04, 0x05
 
@@ -26,7 +26,7 @@ class Section:
 
 
 def variable(cubin: bytes, name: str) -> bytes:
-    """What a `__device__` variable is initialised to; ValueError when there is not exactly one of that name."""
+    """Return a `__device__` variable's initial bytes; ValueError when there is not exactly one of that name."""
     sections = _sections(cubin)
     found = [
         sections[index].content[start : start + size]

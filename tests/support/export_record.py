@@ -74,13 +74,13 @@ class Measured:
         )
 
     def at(self, workload: str) -> Measured:
-        """The same build, timed at another workload that it serves."""
+        """Return the same build, timed at another workload that it serves."""
         timing, record = replace(self.details.timings[0], workload=workload), self.details.record
         details = replace(self.details, timings=(timing,), record=replace(record, workloads=(workload,)))
         return replace(self, details=details, entry=replace(self.entry, workload=workload))
 
     def record(self, database: Database) -> int:
-        """Writes it to a database, as a finished search of its own; returns the trial's number there."""
+        """Write it to a database, as a finished search of its own; return the trial's number there."""
         details = self.details
         search = database.start_search(replace(details.record, options={"kernel": str(self.folder)}))
         configuration = details.trial.configuration
@@ -108,7 +108,7 @@ class Measured:
 def measure(
     folder: Path, configuration: Configuration, target: str = "cpu", workload: str = WORKLOAD, trial: int = 7
 ) -> Measured:
-    """A real build, in a record whose figures are made up."""
+    """Make a real build, in a record whose figures are made up."""
     kernel = load_kernel(folder)
     variant = kernel.variant_for(target)
     macros = kernel.macros(variant, configuration, named_workload(kernel, workload))
@@ -129,14 +129,14 @@ def measure(
 
 
 def hide_evotune(folder: Path) -> str:
-    """A PYTHONPATH with which importing evotune fails."""
+    """Return a PYTHONPATH with which importing evotune fails."""
     for name in ("evotune", "evotune_workers", "evotune_db"):
         (folder / f"{name}.py").write_text("raise ImportError('an exported kernel must not need evotune')")
     return str(folder)
 
 
 def reseal(package: Path) -> None:
-    """Makes a package that was edited look whole again, so that what comes after that check can be tested."""
+    """Seal an edited package again, so that the checks after that of its seal can be tested."""
     path = package / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["files"] = {name: _digest(package / name) for name in manifest["files"]}

@@ -19,7 +19,10 @@ class Fault:
 
 
 def plant(source: Path, target: Path, faults: Sequence[Fault], record: tuple[str, str, str]) -> Path:
-    """The copy. `record` is a substitution (file, text, other text) that makes a binary say which fault it has."""
+    """Return a copy with the faults.
+
+    `record` is a substitution (file, text, other text) that makes a binary say which fault it has.
+    """
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     file, honest, recorded = record
     _substitute(target / file, honest, recorded)

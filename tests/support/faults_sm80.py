@@ -35,7 +35,7 @@ FAULTS = (
         "            statistics.sums[m][i] *= factors[m][i / 2];",
         "            statistics.sums[m][i] *= 1.0f;",
     ),
-    # Of the row 8 further up.
+    # Takes the maximum of the row 8 further up.
     Fault(MAXIMUM, "sm80/softmax.cuh", EXPONENTIATED, EXPONENTIATED.replace("[i / 2]", "[0]")),
     Fault(
         EXPONENT,

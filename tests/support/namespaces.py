@@ -21,7 +21,7 @@ SEARCH_ADDRESS, SERVER_ADDRESS = "10.213.0.1", "10.213.0.2"
 
 @dataclass(frozen=True)
 class Rights:
-    """What makes a namespace and what enters it."""
+    """Commands that make a namespace and enter it."""
 
     make: tuple[str, ...]
     enter: tuple[str, ...]
@@ -50,18 +50,18 @@ class Namespace:
         self.enter = (*enter, f"--{kind}", "--target", str(self.process))
 
     def do(self, command: str) -> None:
-        """Runs a line of shell inside; AssertionError when it fails."""
+        """Run a line of shell inside; AssertionError when it fails."""
         assert self._shell.stdin is not None and self._shell.stdout is not None
         self._shell.stdin.write(f"({command}) >&2 </dev/null; echo $?\n")
         self._shell.stdin.flush()
         assert self._shell.stdout.readline() == "0\n", command
 
     def others(self) -> list[psutil.Process]:
-        """Who else is in it, whoever their parents are."""
+        """Return the other processes in it, whatever their parents are."""
         return [each for each in psutil.process_iter() if each.pid != self.process and self._holds(each)]
 
     def close(self) -> None:
-        """It is gone with the last process in it."""
+        """End every process in it, with the last of which it is gone."""
         self._shell.communicate()
 
     def _holds(self, process: psutil.Process) -> bool:
@@ -88,11 +88,11 @@ class Disk:
         self._do(f"cat /dev/zero > {DISK}/full 2> /dev/null || truncate --size=-{room_kib}K {DISK}/full")
 
     def free(self) -> None:
-        """Makes room again."""
+        """Make room again."""
         self._do(f"rm {DISK}/full")
 
     def copy_out(self, name: str, to: Path) -> None:
-        """Copies files of that name, or with something behind it, to a folder outside."""
+        """Copy files whose names begin like this to a folder outside."""
         self._do(f"cp {DISK}/{name}* {to}")
 
 
@@ -125,7 +125,7 @@ class Network:
 
 @contextmanager
 def small_disk(size: str) -> Iterator[Disk]:
-    """An empty one of that size, as `mount` reads it; skips where that is forbidden."""
+    """Mount an empty disk of that size, as `mount` reads it; skip the test where that is forbidden."""
     rights = _rights_or_skip("mount", f"mount -t tmpfs none {DISK}")
     with _namespace("mount", rights.make, rights.enter) as inside:
         inside.do(f"mount -t tmpfs -o size={size} none {DISK}")
@@ -134,7 +134,7 @@ def small_disk(size: str) -> Iterator[Disk]:
 
 @contextmanager
 def two_hosts() -> Iterator[Network]:
-    """A network that works; skips where that is forbidden."""
+    """Make a network that works; skip the test where that is forbidden."""
     rights = _rights_or_skip("net", "ip link add name cable type veth")
     with ExitStack() as opened:
         search = opened.enter_context(_namespace("net", rights.make, rights.enter))
@@ -155,7 +155,7 @@ def _namespace(kind: Kind, make: Sequence[str], enter: Sequence[str]) -> Iterato
 
 
 def _rights_or_skip(kind: Kind, trial: str) -> Rights:
-    """A machine that forbids what the trial does skips the test, CI must not."""
+    """Return the rights that suffice; a machine that forbids them skips the test, CI must not."""
     for rights in RIGHTS:
         if not subprocess.run([*rights.make, f"--{kind}", "sh", "-c", trial], capture_output=True).returncode:
             return rights

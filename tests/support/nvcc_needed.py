@@ -11,7 +11,7 @@ from evotune_workers.compilers.cuda_toolkit import Toolkit, find_nvcc
 
 
 def nvcc_or_skip() -> Toolkit:
-    """The nvcc of this machine; skips the test without one, fails it in CI."""
+    """Return the nvcc of this machine; skip the test without one, and fail it in CI."""
     try:
         return find_nvcc()
     except ToolchainError as error:

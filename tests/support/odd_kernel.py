@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.paths import SAXPY
 
-# What the variable's file may hold: by how many percent every launch takes longer, or a wrong result in every launch.
+# The variable's file holds by how many percent every launch takes longer, or stands for wrong results.
 VARIABLE = "EVOTUNE_TEST_ODD"
 SLOW, WRONG = "100", "-1"
 ASKED = f"""
@@ -48,7 +48,7 @@ SUBSTITUTIONS = {
 
 
 def plant(target: Path) -> Path:
-    """A copy of the kernel that does as its machine says."""
+    """Make a copy of the kernel that is as odd as its machine says."""
     shutil.copytree(SAXPY, target, ignore=shutil.ignore_patterns("__pycache__"))
     for file, substitutions in SUBSTITUTIONS.items():
         source = (target / file).read_text(encoding="utf-8")

@@ -11,27 +11,32 @@ from typing import Any
 import psutil
 from ray.cluster_utils import Cluster as Raylets
 
+from evotune_workers.cluster.connection import _without_observers
+
 
 class NodesHere:
     """A head and the nodes that are added to it."""
 
-    def __init__(self, **head: Any) -> None:
-        """With the head alone."""
-        self._raylets = Raylets(initialize_head=True, head_node_args={"include_dashboard": False, **head})
+    def __init__(self, watched: bool, **head: Any) -> None:
+        """With the head alone. Unless `watched`, the processes that only watch a cluster are not started."""
+        self._starting = contextlib.nullcontext if watched else _without_observers
+        with self._starting():
+            self._raylets = Raylets(initialize_head=True, head_node_args={"include_dashboard": False, **head})
         self._added: list[Any] = []
 
     @property
     def address(self) -> str:
-        """What `--ray-address` takes."""
+        """The value of `--ray-address`."""
         return str(self._raylets.address)
 
     def add(self, **node: Any) -> Any:
-        """A node of one core unless told otherwise."""
-        self._added.append(self._raylets.add_node(**{"num_cpus": 1, **node}))
+        """Add a node, of one core unless told otherwise."""
+        with self._starting():
+            self._added.append(self._raylets.add_node(**{"num_cpus": 1, **node}))
         return self._added[-1]
 
     def compiles_on(self, node: Any) -> bool:
-        """Whether a compiler runs there at this moment."""
+        """Return True if a compiler runs there at this moment."""
         [raylet] = node.all_processes["raylet"]
         with contextlib.suppress(psutil.NoSuchProcess):
             return any(each.name() == "cc1plus" for each in psutil.Process(raylet.process.pid).children(recursive=True))
@@ -43,21 +48,21 @@ class NodesHere:
         self._added.remove(node)
 
     def leave_the_head_alone(self) -> None:
-        """Ends every node that was added, which tells so: of one that was killed Ray learns later."""
+        """End every added node gracefully: Ray learns later of a node that was killed."""
         for node in self._added:
             self._raylets.remove_node(node, allow_graceful=True)
         self._added.clear()
         self._raylets.wait_for_nodes()
 
     def close(self) -> None:
-        """Ends all of them."""
+        """End all of them."""
         self._raylets.shutdown()
 
 
 @contextmanager
-def nodes_here(**head: Any) -> Iterator[NodesHere]:
-    """A cluster whose head has these arguments of `ray start`."""
-    made = NodesHere(**head)
+def nodes_here(*, watched: bool = False, **head: Any) -> Iterator[NodesHere]:
+    """Run a cluster whose head has these arguments of `ray start`; see NodesHere."""
+    made = NodesHere(watched, **head)
     try:
         yield made
     finally:

@@ -12,7 +12,7 @@ ENDED = "SELECT count(*) FROM trial WHERE state IN ('passed', 'failed', 'built')
 
 
 def ask(database: Path, query: str) -> list[tuple[object, ...]]:
-    """The rows of an SQLite file that a query gives."""
+    """Return the rows that a query of an SQLite file gives."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
         return connection.execute(query).fetchall()
 
@@ -27,7 +27,7 @@ def wait_for_trials(database: Path, wanted: int, process: subprocess.Popen[str])
 
 
 def ended(database: Path) -> int:
-    """How many trials have ended."""
+    """Return the number of trials that have ended."""
     if not database.exists():
         return 0
     try:

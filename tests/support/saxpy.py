@@ -24,7 +24,7 @@ parameters:
 
 
 class Bench:
-    """Builds and measures configurations of the small kernel."""
+    """Build and measure configurations of the small kernel in this process."""
 
     def __init__(self) -> None:
         self.measurer = Measurer(SAXPY, cpu_device())

@@ -13,7 +13,7 @@ from unittest import mock
 
 from rich.console import Console
 
-from evotune.display.progress import PlainReporter
+from evotune.display.progress import LineReporter
 from evotune.planning.plan import Plan, enumerate_valid, make_plan
 from evotune.planning.request import SearchRequest
 from evotune.planning.search_record import search_record
@@ -71,7 +71,7 @@ def simulated_search(file: Path, budget: int, make_cluster: Callable[[Device], C
         mock.patch.object(dispatcher_module, "ray", cluster),
     ):
         search_id = lease.start(search_record(plan, valid, request))
-        reporter = PlainReporter(Console(file=printed, width=200))
+        reporter = LineReporter(Console(file=printed, width=200))
         as_cluster, as_pool = cast("Cluster", cluster), cast("WorkerPool", cluster)
         context = SearchContext(plan, as_cluster, as_pool, valid, (), database, search_id, reporter, interrupt)
         state = Rounds(context).run(())

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Builds a kernel as a shared library and prints its path: ./build.sh KERNEL [OUTPUT]. CXX and CXXFLAGS are honoured.
+# Build a kernel as a shared library and print its path: ./build.sh KERNEL [OUTPUT]. It uses CXX and CXXFLAGS.
 set -eu
 folder=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
-# The library's name carries a digest of what it is made of, and of this CPU's instruction sets, since -march=native code
-# must not be loaded on another kind of CPU; cpu_library.py works out the same name.
+# The library's name has a digest of its sources and of this CPU's instruction sets: code built with -march=native must
+# not be loaded on another type of CPU. cpu_library.py computes the same name.
 digest=$({
     grep -m1 -E '^(flags|Features)' /proc/cpuinfo || :
     cat "$folder/build.sh" "$folder/configurations/$1.h" @sources@

@@ -1,4 +1,4 @@
-"""Checks this package and times it: needs torch, and not evotune. `python verify.py --help`; exit code 0 or 1."""
+"""Check this package and time it, with torch and without evotune: see `python verify.py --help`."""
 
 import sys
 from importlib import import_module
@@ -7,7 +7,7 @@ from runpy import run_path
 
 project = Path(__file__).resolve().parent
 package = project / "@kernel@"
-# Before anything of the package is imported, which would run what may have been edited.
+# Check the files before an import of the package, which would run code that may have been edited.
 complaints = list(run_path(str(package / "integrity.py"))["complaints"](package))
 for complaint in complaints:
     print(f"integrity   REFUSED: {complaint}")

@@ -15,14 +15,12 @@ import pytest
 import ray
 
 from evotune_workers.cluster.connection import ClusterError, connected
-from tests.support.command import environment, evotune
+from tests.support.command import environment, evotune, evotune_here
 from tests.support.paths import SAXPY
 from tests.support.ray_nodes import NodesHere, another_version, nodes_here
 from tests.support.saxpy import SIXTEEN_BUILDS
 
-pytestmark = pytest.mark.quiet
-
-BUDGET = 10
+BUDGET = 8
 SEARCH = ("search", str(SAXPY), "--space", "space.yaml", "--target", "cpu", "--sampler", "random")
 
 
@@ -34,8 +32,8 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cluster() -> Iterator[NodesHere]:
-    """A head of one core."""
-    with nodes_here(num_cpus=1) as nodes:
+    """Start a head of one core, and the processes that watch a cluster."""
+    with nodes_here(watched=True, num_cpus=1) as nodes:
         yield nodes
 
 
@@ -56,6 +54,7 @@ def await_trials(folder: Path, state: str, wanted: int) -> None:
     raise AssertionError(f"fewer than {wanted} trials were {state} in two minutes")
 
 
+@pytest.mark.quiet
 @pytest.mark.usefixtures("empty_cache")
 def test_nodes_that_leave_join_and_cannot_do_everything_cost_a_search_nothing_but_time(
     folder: Path, cluster: NodesHere
@@ -128,3 +127,19 @@ def test_a_local_ray_listens_on_the_loopback_alone() -> None:
             if connection.status == psutil.CONN_LISTEN
         ]
     assert listening and {address.removeprefix("::ffff:") for address in listening} <= {"127.0.0.1", "::1"}
+
+
+def test_a_joined_address_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
+    ran = evotune_here(
+        "search",
+        str(SAXPY),
+        "--space",
+        str(SAXPY / "cpu.yaml"),
+        "--budget",
+        "3",
+        "--ray-address",
+        "127.0.0.1:1",
+        folder=tmp_path,
+    )
+    assert ran.returncode == 2
+    assert "127.0.0.1:1" in ran.stderr and "Traceback" not in ran.stderr

@@ -14,7 +14,7 @@ import pytest
 
 from evotune.cli import run
 from evotune_workers.cluster import head
-from tests.support.command import environment, evotune
+from tests.support.command import environment, evotune_here
 from tests.support.paths import SAXPY
 from tests.support.ray_nodes import NodesHere, nodes_here
 from tests.support.record import ENDED, ask, ended, wait_for_trials
@@ -41,7 +41,7 @@ def kill_the_head(when: Callable[[], bool]) -> None:
 
 
 def killed_after_its_node(folder: Path, nodes: NodesHere) -> None:
-    """A search on a cluster of which a node is killed while it builds, and a trial later the search itself."""
+    """Kill a node of a search's cluster while it builds, and a trial later the search itself."""
     leaving, database = nodes.add(), folder / "evotune.db"
     command = [sys.executable, "-m", "evotune", "search", str(SAXPY), "--space", "space.yaml", "--target", "cpu"]
     with subprocess.Popen(
@@ -77,7 +77,7 @@ def test_a_lost_node_a_killed_search_and_a_lost_head_cost_a_search_nothing(
     assert "the cluster's head must answer at " in line and "then go on: evotune search" in line
     assert set(kept) <= set(later := ask(database, OUTCOMES)) and len(later) < BUDGET
     with nodes_here(num_cpus=1) as nodes:
-        resumed = evotune("search", "--resume", "1", "--ray-address", nodes.address, folder=tmp_path)
+        resumed = evotune_here("search", "--resume", "1", "--ray-address", nodes.address, folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert ask(database, ENDED) == [(BUDGET,)] and set(later) <= set(ask(database, OUTCOMES))
     assert ask(database, "SELECT count(DISTINCT number), count(DISTINCT configuration_key) FROM trial") == [

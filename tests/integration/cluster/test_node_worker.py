@@ -1,4 +1,4 @@
-"""What runs on a node: builds without torch, and a child that begins before its actor imports torch."""
+"""A node builds without torch, and starts a child before its actor imports torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who measures for a search on a cluster of GPUs: real raylets and real scheduling, with actors that pose as GPUs'."""
+"""The workers of a search on a cluster of GPUs: real raylets and scheduling, with actors that pose as GPUs'."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def posing_worker() -> Any:
 
 @pytest.fixture(scope="module")
 def joined() -> Iterator[NodesHere]:
-    """A head without a GPU."""
+    """Start a head without a GPU and join it."""
     with nodes_here(num_cpus=1) as nodes, connected(nodes.address):
         yield nodes
 
 
 @pytest.fixture
 def cluster(joined: NodesHere, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodesHere]:
-    """A head alone, and GPUs' actors that pose."""
+    """Leave the head alone, and let actors pose as GPUs'."""
     monkeypatch.setattr(worker_pool_module, "_NodeWorker", posing_worker())
     yield joined
     joined.leave_the_head_alone()
@@ -82,7 +82,7 @@ def l4(count: int = 1) -> dict[str, Any]:
 
 @pytest.fixture
 def pool() -> Iterator[MakeWorkerPool]:
-    """Makes pools, and ends them."""
+    """Make pools, and close them at the end."""
     made: list[WorkerPool] = []
 
     def make(wanted: int | None = None, share: GpuShare | None = None) -> WorkerPool:
@@ -96,7 +96,7 @@ def pool() -> Iterator[MakeWorkerPool]:
 
 @pytest.fixture
 def short_turns(monkeypatch: pytest.MonkeyPatch) -> float:
-    """The seconds of a turn, by an actor of its own; looks are as much shorter, which hand a GPU over."""
+    """Shorten turns, by a sharing actor of the test's own, and the looks that hand a GPU over."""
     monkeypatch.setattr(gpu_sharing_module, "NAME", "gpu_shares_of_short_turns")
     monkeypatch.setattr(gpu_sharing_module, "GpuShares", gpu_shares_of_short_turns())
     monkeypatch.setattr(worker_pool_module, "LOOK_SECONDS", 0.2)
@@ -259,11 +259,11 @@ def test_searches_share_gpus_and_take_what_others_leave(cluster: NodesHere, pool
     until(lambda: len(second.workers) == 2, second)
 
 
-def test_ten_searches_hold_two_gpus_in_turn_and_for_the_same_time(
+def test_six_searches_hold_two_gpus_in_turn_and_for_the_same_time(
     cluster: NodesHere, pool: MakeWorkerPool, short_turns: float
 ) -> None:
     cluster.add(**l4(2))
-    pools = [pool(share=GpuShare(TARGET, f"search {place}")) for place in range(10)]
+    pools = [pool(share=GpuShare(TARGET, f"search {place}")) for place in range(6)]
     had = hold_in_turn(pools, short_turns)
     # Whoever is given a GPU has had least, and holds it for a turn and the two looks that handing it over takes: two
     # differ by that at most. Another turn less the looks is for a busy machine: a factor of 3 beside a turn in all.
@@ -285,7 +285,7 @@ def hold_in_turn(pools: Sequence[WorkerPool], seconds: float) -> list[float]:
 
 
 def drive(pools: Sequence[WorkerPool]) -> None:
-    """What the pipelines of searches whose workers have nothing in hand do, for a moment."""
+    """Do for a moment what dispatchers do whose workers have no job."""
     for each in pools:
         each.look()
         for worker in each.surplus:

@@ -31,7 +31,7 @@ Outcomes = list[tuple[int, OutcomeRecord]]
 
 @pytest.fixture
 def another(url: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A second database of the same kind."""
+    """Open a second database of the same kind."""
     server: Server | None = request.getfixturevalue("server") if url.startswith("postgresql") else None
     with Database.open(server.new_database() if server else str(tmp_path / "another.db")) as opened:
         yield opened
@@ -42,7 +42,7 @@ def proposed(numbers: range) -> list[NewTrial]:
 
 
 def own(key: str, *timings: TimingRecord) -> OutcomeRecord:
-    """Passed, with a build of its own."""
+    """Return a passed outcome with a build of its own."""
     timed = tuple(replace(each, build_key=key) for each in timings or (timing(), timing(mode="warm")))
     return replace(passed(*timed), builds=(build(key),))
 

@@ -21,7 +21,7 @@ CERTIFIED = [(1, True), (2, False), (3, False), (4, False)]
 
 @pytest.fixture(scope="module")
 def recorded(client: Client) -> Client:
-    """A database in which trial 1 is certified, 2 has a certification that failed, 3 none, 4 another build's.
+    """Certify trial 1; trial 2's certification failed, 3 has none, and 4's is of another build.
 
     Trial 5 is built and not run. Certifications are numbered 1 for trial 1, 2 for trial 2, 3 for trial 4.
     """
@@ -37,7 +37,7 @@ def recorded(client: Client) -> Client:
 
 @pytest.fixture
 def raw(recorded: Client) -> Iterator[Connection]:
-    """A transaction there, taken back afterwards."""
+    """Open a transaction there, and roll it back afterwards."""
     with recorded.transaction() as connection:
         yield connection
 

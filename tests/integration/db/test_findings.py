@@ -30,7 +30,7 @@ ANY = LeaderboardFilter()
 
 
 def certified(database: Database) -> dict[tuple[int, str], bool]:
-    """Whether each entry is certified, by trial and workload."""
+    """Return the certified flag of each entry, by trial and workload."""
     return {(entry.trial, entry.workload): entry.certified for entry in database.leaderboard(ANY)}
 
 

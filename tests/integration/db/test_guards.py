@@ -19,7 +19,7 @@ LISTED = [(1, "mission"), (5, "long")]
 
 @pytest.fixture(scope="module")
 def recorded(client: Client) -> Client:
-    """A database with a search of four trials and another search of one.
+    """Record a search of four trials and another search of one.
 
     Trial 1 is listed, 2 failed, 3 has only a censored timing, 4 has the binary of 1, and 5 is of search 2.
     """
@@ -35,7 +35,7 @@ def recorded(client: Client) -> Client:
 
 @pytest.fixture
 def raw(recorded: Client) -> Iterator[Connection]:
-    """A transaction there, taken back afterwards."""
+    """Open a transaction there, and roll it back afterwards."""
     with recorded.transaction() as connection:
         yield connection
 
@@ -46,7 +46,7 @@ def listed(raw: Connection) -> list[tuple[int, str]]:
 
 
 def forge(raw: Connection, trial: int, timing: int, **changed: object) -> None:
-    """Lists a trial with a timing and, where nothing else is said, with what the database knows of both."""
+    """List a trial with a timing and, unless changed, with the figures that the database has of both."""
     columns = {
         "trial_id": str(trial),
         "workload": "timing.workload",

@@ -1,4 +1,4 @@
-"""What migrations build is what the schema says, and a database that is up to date costs nothing to open.
+"""Migrations build the tables of the schema, and a database that is up to date costs nothing to open.
 
 On both databases, but for what an SQLite file is alone in: it is one program's, and the disk may be too small for it.
 """
@@ -40,7 +40,7 @@ SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public'
 
 @contextmanager
 def connected(url: str) -> Iterator[Connection]:
-    """A transaction on a database, without evotune's own migrations."""
+    """Open a transaction on a database, without evotune's own migrations."""
     engine = create_engine(address.parse(url))
     with engine.begin() as connection:
         yield connection
@@ -48,7 +48,7 @@ def connected(url: str) -> Iterator[Connection]:
 
 
 def definitions(url: str) -> dict[str, list[str]]:
-    """What a database consists of by the name of a table or an index: the clauses of its definition, in no order."""
+    """Return the sorted clauses of the definition of each table, index and view, by name."""
     found: dict[str, list[str]] = {}
     with connected(url) as connection:
         rows = connection.exec_driver_sql(SQLITE if connection.dialect.name == "sqlite" else POSTGRESQL)

@@ -1,4 +1,4 @@
-"""What is recorded is what is read, on SQLite and on PostgreSQL alike."""
+"""Records are read as they were written, on SQLite and on PostgreSQL alike."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ FILTERS = {
 
 @cache
 def filled(server: Server) -> str:
-    """A database of 80 small searches, more than there are groups."""
+    """Fill a database with 80 small searches, more than there are groups."""
     url = server.new_database()
     engines = open_engines(url)
     *_, trials = fill(engines.write, 4_000, per_search=50)

@@ -1,4 +1,4 @@
-"""What a PostgreSQL server drops, does not let in and shares with others."""
+"""A PostgreSQL server drops connections, refuses them, and is shared with other programs."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ OLD_NAMES = {"health_check": "canary", "unreliable_trial": "suspect", "health_ch
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
-    """What searches leave, in every table: see db_rows.py."""
+    """Return rows of every table, as searches leave them: see tests/support/db/rows.py."""
     file = str(tmp_path_factory.mktemp("new") / "new.db")
     with Database.open(file) as database:
         write_rows(database)
@@ -39,7 +39,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
 
 @contextmanager
 def connected(url: str) -> Iterator[Connection]:
-    """A transaction on a database, without evotune's own pragmas and migrations."""
+    """Open a transaction on a database, without evotune's own pragmas and migrations."""
     engine = create_engine(address.parse(url), json_serializer=to_json)
     try:
         with engine.begin() as connection:
@@ -59,7 +59,7 @@ NEWEST, *OLDER = revisions()
 
 
 def tables(connection: Connection) -> list[Table]:
-    """The tables that a database has, parents first."""
+    """Return the tables that a database has, parents first."""
     metadata = MetaData()
     metadata.reflect(connection)
     return [table for table in metadata.sorted_tables if table.name != migrate.VERSION_TABLE]
@@ -79,7 +79,7 @@ def _plain(value: Any) -> Any:
 
 
 def held(rows: Rows, connection: Connection) -> Rows:
-    """What a database's revision has of the rows: those of its tables, in its columns."""
+    """Return the part of the rows that fits a database's revision: rows of its tables, in its columns."""
     there = {table.name: table for table in tables(connection)}
     return {
         name: [
@@ -108,7 +108,7 @@ def _as_then(row: dict[str, Any], there: dict[str, Table]) -> dict[str, Any]:
 
 
 def upgraded(old: Rows, rows: Rows) -> Rows:
-    """An older revision's rows in today's tables: what is new is empty, but for an entry's build, the timing's."""
+    """Return an older revision's rows in today's tables; new ones are empty but an entry's build, the timing's."""
     today = {name: new for new, name in OLD_NAMES.items()}
     old = {today.get(name, name): [{today.get(c, c): v for c, v in row.items()} for row in old[name]] for name in old}
     found = {name: [dict.fromkeys(new[0]) | row for row in old.get(name, [])] for name, new in rows.items()}
@@ -118,7 +118,7 @@ def upgraded(old: Rows, rows: Rows) -> Rows:
 
 
 def make_old(url: str, revision: str, rows: Rows) -> Rows:
-    """A database of that revision with what it has of the rows, which are returned."""
+    """Make a database of that revision, fill it with those of the rows that it has room for, and return these."""
     with connected(url) as connection:
         command.upgrade(migrate.configuration(connection), revision)
         old = held(rows, connection)

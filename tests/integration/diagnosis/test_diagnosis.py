@@ -24,7 +24,7 @@ from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.measuring import diagnose
 from evotune_workers.measuring.jobs import DiagnoseJob
 from evotune_workers.measuring.measurer import Measurer
-from tests.support.command import environment, evotune, sqlite
+from tests.support.command import environment, evotune_here, sqlite
 from tests.support.faults import Fault, plant
 from tests.support.record import wait_for_trials
 
@@ -81,7 +81,7 @@ FAULTS = (
         "            for (int feature = 0; feature < HEAD_DIM; feature += OUTPUT_COLS) {",
         "            for (int feature = 0; feature < HEAD_DIM - OUTPUT_COLS; feature += OUTPUT_COLS) {",
     ),
-    # What only builds that stop at a stage do.
+    # Only builds that stop at a stage do these.
     Fault(
         CRASH,
         "cpu_task.h",
@@ -109,7 +109,7 @@ RECORD = ("cpu.cpp", "RECORD(HEAD_DIM)", "RECORD(FAULT) RECORD(HEAD_DIM)")
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kernel's folder with every fault in it."""
+    """Plant every fault in a copy of the kernel's folder."""
     return plant(ATTENTION, tmp_path_factory.mktemp("kernels") / "attention_fwd", FAULTS, RECORD)
 
 
@@ -126,7 +126,7 @@ class Searched:
 
 
 def shown(folder: Path, trial: int) -> dict[str, Any]:
-    found = json.loads(evotune("show", str(trial), "--format", "json", folder=folder).stdout)
+    found = json.loads(evotune_here("show", str(trial), "--format", "json", folder=folder).stdout)
     assert isinstance(found, dict)
     return found
 
@@ -150,7 +150,7 @@ def write_space(folder: Path, faults: list[int]) -> None:
 
 
 def search(folder: Path, kernel: Path, budget: int) -> subprocess.CompletedProcess[str]:
-    return evotune(*search_command(kernel, budget), folder=folder)
+    return evotune_here(*search_command(kernel, budget), folder=folder)
 
 
 def search_command(kernel: Path, budget: int) -> list[str]:
@@ -191,7 +191,7 @@ def test_the_map_of_the_output_marks_the_features_that_are_missing(searched: Sea
 
 
 def test_show_names_the_stage_in_one_sentence_and_draws_its_tiles(searched: Searched) -> None:
-    text = " ".join(evotune("show", str(searched.trials[SUM]), folder=searched.folder).stdout.split())
+    text = " ".join(evotune_here("show", str(searched.trials[SUM]), folder=searched.folder).stdout.split())
     assert "scores right, softmax is the first stage at fault: max error" in text
     assert "tiles of softmax: X: wrong; a character is 48 x 128 values" in text
 
@@ -212,13 +212,13 @@ def test_an_interrupt_costs_a_diagnosis_and_no_more_and_it_can_be_made_up_for(tm
     assert process.returncode in (1, 130), output
     database = tmp_path / "evotune.db"
     assert sqlite(database, "SELECT state, (SELECT count(*) FROM diagnosis) FROM trial") == [["failed", "0"]]
-    diagnosed = evotune("diagnose", "1", folder=tmp_path)
+    diagnosed = evotune_here("diagnose", "1", folder=tmp_path)
     assert "scores and softmax right, output is the first stage at fault" in " ".join(diagnosed.stdout.split())
     assert sqlite(database, "SELECT count(*) FROM diagnosis") == [["3"]]
 
 
 class Bench:
-    """Diagnoses builds of a kernel's folder without a search."""
+    """Diagnose builds of a kernel's folder without a search."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.measurer = folder, Measurer(folder, cpu_device())
@@ -260,7 +260,7 @@ NORMAL = WrongResult("numerics", "mission", "normal", 1, "mission")
 def test_a_stage_that_cannot_be_run_says_why_and_the_others_are_compared(
     planted: Bench, fault: int, stage: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(diagnose, "LIMIT_SECONDS", 5.0)
+    monkeypatch.setattr(diagnose, "LIMIT_SECONDS", 3.0)
     found = planted.diagnose(NORMAL, fault=fault)
     assert not found[stage].passed and found[stage].compared is None
     assert reason in (found[stage].reason or "")

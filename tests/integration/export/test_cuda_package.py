@@ -202,7 +202,7 @@ def test_a_capture_takes_what_was_loaded_before_it_and_nothing_else(
     assert modules._module(("k1",), 1, load) is loaded[0]
     monkeypatch.setattr("torch.cuda.is_current_stream_capturing", lambda: True)
     assert modules._module(("k1",), 1, load) is loaded[0] and modules._module(("k1",), 2, load) is loaded[1]
-    with pytest.raises(RuntimeError, match=r"^a kernel must be called on a stream before that is captured"):
+    with pytest.raises(RuntimeError, match=r"^a kernel must be called on a stream before the stream is captured"):
         modules._module(("k1",), 3, load)
     assert len(loaded) == 2
 
@@ -234,10 +234,10 @@ def test_a_cubin_of_another_hash_and_one_of_another_configuration_are_refused(ex
         from attention_fwd.function import FOLDER, MANIFEST
         read_binary(FOLDER, MANIFEST["kernels"]["k1"], "sm_90")
     """
-    assert "k1.sm_90.cubin must have the hash that manifest.json says" in _python(out, code).stderr
+    assert "k1.sm_90.cubin must match its hash in manifest.json" in _python(out, code).stderr
     assert "k1.sm_90.cubin is not the file that was exported" in _verify(out).stdout
     _forge_hash(out, "sm_90")
-    assert "must be of the configuration that manifest.json says" in _python(out, code).stderr
+    assert "must match its macros in manifest.json" in _python(out, code).stderr
     ran = _verify(out)
     assert ran.returncode == 1 and "its own record says otherwise" in ran.stdout
 
@@ -247,7 +247,9 @@ def test_verify_refuses_a_machine_without_a_gpu_and_one_of_another_architecture(
 ) -> None:
     ran = _verify(exported, CUDA_VISIBLE_DEVICES="")
     assert ran.returncode == 1
-    assert ran.stdout == "device      REFUSED: a GPU must be there and usable by torch, got none\nNOT verified\n"
+    assert (
+        ran.stdout == "device      REFUSED: this machine must have a GPU that torch can use, got none\nNOT verified\n"
+    )
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.current_device", lambda: 0)
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (7, 5))
@@ -261,7 +263,7 @@ def test_a_manifest_edited_by_hand_is_refused(exported: Path, tmp_path: Path) ->
     path = out / "attention_fwd" / "manifest.json"
     path.write_text(path.read_text().replace('"median_us": 3100.0', '"median_us": 31.0').replace("TILE_M", "TILE_X"))
     ran = _verify(out)
-    edited = "integrity   REFUSED: manifest.json was edited: its content is not what its seal says\n"
+    edited = "integrity   REFUSED: manifest.json was edited: its content does not match its seal\n"
     assert ran.returncode == 1 and ran.stdout == f"{edited}NOT verified\n"
 
 
@@ -270,7 +272,7 @@ def test_what_was_edited_is_refused_before_any_of_it_runs(exported: Path, tmp_pa
     (out / "attention_fwd" / "function.py").write_text("print('mine')")
     (out / "attention_fwd" / "manifest.json").write_text("{")
     ran = _verify(out)
-    assert ran.returncode == 1 and ran.stdout.startswith("integrity   REFUSED: manifest.json must be there")
+    assert ran.returncode == 1 and ran.stdout.startswith("integrity   REFUSED: manifest.json must exist")
     assert "mine" not in ran.stdout and ran.stdout.endswith("NOT verified\n") and not ran.stderr
 
 
@@ -307,7 +309,7 @@ def test_a_binary_that_takes_too_long_to_build_is_told(
 
 
 def _parameters(out: Path, ptx: str) -> list[str]:
-    """The types of the entry's parameters."""
+    """Return the types of the entry's parameters."""
     entry = (out / "attention_fwd" / ptx).read_text().partition(".entry attention_fwd(")[2].partition(")")[0]
     return [kind for kind in entry.split() if kind.startswith((".u", ".f", ".b"))]
 
@@ -322,7 +324,7 @@ def _forge_hash(out: Path, name: str) -> None:
 
 
 def _module(out: Path, name: str) -> Any:
-    """Of the package, in this process."""
+    """Import the package in this process."""
     return import_module(f"{evotune.load(out).__module__.rpartition('.')[0]}.{name}")
 
 

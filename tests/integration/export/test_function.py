@@ -173,7 +173,7 @@ def test_the_package_reads_binaries_as_the_gates_do(attention_fwd: Function) -> 
 
 def test_a_folder_that_is_no_package_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["verify", str(tmp_path)]) == 2
-    assert "must be one that `evotune export` wrote" in capsys.readouterr().err
+    assert "must be an exported package" in capsys.readouterr().err
 
 
 def test_evotune_verify_does_what_the_packages_check_does(exported: Path, capfd: pytest.CaptureFixture[str]) -> None:

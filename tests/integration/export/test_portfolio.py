@@ -96,13 +96,15 @@ def test_trials_of_two_versions_of_the_kernel_are_refused(package: Path, tmp_pat
     with (edited / "structure.py").open("a") as file:
         file.write("# later\n")
     trials = measure(folder, CONFIGURATION, trial=7), measure(edited, SECOND, workload="causal", trial=9)
-    rule = r"^trials of one package must be of one version of their kernel, got \w{12} \(trial 7\), \w{12} \(trial 9\)"
+    rule = (
+        r"^the trials of a package must have the same version of the kernel, got \w{12} \(trial 7\), \w{12} \(trial 9\)"
+    )
     with pytest.raises(ExportError, match=rule):
         export_package([each.served() for each in trials], tmp_path / "out")
 
 
 def watch(patch: pytest.MonkeyPatch, launching: Any) -> list[str]:
-    """The kernels that are prepared from now on."""
+    """Return a list to which each kernel is added when it is prepared."""
     prepared: list[str] = []
     real = launching.prepare
 

@@ -33,7 +33,7 @@ FOLDER = kernel_folder("attention_fwd")
 KERNEL = load_kernel(FOLDER)
 MISSION, CAUSAL, WIDE, FP32 = (named_workload(KERNEL, name) for name in ("mission", "causal", "wide", "mission_fp32"))
 REFERENCES = References(KERNEL, "cpu", CpuRuntime())
-# Which argument the scale is.
+# The place of the scale among the arguments.
 SCALE = 8
 SHARED_OPENMP = share_torch_runtime()
 # Valid with vectors of every size.

@@ -131,7 +131,7 @@ def first_valid_default(space: Space, limits: Mapping[str, int], derived: Derive
 
 
 def sample(sets: list[ValidSet]) -> list[tuple[int, int]]:
-    """Which of the sets, one for each head size, and the number of a configuration in it."""
+    """Return for each chosen row its set, of which there is one a head size, and its number there."""
     heads = np.repeat(np.arange(len(sets)), [len(valid) for valid in sets])
     names = [*(parameter.name for parameter in sets[0].parameters), HEAD_SIZE]
     table = np.column_stack([np.concatenate([valid.codes for valid in sets]), heads])

@@ -50,7 +50,7 @@ def test_an_ordinary_build_holds_nothing_of_the_stages(name: str, tmp_path: Path
 
 
 def without_recording(parent: Path) -> Path:
-    """A copy of the folder whose warps never call the recording."""
+    """Make a copy of the folder whose warps never call the recording."""
     copy = parent / "attention_fwd"
     shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("__pycache__"))
     source = copy / "sm80" / "sm80.cu"
@@ -62,6 +62,6 @@ def without_recording(parent: Path) -> Path:
 
 
 def macros(workload: str, configuration: dict[str, Value]) -> dict[str, Value]:
-    """Of an ordinary build."""
+    """Return the macros of an ordinary build."""
     shape = next(each for each in KERNEL.workloads if each.name == workload)
     return dict(KERNEL.macros(VARIANT, configuration, shape))

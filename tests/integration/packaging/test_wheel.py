@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 
 @pytest.fixture(scope="module")
 def members(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The names of all files in a wheel of this checkout."""
+    """Build a wheel of this checkout and return the names of its files."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -13,17 +13,17 @@ from evotune.space import configuration_key
 from evotune_db import Database
 from evotune_db.records import KernelRecord
 from evotune_workers.kernel.device import cpu_device
-from tests.support.command import evotune
+from tests.support.command import evotune_here
 from tests.support.db.examples import SEARCH, passed, timing
 from tests.support.paths import SAXPY
 
-# Of unroll, from slow to fast.
+# Speedups of values of unroll, from slow to fast.
 SPEEDUPS = {1: 1.1, 16: 2.5, 4: 3.0}
 SEARCH_LARGER = ("search", str(SAXPY), "--space", str(SAXPY / "cpu.yaml"), "--workload", "larger", "--budget", "11")
 
 
 def known_at_small(database: Database) -> dict[int, int]:
-    """A search of an older version of the kernel; returns its trials by their unroll."""
+    """Record a search of an older version of the kernel; return its trials by their unroll."""
     kernel = KernelRecord("saxpy", "an older one")
     search = database.start_search(replace(SEARCH, kernel=kernel, target="cpu", workloads=("small",)))
     trials = {}
@@ -42,11 +42,11 @@ def test_a_search_begins_with_the_best_known_elsewhere_also_when_it_is_resumed(
     with Database.open(str(tmp_path / "evotune.db")) as database:
         known = known_at_small(database)
     # Over before a second trial is proposed, however fast this machine is.
-    ended = evotune(*SEARCH_LARGER, "--build-only", "--warm-start", "--time-limit", "0.001", folder=tmp_path)
+    ended = evotune_here(*SEARCH_LARGER, "--build-only", "--warm-start", "--time-limit", "0.001", folder=tmp_path)
     assert f"warm start: 2 configurations from 1 search (small on {cpu_device().name})" in ended.stdout, ended.stderr
     with Database.open(str(tmp_path / "evotune.db")) as database:
         assert len(database.load_search(2).trials) < 2
-    resumed = evotune("search", "--resume", "2", folder=tmp_path)
+    resumed = evotune_here("search", "--resume", "2", folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr + resumed.stdout
     with Database.open(str(tmp_path / "evotune.db")) as database:
         trials = database.load_search(2).trials

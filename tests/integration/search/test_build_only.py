@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evotune_db import Database
-from tests.support.command import evotune, sqlite
+from tests.support.command import evotune_here, sqlite
 from tests.support.nvcc_needed import nvcc_or_skip
 from tests.support.paths import SAXPY
 
@@ -30,14 +30,14 @@ BUILD = ("search", str(SAXPY), "--space", "sm80.yaml", "--target", "sm_89", "--b
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the whole space has been built in two runs, the second going on with the first."""
+    """Build the whole space in two runs in a folder, the second going on with the first."""
     nvcc_or_skip()
     folder = tmp_path_factory.mktemp("build_only")
     (folder / "sm80.yaml").write_text(SPACE)
-    first = evotune(*BUILD, "--budget", "3", folder=folder)
+    first = evotune_here(*BUILD, "--budget", "3", folder=folder)
     assert first.returncode == 0, first.stderr
     (folder / "first.txt").write_text(first.stdout)
-    second = evotune("search", "--resume", "1", "--budget", "10", "--json", folder=folder)
+    second = evotune_here("search", "--resume", "1", "--budget", "10", "--json", folder=folder)
     assert second.returncode == 0, second.stderr
     (folder / "second.json").write_text(second.stdout)
     return folder
@@ -65,7 +65,7 @@ def test_the_resource_columns_are_filled(built: Path) -> None:
 def test_nothing_is_measured_and_nothing_stands_on_the_leaderboard(built: Path) -> None:
     counts = "SELECT (SELECT count(*) FROM timing), (SELECT count(*) FROM leaderboard), (SELECT count(*) FROM device)"
     assert sqlite(built / "evotune.db", counts) == [["0", "0", "0"]]
-    assert "no trial on the leaderboard fits" in evotune("leaderboard", "--search", "1", folder=built).stdout
+    assert "no trial on the leaderboard fits" in evotune_here("leaderboard", "--search", "1", folder=built).stdout
 
 
 def test_the_summary_has_failures_by_reason_and_the_spread_of_each_figure(built: Path) -> None:
@@ -92,5 +92,5 @@ def test_the_command_that_it_ends_with_shows_all_builds(built: Path) -> None:
 def test_a_built_trial_is_shown_with_its_log(built: Path) -> None:
     with Database.open(str(built / "evotune.db")) as database:
         trial = next(trial.id for trial in database.load_search(1).trials if trial.state == "built")
-    shown = evotune("show", str(trial), folder=built)
+    shown = evotune_here("show", str(trial), folder=built)
     assert f"trial {trial}: built" in shown.stdout and "ptxas info" in shown.stdout

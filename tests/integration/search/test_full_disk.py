@@ -121,7 +121,7 @@ class Ended:
 
 
 def start(folder: Path, enter: Sequence[str], *search: str, **variables: str) -> subprocess.Popen[str]:
-    """A search in a folder, wherever `enter` leads."""
+    """Start a search in a folder, inside of the namespace that `enter` leads to."""
     command = [*enter, "env", f"--chdir={folder}", sys.executable, "-m", "evotune", "search", *search]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, env={**environment(), **variables}, stdout=pipe, stderr=pipe, text=True)
@@ -136,7 +136,7 @@ def end(search: subprocess.Popen[str]) -> Ended:
 
 
 def refused(ended: Ended) -> str:
-    """The one line in which it says why; Ray has lines of its own when it cannot write its logs."""
+    """Return the one line that says why. Ray adds lines of its own when it cannot write its logs."""
     assert ended.code == 2 and "Traceback" not in ended.err, ended
     [line] = [line for line in ended.err.splitlines() if line.startswith("error: ")]
     assert "then go on: evotune search" in line

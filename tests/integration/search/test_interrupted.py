@@ -16,7 +16,7 @@ from evotune.search.study import Study
 from evotune.space import configuration_key, load_space
 from evotune_workers.kernel.device import cpu_device
 from tests.storm.processes import GONE_WITHIN_SECONDS, has_ended
-from tests.support.command import environment, evotune
+from tests.support.command import environment, evotune_here
 from tests.support.paths import SAXPY
 from tests.support.record import ENDED, ask, ended, wait_for_trials
 from tests.support.saxpy import SIXTEEN_BUILDS
@@ -44,7 +44,7 @@ def test_an_interrupted_search_ends_gracefully_and_resumes_to_its_exact_budget_a
     assert process.returncode == 130, output
     assert "--resume 1" in output
     assert 1 <= ended(database) < BUDGET
-    resumed = evotune("search", "--resume", "1", folder=tmp_path)
+    resumed = evotune_here("search", "--resume", "1", folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr + resumed.stdout
     assert ask(database, ENDED) == [(BUDGET,)]
     assert ask(database, "SELECT configuration_key FROM trial ORDER BY number") == proposals(tmp_path / "space.yaml")
@@ -82,7 +82,7 @@ def test_a_signal_to_its_process_group_is_an_interrupt_too(tmp_path: Path) -> No
 
 
 def proposals(space: Path) -> list[tuple[object, ...]]:
-    """What the sampler of a search that only builds, which is told no timing, proposes when nobody stops it."""
+    """Return the proposals of an uninterrupted search that only builds: its sampler is told no timing."""
     valid = load_space(space).enumerate(cpu_device().limits, lambda configuration: {"step_bytes": 4})
     study = Study(valid, "random", 0)
     return [(configuration_key(study.ask().configuration),) for _ in range(BUDGET)]

@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a sound node, one on which kernels are slow, and one on which they are wrong."""
+    """Start a sound node, one on which kernels are slow and one on which they are wrong; yield the address."""
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
@@ -57,7 +57,7 @@ def test_a_slow_and_a_failing_worker_are_quarantined_and_what_they_measured_is_m
 
     A reading is odd when the whole of its interval is beyond 1.25 times the other's, and it takes two in a row. On a
     busy machine of two cores intervals of a 2 us kernel were 1 to 8 % wide to either side, and medians of a sound
-    worker 1.9 to 2.4 us. Of 117 pairs of such readings, the slow ones scaled, 62 % would be odd at 1.4 times, 95 % at
+    worker 1.9 to 2.4 us. In 117 pairs of such readings, the slow ones scaled, 62 % would be odd at 1.4 times, 95 % at
     1.6 and all from 1.7 on.
     """
     ran = evotune("search", "kernel", *SEARCH, "--budget", "6", "--ray-address", cluster, folder=folder)
@@ -92,7 +92,7 @@ def test_a_worker_alone_that_goes_wrong_ends_the_search_which_a_sound_one_finish
     assert "fails at" in said and "see to the machine; then go on: evotune search" in said.splitlines()[-1]
     kept = ask(folder, "SELECT id, state FROM trial WHERE finished IS NOT NULL")
     assert kept and {state for _, state in kept} == {"passed"}, "nothing that it said since is believed"
-    # What it said stays beside, and counts nowhere.
+    # Its earlier outcome is kept, and counts nowhere.
     [(unreliable,)] = ask(folder, "SELECT max(trial_id) FROM unreliable_trial WHERE state = 'failed'")
     assert "given up: a configuration that passed" in evotune("show", str(unreliable), folder=folder).stdout
     machine.unlink()

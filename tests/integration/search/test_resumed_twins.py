@@ -1,4 +1,4 @@
-"""What a search had measured before it was resumed is not measured again under another configuration's name."""
+"""A resumed search does not measure a binary again under another configuration's name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evotune.display.progress import PlainReporter
+from evotune.display.progress import LineReporter
 from evotune.display.terminal import console
 from evotune.search.recorder import Recorder
 from evotune.search.study import Study
@@ -27,7 +27,7 @@ def valid_set() -> ValidSet:
 
 
 def recorder(database: Database, search: int) -> Recorder:
-    return Recorder(database, search, Study(valid_set(), "random", 0), PlainReporter(console(sys.stdout)), {})
+    return Recorder(database, search, Study(valid_set(), "random", 0), LineReporter(console(sys.stdout)), {})
 
 
 def add(database: Database, search: int, number: int, threads: int, unroll: int = 8) -> StoredTrial:
@@ -74,13 +74,13 @@ def test_an_outcome_that_is_refused_costs_no_other_its_place(bench: Bench, tmp_p
     first, second = bench.build(threads=1), replace(bench.build(threads=1, unroll=16), number=1)
     with Database.open(str(tmp_path / "evotune.db")) as database:
         search = database.start_search(SEARCH)
-        books = recorder(database, search)
+        writing = recorder(database, search)
         trials = [add(database, search, number, threads=1, unroll=8 * (number + 1)) for number in (0, 1)]
-        books.restore(trials)
+        writing.restore(trials)
         for candidate in (first, second):
-            assert books.built(candidate)
-            books.built_only(candidate)
+            assert writing.built(candidate)
+            writing.built_only(candidate)
         database.record_outcome(trials[0].id, failed())
         with pytest.raises(DatabaseError, match=f"trial {trials[0].id} has one already"):
-            books.flush()
+            writing.flush()
         assert [trial.state for trial in database.load_search(search).trials] == ["failed", "built"]

@@ -1,4 +1,4 @@
-"""Which outcomes of other searches a search takes over, and which it measures itself."""
+"""A search takes over some outcomes of other searches, and measures others itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evotune.display.progress import PlainReporter
+from evotune.display.progress import LineReporter
 from evotune.display.terminal import console
 from evotune.planning.plan import Plan, make_plan
 from evotune.planning.request import SearchRequest
@@ -61,12 +61,12 @@ def measured_before(database: Database, outcome: OutcomeRecord) -> int:
 def begin(
     database: Database, *configurations: Configuration, no_reuse: bool = False
 ) -> tuple[Recorder, list[Proposal]]:
-    """A search that has proposed these."""
+    """Begin a search that has proposed these."""
     search = database.start_search(SEARCH)
     for number, configuration in enumerate(configurations):
         database.add_trial(search, number, configuration, configuration_key(configuration))
     study = Study(valid(), "random", 0)
-    recorder = Recorder(database, search, study, PlainReporter(console(sys.stdout)), {}, reuse(no_reuse))
+    recorder = Recorder(database, search, study, LineReporter(console(sys.stdout)), {}, reuse(no_reuse))
     return recorder, recorder.restore(database.load_search(search).trials)
 
 

@@ -23,7 +23,7 @@ from tests.support.saxpy import SIXTEEN_BUILDS
 pytestmark = [pytest.mark.storm, pytest.mark.timeout(600)]
 
 SILENT_SECONDS = 60
-# Of the 90 s in which it tries again, the attempt that is under way then, and its farewell.
+# It tries again for 90 s; the attempt that is under way then, and its farewell, come on top.
 GIVES_UP_WITHIN_SECONDS = 150
 # Enough that the silence begins in the middle.
 SPACE = SIXTEEN_BUILDS.replace("mark_low: [0]", "mark_low: [0, 1, 2, 3]")
@@ -35,13 +35,13 @@ class Searching:
     """Searches on one host, with their database on another."""
 
     def __init__(self, folder: Path, network: Network, url: str, url_by_network: str) -> None:
-        """Runs them in the folder; `url` leads to the database past the network."""
+        """Run searches in the folder; `url` leads to the database past the network."""
         self._folder, self._network, self._url = folder, network, url_by_network
         self._record = Record(url)
 
     @contextlib.contextmanager
     def running(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A search, which adds to the log what it says."""
+        """Run a search that appends its output to the log."""
         command = [*self._network.search.enter, sys.executable, "-m", "evotune", "search", *arguments]
         # A temporary folder of its own has locks of its own: it takes no turns with other searches on this machine.
         own = {"EVOTUNE_CACHE": str(self._folder / "cache"), "TMPDIR": str(self._folder)}

@@ -60,7 +60,7 @@ CONFIGURATIONS = [{"tile_m": tile_m, "persistent": True} for tile_m in (16, 32, 
 
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A search of four trials: 2x, one that shares its binary, one that is wrong and one that does not compile."""
+    """Record four trials: 2x, one that shares its binary, one that is wrong and one that does not compile."""
     monkeypatch.chdir(tmp_path)
     with Database.open("evotune.db") as record:
         search = record.start_search(SEARCH)
@@ -130,7 +130,7 @@ def test_imported_results_are_told_and_never_enter_the_leaderboard(
     ("text", "message"),
     [
         ("{", "must be T4 results"),
-        ('{"results": []}', "must have a result, got none"),
+        ('{"results": []}', "must have at least one result, got none"),
         ('{"results": [{"configuration": {"a": 1}, "invalidity": "fine"}]}', "must have an invalidity of correct"),
         ('{"results": [{"configuration": {"a": 1}, "invalidity": "correct"}]}', "must have a measurement 'time'"),
         (json.dumps({"results": [{"configuration": {"a": 1}, "invalidity": "compile"}] * 2}), "a=1 twice"),

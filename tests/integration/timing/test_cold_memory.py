@@ -37,7 +37,7 @@ SEEDS = (1, 2, 3)
 GIB = 1 << 30
 LARGE_CACHE = replace(cpu_device(), cache_bytes=GIB)
 SAMPLES = 50
-# Of 64 bytes of inputs, with the space behind them.
+# 64 bytes of inputs, with the space behind them.
 SET_BYTES = 128
 LIMIT_SECONDS = 60.0
 
@@ -65,7 +65,7 @@ def test_64_bytes_and_a_cache_of_1_gib_take_little_memory_and_give_a_right_time(
 
 
 def peak_bytes(process: int) -> int:
-    """The largest resident memory that the process ever had."""
+    """Return the largest resident memory that the process ever had."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     [peak] = [int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:")]
     assert peak >= psutil.Process(process).memory_info().rss
@@ -81,7 +81,7 @@ class SmallMachine(CpuRuntime):
 
 @pytest.fixture(scope="module")
 def stopwatches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CpuStopwatch]:
-    """A cold and a warm one of a copy of 64 bytes; all buffers of the cold one, 64 KiB, fit into a core's cache."""
+    """Make a cold and a warm one of a copy of 64 bytes; the cold one's buffers, 64 KiB, fit into a core's cache."""
     runtime, kernel, cache_bytes = SmallMachine(), load_kernel(SPIN), 32 << 20
     [built] = spin(0, "50 calls").builds
     assert built.build.binary is not None

@@ -28,7 +28,7 @@ SEEDS = (1, 2, 3)
 WITHIN = 0.02
 ROUNDS = 3
 LIMIT_SECONDS = 60.0
-REPEATS = 6
+REPEATS = 4
 # A core kept busy for some milliseconds, now and then.
 BURSTS = """
 import random, time
@@ -67,12 +67,14 @@ def test_a_known_time_is_measured_within_2_percent(
 ) -> None:
     """In one of three rounds: what else the machine does, its hypervisor above all, makes a sample longer."""
     candidate = build(1000 * microseconds, workload)
-    rounds = [measured_us(session, blocks, candidate) for _ in range(ROUNDS)]
+    rounds: list[float] = []
+    while len(rounds) < ROUNDS and min(rounds, default=0.0) != pytest.approx(microseconds, rel=WITHIN):
+        rounds.append(measured_us(session, blocks, candidate))
     assert min(rounds) == pytest.approx(microseconds, rel=WITHIN)
 
 
 def measured_us(session: Session, blocks: int, candidate: Candidate) -> float:
-    """Of a call, warm."""
+    """Return the time of a warm call."""
     with session.loaded({"spin": (candidate, candidate.builds[0])}, "cpu", SEEDS):
         session.ask("timing", OpenStopwatch("warm", session.device.cache_bytes), LIMIT_SECONDS)
         measured: tuple[Block, ...] = session.ask("timing", RunBlocks(blocks, ("spin",)), LIMIT_SECONDS)
@@ -89,7 +91,7 @@ def test_cold_buffers_come_from_memory_and_warm_ones_from_the_cache(session: Ses
 
 @pytest.mark.parametrize("unroll", [8, 32])
 def test_a_kernel_that_is_faster_than_a_call_from_python_is_no_cheat(unroll: int) -> None:
-    """Of a microsecond caches save most; of the baseline's time, which has Python's in it, little."""
+    """Caches save most of a microsecond, and little of the baseline's time, which has Python's in it."""
     configuration: Configuration = {"unroll": unroll, "threads": 1, "fault": "none"}
     candidate = build_candidate(SAXPY, BuildJob(0, configuration, "cpu", "cpu", ("small",)))
     measurer = Measurer(SAXPY, cpu_device())
@@ -116,7 +118,7 @@ def test_a_machine_that_others_use_makes_no_winner() -> None:
 
 
 def against_itself(measurer: Measurer, candidate: Candidate) -> float | None:
-    """The ratio when the interval leaves 1 out."""
+    """Return the ratio when its interval leaves 1 out, or else None."""
     try:
         ratio = measurer.run(CompareJob(candidate, candidate, "cpu", SEEDS)).ratio
     except NoResult:

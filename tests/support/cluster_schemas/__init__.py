@@ -1,4 +1,4 @@
-"""What Compute Engine and KubeRay accept, as JSON schemas that refuse every field that they do not know."""
+"""JSON schemas of Compute Engine and KubeRay that refuse every field that these do not know."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ HERE = Path(__file__).parent
 
 
 def check_compute_instance(body: Any) -> None:
-    """Raises jsonschema.ValidationError when Compute Engine would not take this for the body of `instances.insert`."""
+    """Raise jsonschema.ValidationError when Compute Engine would not take this for the body of `instances.insert`."""
     # Without `jsonschema.validate`, which would check these large schemas themselves each time.
     Draft7Validator(compute_instance()).validate(body)
 
 
 def check_ray_cluster(manifest: Any) -> None:
-    """Raises jsonschema.ValidationError when the API server, in its strict mode, would not take the RayCluster."""
+    """Raise jsonschema.ValidationError when the API server, in its strict mode, would not take the RayCluster."""
     Draft7Validator(ray_cluster()).validate(manifest)
 
 
@@ -35,7 +35,7 @@ def compute_instance() -> dict[str, Any]:
 
 @cache
 def ray_cluster() -> dict[str, Any]:
-    """A RayCluster of ray.io/v1, from KubeRay's custom resource definition."""
+    """Return the schema of a RayCluster of ray.io/v1, from KubeRay's custom resource definition."""
     text = gzip.decompress((HERE / "raycluster.crd.yaml.gz").read_bytes())
     definition = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     (version,) = (each for each in definition["spec"]["versions"] if each["name"] == "v1")
@@ -62,7 +62,7 @@ def _strict(schema: Any) -> Any:
 
 
 def _of_discovery(schema: Any) -> Any:
-    """A discovery document's schema as a JSON schema, without what can only be read; 64-bit numbers may be text."""
+    """Convert a discovery document's schema to a JSON schema without read-only fields; 64-bit numbers may be text."""
     if isinstance(schema, list):
         return [_of_discovery(each) for each in schema]
     if not isinstance(schema, dict):

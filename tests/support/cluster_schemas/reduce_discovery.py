@@ -1,7 +1,7 @@
-"""Makes compute_instance.json: python -m tests.support.cluster_schemas.reduce_discovery compute.v1.json
+"""Make compute_instance.json from the description of Compute Engine's API.
 
-Of the description of Compute Engine's API (README.md says where it is from) it keeps `Instance`, what that refers to,
-and no descriptions.
+Run `python -m tests.support.cluster_schemas.reduce_discovery compute.v1.json`; README.md says where that file is from.
+It keeps `Instance`, what that refers to, and no descriptions.
 """
 
 from __future__ import annotations

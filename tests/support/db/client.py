@@ -21,14 +21,14 @@ sqlite_only = pytest.mark.parametrize("client", SQLITE, indirect=True)
 
 @dataclass(frozen=True)
 class Client:
-    """Of the database of that URL. `kind` is one of the above."""
+    """A client of the database of that URL; `kind` is one of the above."""
 
     url: str
     kind: str
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A connection; whatever is written there is gone afterwards."""
+        """Open a connection; whatever is written there is rolled back."""
         engine = create_engine(address.parse(self.url))
         if self.kind in SQLITE:
             event.listen(engine, "connect", self._set_up)
@@ -51,13 +51,13 @@ def execute(raw: Connection, statement: str, **values: object) -> None:
 
 @contextmanager
 def refused(raw: Connection, match: str | None = None) -> Iterator[None]:
-    """What is executed inside must break a rule of the database's own; the transaction goes on as it was before."""
+    """Assert that the statement inside breaks a rule of the database itself; the transaction goes on as before."""
     with pytest.raises(IntegrityError, match=match), raw.begin_nested():
         yield
 
 
 def copy_row(raw: Connection, table: str, where: str, **changed: str) -> None:
-    """Inserts a row again, with some columns changed."""
+    """Insert a row again, with some columns changed."""
     columns = [column["name"] for column in inspect(raw).get_columns(table)]
     values = ", ".join(changed.get(name, name) for name in columns)
     execute(raw, f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table} WHERE {where}")

@@ -125,12 +125,12 @@ def failed() -> OutcomeRecord:
 
 
 def built() -> OutcomeRecord:
-    """Of a search that compiles and does no more."""
+    """Return an outcome of a search that only compiles."""
     return OutcomeRecord("built", builds=(build(),), gates=(gate("build"), gate("resources")))
 
 
 def certification(failing: CheckTool | None = None, build_key: str = "build") -> CertificationRecord:
-    """Of 100 equal runs, and as many findings as one tool has."""
+    """Return a certification of 100 equal runs; `failing` has two findings."""
     checks = tuple(check(tool, 2 if tool == failing else 0) for tool in CHECK_TOOLS)
     return CertificationRecord(build_key, DEVICE, MADE, failing is None, 100, 0, checks)
 
@@ -158,7 +158,7 @@ def propose(database: Database, search: int, number: int) -> int:
 
 
 def record(database: Database, search: int, number: int, outcome: OutcomeRecord) -> int:
-    """A whole trial; returns its id."""
+    """Record a whole trial and return its id."""
     trial = propose(database, search, number)
     database.record_outcomes((), measuring=(trial,))
     database.record_outcome(trial, outcome)

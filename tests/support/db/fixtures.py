@@ -15,7 +15,7 @@ from tests.support.db.server import Server, programs_or_skip, running_server
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """A PostgreSQL server."""
+    """Start a PostgreSQL server for all tests of this process."""
     with running_server(programs_or_skip()) as running:
         yield running
 
@@ -42,7 +42,7 @@ def database(url: str) -> Iterator[Database]:
 
 @pytest.fixture(scope="module", params=[*SQLITE, POSTGRESQL])
 def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    """Of a database that does not exist yet, and which a module's tests share."""
+    """Return a client of a new database that a module's tests share."""
     if request.param != POSTGRESQL:
         return Client(str(tmp_path_factory.mktemp("client") / "evotune.db"), request.param)
     running: Server = request.getfixturevalue("server")

@@ -18,7 +18,7 @@ class Proxy:
     """Passes bytes on, in both directions, for any number of connections."""
 
     def __init__(self, folder: Path, server: Path) -> None:
-        """Listens in `folder` for what is meant for the server whose socket is in `server`."""
+        """Listen in `folder` for connections to the server whose socket is in `server`."""
         self._folder, self._server = folder, server
         self._cut = threading.Event()
         self._lose = threading.Event()
@@ -29,24 +29,24 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def url(self, through: str) -> str:
-        """The URL that leads through here to what that one leads to."""
+        """Return the URL that leads through this proxy to the same database."""
         return through.replace(str(self._server), str(self._folder))
 
     def cut(self) -> None:
-        """Ends every connection and takes no other."""
+        """End every connection and take no other."""
         self._cut.set()
         self._close()
 
     def mend(self) -> None:
-        """Takes connections again."""
+        """Take connections again."""
         self._cut.clear()
 
     def lose_next_commit(self) -> None:
-        """The server makes the next commit, and its connection ends before the client hears of it."""
+        """Let the server make the next commit, and end its connection before the client hears of it."""
         self._lose.set()
 
     def close(self) -> None:
-        """Ends it."""
+        """End every connection and listen no more."""
         self._cut.set()
         self._listener.close()
         self._close()
@@ -94,7 +94,7 @@ class Proxy:
 
 @contextmanager
 def proxy_to(server: Path) -> Iterator[Proxy]:
-    """A proxy to the server whose socket is in that folder."""
+    """Run a proxy to the server whose socket is in that folder."""
     folder = Path(tempfile.mkdtemp(prefix="evotune-proxy-", dir="/tmp"))
     proxy = Proxy(folder, server)
     try:

@@ -49,15 +49,15 @@ class Server:
         self.start()
 
     def url(self, database: str, user: str = "evotune") -> str:
-        """The URL of a database there, by its socket."""
+        """Return the URL of a database there, by its socket."""
         return f"postgresql://{user}@/{database}?host={self.folder}"
 
     def url_by_network(self, url: str) -> str:
-        """The URL that leads to the same database by the server's address."""
+        """Return the URL that leads to the same database by the server's address."""
         return url.split("?")[0].replace("@/", f"@{self._place.address}/")
 
     def start(self) -> None:
-        """Starts it, also after `kill`: as soon as the processes of the killed one have ended."""
+        """Start it, also after `kill`: as soon as the processes of the killed one have ended."""
         settings = {
             "listen_addresses": self._place.address,
             "hba_file": self.folder / "hba",
@@ -74,11 +74,11 @@ class Server:
                 time.sleep(0.2)
 
     def stop(self) -> None:
-        """Ends it as a crash would, but for its own processes."""
+        """End it as a crash would, but for its own processes."""
         self._control("-m", "immediate", "stop")
 
     def kill(self) -> None:
-        """kill -9: what it had in its memory is lost. Its children end by themselves; until they have, they answer."""
+        """Kill it with SIGKILL and wait for its children, which end by themselves and answer until then."""
         server = psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]))
         children = server.children()
         server.kill()
@@ -86,7 +86,7 @@ class Server:
             time.sleep(0.01)
 
     def new_database(self, like: str = "template1") -> str:
-        """The URL of an empty database, or of a copy of that one."""
+        """Create an empty database, or a copy of that one, and return its URL."""
         name = f"evotune_{next(self._numbers)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {like}".encode())
@@ -112,7 +112,7 @@ def _is_running(process: psutil.Process) -> bool:
 
 
 def find_programs() -> Path | None:
-    """The folder of initdb and postgres, None when this machine has none."""
+    """Return the folder of initdb and postgres, or None when this machine has none."""
     on_path = shutil.which("initdb")
     if on_path is not None:
         return Path(on_path).resolve().parent
@@ -121,7 +121,7 @@ def find_programs() -> Path | None:
 
 
 def programs_or_skip() -> Path:
-    """The same; a machine without them skips its tests, CI must have them."""
+    """Return the same; a machine without them skips the test, CI must have them."""
     programs = find_programs()
     if programs is None and os.environ.get("CI") != "true":
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
@@ -131,7 +131,7 @@ def programs_or_skip() -> Path:
 
 @contextmanager
 def running_server(programs: Path, *, fsync: bool = False, place: Place = HERE) -> Iterator[Server]:
-    """A new server, stopped and removed at the end; a test that kills it starts it again.
+    """Run a new server, and stop and remove it at the end; a test that kills it starts it again.
 
     Without `fsync` a commit does not wait for the disk: fit for tests, and for no measurement of a commit.
     """
@@ -153,7 +153,7 @@ def running_server(programs: Path, *, fsync: bool = False, place: Place = HERE) 
 
 
 def _server_user() -> pwd.struct_passwd:
-    """Who runs the server: this user, or for root, whom PostgreSQL refuses, one without rights."""
+    """Return the user that runs the server; PostgreSQL refuses root, so for root a user without rights."""
     if os.getuid() != 0:
         return pwd.getpwuid(os.getuid())
     return pwd.getpwnam("nobody")

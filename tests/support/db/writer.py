@@ -12,7 +12,7 @@ from tests.support.paths import ROOT
 
 
 def start_writer(database: str, trials: int) -> subprocess.Popen[str]:
-    """Starts such a process."""
+    """Start such a process."""
     paths = os.pathsep.join(str(ROOT / folder) for folder in (".", "db"))
     command = [sys.executable, "-m", "tests.support.db.writer", database, str(trials)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths})

@@ -19,7 +19,7 @@ CONFIGURATIONS = [{"tile": tile, "fast": fast, "stages": 2} for tile in (16, 32)
 
 @pytest.fixture
 def db(tmp_path: Path) -> str:
-    """A search that has recorded all but the last configuration of its space."""
+    """Record all but the last configuration of a space."""
     file = str(tmp_path / "record.db")
     with Database.open(file) as database:
         space = SpaceRecord("all", "b" * 64, "parameters: {}\n", len(CONFIGURATIONS))

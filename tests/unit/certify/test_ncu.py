@@ -49,7 +49,7 @@ Counters = dict[str, tuple[str, str]]
 
 
 def printed(counters: Counters, launches: int = 1) -> str:
-    """The table: names, units, and the values of each launch, every field quoted."""
+    """Return ncu's table: names, units, and the values of each launch, every field quoted."""
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
     facts = {"device__attribute_display_name": ("", "NVIDIA H200"), **counters}

@@ -1,4 +1,4 @@
-"""What certifying comes to has a place in the record, under the same names."""
+"""The results of certifying have a place in the record, under the same names."""
 
 from __future__ import annotations
 

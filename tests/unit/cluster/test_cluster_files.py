@@ -94,7 +94,7 @@ def test_ray_scales_the_launchers_cluster_from_no_l4_to_eight() -> None:
 
 
 def launched(config: AutoscalingConfig, gpus: int) -> dict[str, int]:
-    """The nodes that Ray starts, when none is there, for a search that asks for so many GPUs of an L4's target."""
+    """Return the nodes that Ray starts, from none, for a search that asks for so many GPUs of an L4's target."""
     model = f"{ACCELERATOR}{accelerator_types('sm_89')[0]}"
     demand = ResourceRequestUtil.group_by_count([ResourceRequestUtil.make({"GPU": 1, model: A_LITTLE})] * gpus)
     request = SchedulingRequest(
@@ -137,7 +137,7 @@ def test_the_launchers_workers_may_read_images_and_nothing_else_of_the_project()
 
 
 class Host:
-    """Runs nothing, and answers what Ray asks a machine about before it starts the container."""
+    """Run nothing, and answer what Ray asks a machine about before it starts the container."""
 
     def __init__(self) -> None:
         self.commands: list[str] = []
@@ -299,7 +299,7 @@ def pins(path: Path) -> dict[str, str]:
 
 
 def normalised(requirement: str) -> str:
-    """The name of a package alone, as PyPI compares names."""
+    """Return the name of a package alone, as PyPI compares names."""
     name = re.match(r"[\w.-]+", requirement)
     assert name, requirement
     return re.sub(r"[-_.]+", "-", name[0]).lower()
@@ -358,5 +358,5 @@ def test_the_page_makes_what_the_files_name() -> None:
 
 
 def at(config: Any, place: list[str | int]) -> Any:
-    """What lies in `config` under these keys."""
+    """Return the value in `config` under these keys."""
     return reduce(lambda inner, key: inner[key], place, config)

@@ -1,4 +1,4 @@
-"""How GPUs are dealt out among searches."""
+"""GPUs are dealt out among searches."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("own_folder")
 
 @pytest.fixture
 def searched(own_folder: None, monkeypatch: pytest.MonkeyPatch) -> list[SearchRequest]:
-    """A stand-in for the engine, which takes minutes and has its own tests: ends as the sampler's name says."""
+    """Stand in for the engine, which takes minutes and has its own tests: end as the sampler's name says."""
     requests: list[SearchRequest] = []
 
     def run_search(request: SearchRequest, reporter: Reporter) -> SearchResult:

@@ -29,7 +29,7 @@ def program(path: Path, mode: int = 0o755) -> Path:
 
 
 def install_package(folder: Path) -> Path:
-    """What pip leaves of NVIDIA's package: its files under nvidia/, and a record of them."""
+    """Write the files that pip installs of NVIDIA's package, and its record of them."""
     nvcc = program(folder / "nvidia" / "cu13" / "bin" / "nvcc")
     notes = folder / "evotune_test_nvcc-13.0.88.dist-info"
     notes.mkdir()

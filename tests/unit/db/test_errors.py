@@ -1,4 +1,4 @@
-"""What the user can put right is one line that names the database and never its password."""
+"""Errors that a user can correct are one line, which names the database and never its password."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 
 
 def refused(database: str) -> str:
-    """The one line that opening it comes to."""
+    """Return the one line of the error that opening it raises."""
     with pytest.raises(DatabaseError) as caught:
         Database.open(database)
     told = str(caught.value)

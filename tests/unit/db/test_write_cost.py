@@ -1,4 +1,4 @@
-"""What a write costs SQLite does not grow with what a search has recorded."""
+"""The cost of a write on SQLite does not grow with the number of recorded trials."""
 
 from __future__ import annotations
 

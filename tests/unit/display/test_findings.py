@@ -42,7 +42,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Databa
 
 
 def printed(capsys: pytest.CaptureFixture[str], *command: str) -> list[str]:
-    """The lines of a command, runs of blanks as one."""
+    """Return the lines that a command prints, runs of blanks as one."""
     assert run(command) == 0
     return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
 
@@ -128,7 +128,7 @@ def test_show_says_that_an_output_is_wrong_by_the_rms_of_its_errors_alone(
 
 
 def unseen(stage: str, reason: str) -> DiagnosisRecord:
-    """A stage that could not be compared."""
+    """Return the record of a stage that could not be compared."""
     return DiagnosisRecord("mission", stage, False, None, None, None, 0, None, "", reason=reason)
 
 

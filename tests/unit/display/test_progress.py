@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from evotune.display.progress import LiveReporter, PlainReporter, make_reporter
+from evotune.display.progress import LineReporter, LiveReporter, make_reporter
 from evotune.display.terminal import console, duration, microseconds
 from evotune.search.reporter import BestSoFar, TrialLine
 from evotune.search.tally import Tally
@@ -44,7 +44,7 @@ def test_a_tally_gives_the_rate_and_the_time_left() -> None:
 
 def test_a_log_has_a_line_every_ten_trials_and_one_for_each_new_best() -> None:
     stream = io.StringIO()
-    reporter = PlainReporter(console(stream))
+    reporter = LineReporter(console(stream))
     reporter.started(3, 25, ("cpu",), "attention_fwd on Test CPU")
     reporter.best(BEST)
     for number in range(1, 26):
@@ -60,7 +60,7 @@ def test_a_log_has_a_line_every_ten_trials_and_one_for_each_new_best() -> None:
 
 def test_a_search_that_only_builds_counts_what_is_built() -> None:
     stream = io.StringIO()
-    reporter = PlainReporter(console(stream))
+    reporter = LineReporter(console(stream))
     reporter.started(3, 2, (), "attention_fwd for sm_89")
     reporter.trial_finished(line(1, "build"))
     reporter.trial_finished(replace(line(2), state="built"))

@@ -71,9 +71,16 @@ def test_every_path_that_a_page_names_exists(page: str) -> None:
     assert sorted(path for path in named if not (ROOT / path).exists()) == []
 
 
+def test_the_architecture_has_every_room() -> None:
+    packages = (ROOT / "evotune", ROOT / "workers" / "evotune_workers", ROOT / "db" / "evotune_db")
+    rooms = {path.parent for package in packages for path in package.rglob("__init__.py")} - {*packages}
+    named = {ROOT / code for code in inline_code("docs/architecture.md") if PATH.fullmatch(code)}
+    assert {room for room in rooms if room.name != "migrations"} <= named
+
+
 def test_a_page_stands_in_the_menu_of_the_site() -> None:
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    # Of the two tags only MkDocs knows what they make.
+    # Only MkDocs knows the two tags of Python objects.
     plain = yaml.safe_load(re.sub(r"!!python/\S+", "", text))
     assert "strict" not in plain, "`make docs` says --strict"
     listed = set(re.findall(r"[\w/-]+\.md", yaml.safe_dump(plain["nav"])))

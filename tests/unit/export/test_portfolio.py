@@ -1,4 +1,4 @@
-"""Which configurations a portfolio has, and which of its kernels a call goes to."""
+"""The configurations of a portfolio, and the kernel that each call goes to."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_no_smaller_portfolio_exists_than_the_one_that_is_found() -> None:
 @pytest.mark.parametrize("name", ["kernel", "target", "device"])
 def test_a_portfolio_of_two_kernels_targets_or_devices_is_refused(name: str) -> None:
     mixed = [entry("a", 1, 2.0, 1), entry("b", 1, 2.0, 1, **{name: "other"})]
-    with pytest.raises(ExportError, match=rf"must be of one {name}, got .*other.*; name one with --{name}$"):
+    with pytest.raises(ExportError, match=rf"must have one {name}, got .*other.*; choose one with --{name}$"):
         choose_portfolio(mixed, 0.03)
 
 
@@ -98,7 +98,7 @@ def test_a_dtype_or_head_size_without_a_kernel_is_refused_with_those_that_have_o
 
 
 def chosen(speedups: dict[str, dict[int, float]], within: float) -> dict[str, object]:
-    """The configuration that serves each workload."""
+    """Return the configuration that serves each workload."""
     choices = choose_portfolio(entries(speedups), within)
     return {each.entry.workload: each.entry.configuration["tile_m"] for each in choices}
 

@@ -14,7 +14,7 @@ from tests.support.paths import SAXPY
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the small kernel whose name stands in a file of its own."""
+    """Make a copy of the small kernel whose name stands in a file of its own."""
     source = (SAXPY / "kernel.py").read_text().replace('name = "saxpy"', "name = NAME")
     (tmp_path / "kernel.py").write_text(
         source.replace("import numpy as np", "import numpy as np\n\nfrom .names import NAME")

@@ -37,7 +37,7 @@ def shape(**changes: Any) -> Workload:
 
 
 def attention(workload: Workload, inputs: Inputs) -> torch.Tensor:
-    """torch's own softmax attention in float64."""
+    """Compute softmax attention in float64 with torch's own function."""
     causal, q, k, v = workload.causal, *(tensor.double() for tensor in inputs)  # type: ignore[attr-defined]  # a field of the kernel's own type
     with sdpa_kernel(SDPBackend.MATH):
         return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)

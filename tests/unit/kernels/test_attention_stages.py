@@ -1,4 +1,4 @@
-"""What the stages of attention make of the values that a build wrote."""
+"""The stages of attention judge the values that a build wrote."""
 
 from __future__ import annotations
 

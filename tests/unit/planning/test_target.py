@@ -1,4 +1,4 @@
-"""Which target, device and space a search takes, on machines with GPUs and without; GPUs here are known ones."""
+"""The target, device and space of a search, on machines with GPUs and without; GPUs here are known ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is recorded of the repository that something was measured in."""
+"""The facts recorded of the repository in which something was measured."""
 
 from __future__ import annotations
 

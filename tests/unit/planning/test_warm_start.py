@@ -1,4 +1,4 @@
-"""What a search begins with: the nearest and best of what is known, distinct, valid, and only a few."""
+"""A search begins with the nearest and best that is known: distinct, valid, and only a few."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def valid(device: Device) -> ValidSet:
 
 
 def known(trial: int, unroll: int, **change: object) -> StartingPoint:
-    """The best of its source: the workload `larger` on this machine, by the same version of the kernel."""
+    """Return the best of its source: the workload `larger` on this machine, by the same version of the kernel."""
     starting_point = StartingPoint(
         trial=trial,
         search=1,

@@ -1,4 +1,4 @@
-"""What a CPU build that cannot be loaded is: the build's fault, told by one kind of error."""
+"""A CPU build that cannot be loaded is at fault itself, told by one kind of error."""
 
 from __future__ import annotations
 

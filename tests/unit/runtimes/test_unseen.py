@@ -57,7 +57,7 @@ def test_a_few_blocks_say_nothing() -> None:
 
 
 def ratio(*times: tuple[float, float]) -> float:
-    """Of blocks with these times on unseen and on other inputs, in which each comes first in turn."""
+    """Make blocks with these times on unseen and on other inputs, in which each comes first in turn."""
     blocks = [
         Block({"candidate": pair if number % 2 == 0 else (pair[1], pair[0])}, (), unseen=number % 2)
         for number, pair in enumerate(times)

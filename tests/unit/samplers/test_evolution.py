@@ -30,7 +30,7 @@ def grid(sizes: tuple[int, ...]) -> ValidSet:
 
 
 def bowl(valid: ValidSet) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Times over a grid: a narrow bowl with an interaction, and two parameters that matter little."""
+    """Return times over a grid: a narrow bowl with an interaction, and two parameters that matter little."""
     x = valid.codes.astype(np.float64)
     values: np.ndarray[tuple[int], np.dtype[np.float64]] = (
         1.0 + 0.4 * (x[:, 0] - 5) ** 2 + 0.3 * (x[:, 1] - x[:, 0]) ** 2 + 0.2 * abs(x[:, 2] - 3) + 0.01 * x[:, 3]

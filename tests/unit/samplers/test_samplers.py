@@ -54,7 +54,7 @@ def trials(name: str, count: int) -> int:
 
 
 def value_of(valid: ValidSet, configuration: Mapping[str, object]) -> float | None:
-    """A time with an optimum inside, and a corner that fails."""
+    """Return a time with an optimum inside, or None in a corner that fails."""
     codes = valid.codes[valid.index(configuration)]  # type: ignore[arg-type]  # what the study suggested
     if codes[0] == 4 and codes[2] == 0:
         return None
@@ -106,7 +106,7 @@ class Remember(logging.Handler):
 
 
 class TestEverySampler:
-    """What the search relies on, whatever the sampler."""
+    """The contract that the search relies on, whatever the sampler."""
 
     def test_it_proposes_valid_configurations_and_none_twice(self, name: str, valid: ValidSet) -> None:
         proposed = explore(new_study(make_sampler(name, valid, 1)), valid, trials(name, 40))

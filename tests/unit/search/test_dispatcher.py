@@ -31,7 +31,7 @@ class Crowded(SimulatedCluster):
 
     @property
     def surplus(self) -> tuple[Worker, ...]:
-        """What has to be given up, until it is."""
+        """Workers that have to be given up and were not yet dismissed."""
         return tuple(worker for worker in self.wanted_by_others if worker not in self.dismissed)
 
     def dismiss(self, worker: Worker) -> None:

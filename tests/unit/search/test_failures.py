@@ -1,4 +1,4 @@
-"""What ends a search from outside is one line with the command that goes on."""
+"""A failure that ends a search from outside is one line with the command that goes on."""
 
 from __future__ import annotations
 

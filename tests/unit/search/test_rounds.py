@@ -68,7 +68,7 @@ class FaultyCluster(SimulatedCluster):
 
 
 def slowed(found: Measurement) -> Measurement:
-    """The same on a device on which the kernel and the baseline take longer."""
+    """Return the same from a device on which the kernel and the baseline take longer."""
     return replace(found, timings=tuple(map(_slowed, found.timings)))
 
 

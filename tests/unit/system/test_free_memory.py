@@ -10,7 +10,7 @@ MIB = 1 << 20
 
 
 def machine(folder: Path, available_mib: int, groups: str) -> Path:
-    """A /proc with that much available memory and those control groups."""
+    """Write a /proc with that much available memory and those control groups."""
     (folder / "proc" / "self").mkdir(parents=True)
     (folder / "proc" / "meminfo").write_text(f"MemTotal: 99999999 kB\nMemAvailable:   {available_mib << 10} kB\n")
     (folder / "proc" / "self" / "cgroup").write_text(groups)
@@ -18,7 +18,7 @@ def machine(folder: Path, available_mib: int, groups: str) -> Path:
 
 
 def group(folder: Path, names: tuple[str, str], limit: str, used_mib: int, stat: str) -> None:
-    """A control group; `names` are those of the files with its limit and its use."""
+    """Write a control group; `names` are those of the files with its limit and its use."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / names[0]).write_text(f"{limit}\n")
     (folder / names[1]).write_text(f"{used_mib * MIB}\n")

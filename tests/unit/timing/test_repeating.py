@@ -1,4 +1,4 @@
-"""What a launch on the same buffers may save."""
+"""The time that a launch on the same buffers may save."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def test_measuring_until_the_interval_is_narrow_still_covers_the_truth_19_times_
 
 
 def test_a_mean_of_few_ratios_has_students_interval() -> None:
-    """Of normal logarithms, nineteen intervals in twenty contain the truth."""
+    """Nineteen intervals in twenty of normal logarithms contain the truth."""
     draws = np.exp(np.random.default_rng(0).normal(np.log(1.1), 0.02, size=(2000, 12)))
     intervals = [mean_interval(ratios.tolist()) for ratios in draws]
     assert np.mean([each.low <= 1.1 <= each.high for each in intervals]) == pytest.approx(0.95, abs=0.015)

@@ -35,7 +35,7 @@ RECORD = SearchRecord(
 
 
 def trial(number: int, tile: int, order: str, unroll: int) -> StoredTrial:
-    """A tile of 64 is best; columns are slow but beside an unroll of 4; a tile of 128 fails."""
+    """Return a trial: a tile of 64 is best; columns are slow but beside an unroll of 4; a tile of 128 fails."""
     configuration: dict[str, bool | int | str] = {"tile": tile, "order": order, "unroll": unroll, "threads": 1}
     objective = (1 + abs(tile - 64) / 64) * (2.0 if order == "column" and unroll < 4 else 1.0)
     passed = tile < 128

@@ -1,4 +1,4 @@
-"""The part of the verification that is about binaries: on a CPU they are built here, from the sources."""
+"""The part of the verification that checks binaries: for a CPU, build them from the sources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .integrity import code_hash
 
 
 def builds(folder: Path, manifest: Mapping[str, Any]) -> bool:
-    """Builds every kernel and tells whether it is the very code that was measured; False when one does not build."""
+    """Build every kernel and print a comparison with the measured binary; return False if a build fails."""
     built = [_builds(folder, name, kernel["build"]) for name, kernel in manifest["kernels"].items()]
     return all(built)
 
@@ -22,7 +22,7 @@ def _builds(folder: Path, name: str, build: Mapping[str, Any]) -> bool:
         print(f"build       FAILED: build.sh {name} ended with exit code {ran.returncode}\n{ran.stderr.strip()}")
         return False
     if build["binary_hash"] == code_hash(Path(ran.stdout.strip()).read_bytes()):
-        print(f"build       ok: {name} is the very code that was measured")
+        print(f"build       ok: {name} is identical to the measured code")
     else:
-        print(f"build       ok: {name} is not bit by bit what was measured, which was made by {build['compiler']}")
+        print(f"build       ok: {name} differs from the measured code, which was built by {build['compiler']}")
     return True

@@ -1,4 +1,4 @@
-"""Builds and loads the kernels of this package. Needs Linux, torch and a C++ compiler with OpenMP (g++ or $CXX)."""
+"""Build and load the kernels of this package; needs Linux, torch and a C++ compiler with OpenMP (g++ or $CXX)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _loaded: dict[tuple[Path, str], ctypes.CDLL] = {}
 
 
 def load_library(folder: Path, manifest: Mapping[str, Any], kernel: str) -> ctypes.CDLL:
-    """A kernel of the package `folder`, loaded once per process, built first when there is no library of it.
+    """Load a kernel of the package `folder` once per process; build its library if there is none.
 
-    Raises RuntimeError when it does not build, or when the binary was built with another configuration.
+    Raises RuntimeError if the build fails, or if the library was built with another configuration.
     """
     with _lock:
         if (folder, kernel) not in _loaded:
@@ -41,9 +41,9 @@ def _load(folder: Path, manifest: Mapping[str, Any], kernel: str) -> ctypes.CDLL
 
 
 def _library_path(folder: Path, manifest: Mapping[str, Any], kernel: str) -> Path:
-    """The name that build.sh gives what it makes of these files on this kind of CPU.
+    """Return the path that build.sh uses for a library of these files on this type of CPU.
 
-    Dates would not do: pip leaves a library behind that may be younger than the sources of what is installed next.
+    A comparison of dates would fail: pip keeps a library, which may be newer than the sources of the next version.
     """
     lines = Path("/proc/cpuinfo").read_bytes().splitlines(keepends=True)
     flags = next((line for line in lines if re.match(rb"flags|Features", line)), b"")
@@ -53,13 +53,13 @@ def _library_path(folder: Path, manifest: Mapping[str, Any], kernel: str) -> Pat
 
 
 def _build(folder: Path, kernel: str, path: Path) -> None:
-    """Written under another name and renamed, so that processes starting together never load half a library."""
+    """Build under another name, then rename, so that a process that starts meanwhile never loads half a library."""
     try:
         handle, name = tempfile.mkstemp(suffix=".so.tmp", dir=folder)
     except OSError as error:
         raise RuntimeError(
-            f"the kernel is built on first use, so {folder} must be writable then: {error.strerror};"
-            f" run {folder / 'build.sh'} {kernel} once as a user who may write there"
+            f"{folder} must be writable to build the kernel on first use, got: {error.strerror};"
+            f" run {folder / 'build.sh'} {kernel} once as a user with write permission"
         ) from error
     os.close(handle)
     try:
@@ -67,7 +67,7 @@ def _build(folder: Path, kernel: str, path: Path) -> None:
         if ran.returncode != 0:
             raise RuntimeError(
                 f"{folder / 'build.sh'} must succeed, got exit code {ran.returncode}; set CXX to a C++ compiler with"
-                f" OpenMP. Its messages:\n{ran.stderr.strip()}"
+                f" OpenMP. Its output:\n{ran.stderr.strip()}"
             )
         Path(name).chmod(0o755)
         Path(name).replace(path)
@@ -76,15 +76,15 @@ def _build(folder: Path, kernel: str, path: Path) -> None:
 
 
 def _share_openmp_with_torch() -> None:
-    """Binds the kernel to the OpenMP runtime that torch itself uses.
+    """Make the kernel use the same OpenMP runtime as torch.
 
-    The kernel's threads are OpenMP's. Were it to load a runtime of its own, each would keep a set of threads, and
-    those of one spin for a while after a parallel region, taking cores from the other: a kernel called right after a
-    torch operator can lose half its speed to that. Torch brings its runtime (a libgomp, whose file name may carry a
-    hash) and has loaded it, by `import torch` above, for its own libraries only. Opening it again with RTLD_GLOBAL
-    makes its symbols visible to libraries loaded from now on, and the kernel's library binds to them rather than to
-    the system's libgomp. The path is read from this process's memory map because it depends on how torch was packaged.
-    A torch without OpenMP has none, and the kernel then uses the system's.
+    With two runtimes, each would have its own threads. Threads of OpenMP spin for a while after a parallel region and
+    so take cores from the other runtime: a kernel that runs right after a torch operator can lose half its speed.
+
+    Torch ships its own runtime, a libgomp whose file name may have a hash, and has loaded it for its own libraries
+    only. Opening it again with RTLD_GLOBAL makes its symbols visible to all libraries that are loaded later, so the
+    kernel's library uses them instead of the system's libgomp. The path depends on the packaging of torch, so it is
+    read from this process's memory map. If torch was built without OpenMP, the kernel uses the system's runtime.
     """
     mapped = re.findall(r"\S*/lib(?:g|i|)omp[^/\s]*\.so\S*", Path("/proc/self/maps").read_text())
     torch_home = str(Path(torch.__file__).parent)  # torch/lib, or torch.libs beside it
@@ -93,7 +93,7 @@ def _share_openmp_with_torch() -> None:
 
 
 def _check_identity(path: Path, macros: Mapping[str, str]) -> None:
-    """The binary says which configuration it was built with; it must be the manifest's."""
+    """Raise RuntimeError if the configuration in the binary's own record differs from the manifest's."""
     found = recorded_macros(path.read_bytes())
     for name in sorted({*macros, *found}):
         if found.get(name) != macros.get(name):

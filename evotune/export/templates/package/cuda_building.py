@@ -1,4 +1,4 @@
-"""The part of the verification that is about binaries: which of them this GPU runs, and whether one does."""
+"""The part of the verification that checks binaries: for a GPU, choose those that it can run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .cuda_modules import NoBinary, binary_for, read_binary
 
 
 def builds(folder: Path, manifest: Mapping[str, Any]) -> bool:
-    """Whether this machine's GPU runs every kernel; tells which are the very code that was measured."""
+    """Print the binary of every kernel that this machine's GPU runs; return False if there is none for one."""
     if not torch.cuda.is_available():
-        print("device      REFUSED: a GPU must be there and usable by torch, got none")
+        print("device      REFUSED: this machine must have a GPU that torch can use, got none")
         return False
     running = [_runs(folder, manifest, name) for name in manifest["kernels"]]
     return all(running)
@@ -33,7 +33,7 @@ def _runs(folder: Path, manifest: Mapping[str, Any], name: str) -> bool:
         print(f"binary      REFUSED: {error}")
         return False
     measured = chosen == manifest["target"]
-    what = "the very code that was measured" if measured else f"compiled like what was measured on {manifest['target']}"
+    what = "identical to the measured code" if measured else f"of the configuration measured on {manifest['target']}"
     print(f"binary      ok: {kernel['binaries'][chosen]['file']} is {what}")
     for form, build in kernel["forms"].items():
         print(f"binary      ok: {build['binaries'][chosen]['file']}, its {form} form, was not timed")

@@ -1,4 +1,4 @@
-"""Loads the kernels of this package into a GPU. Needs torch and cuda-core; no compiler."""
+"""Load the kernels of this package into a GPU; needs torch and cuda-core, but no compiler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 from .integrity import digest, recorded_macros
 
-# Dynamic shared memory beyond this has to be asked for (CUDA C++ Programming Guide, technical specifications).
+# More dynamic shared memory must be requested (CUDA C++ Programming Guide, technical specifications).
 _SHARED_BYTES_WITHOUT_ASKING = 48 << 10
 _lock = threading.Lock()
 _modules: dict[tuple[tuple[object, ...], int | None], Module] = {}
@@ -21,12 +21,12 @@ _spares: dict[tuple[object, ...], Module] = {}
 
 
 class NoBinary(RuntimeError):
-    """The package has nothing that this GPU can run."""
+    """The package has no binary that this GPU can run."""
 
 
 @dataclass(frozen=True)
 class Module:
-    """A loaded binary: its kernel, the driver's handle of that, and how many of its blocks the GPU holds at once."""
+    """A loaded binary: its kernel, the driver's handle of the function, and the number of blocks resident at once."""
 
     kernel: Any
     function: Any
@@ -35,7 +35,7 @@ class Module:
 
 @dataclass(frozen=True)
 class Program:
-    """A loaded kernel on a device and a stream of torch's: cuda.core's, and the driver's handles (cuda-bindings)."""
+    """A loaded kernel for a device and a torch stream: cuda.core's object, and the driver's handle (cuda-bindings)."""
 
     device: int
     stream: int
@@ -45,7 +45,7 @@ class Program:
 
 
 def choose_binary(binaries: Mapping[str, Mapping[str, Any]], capability: tuple[int, int]) -> str | None:
-    """The name ("sm_90", "compute_90") of what a GPU of that compute capability runs; None when there is nothing.
+    """Return the name of the binary ("sm_90", "compute_90") for a GPU of this compute capability, None if it has none.
 
     A cubin runs on its own capability and later ones of the same major version, PTX on its own and all later ones
     (CUDA C++ Programming Guide, "Binary Compatibility" and "PTX Compatibility"). Cubins come first: they were tested.
@@ -61,7 +61,7 @@ def choose_binary(binaries: Mapping[str, Mapping[str, Any]], capability: tuple[i
 
 
 def binary_for(build: Mapping[str, Any], device: int) -> str:
-    """As `choose_binary` for this machine's GPU of that number; NoBinary tells what there is."""
+    """Return the name of the binary for GPU number `device`. Raises NoBinary, which lists all binaries."""
     capability = torch.cuda.get_device_capability(device)
     binaries = build["binaries"]
     chosen = choose_binary(binaries, capability)
@@ -84,11 +84,11 @@ def load_program(
     shared_bytes: int,
     exclusive: bool,
 ) -> Program:
-    """The kernel, to be launched on the stream of that handle; `exclusive` modules hold state, so each stream has one.
+    """Load a kernel for launches on the stream with this handle.
 
-    `form` names one of the manifest's forms of the kernel; "" is the one that was measured. Raises NoBinary, or
-    RuntimeError when cuda-core is missing, a file is not the one that was exported, or something would have to be
-    loaded while a stream is captured.
+    An `exclusive` module has state, so each stream has its own. `form` names one of the manifest's forms of the kernel;
+    "" is the measured one. Raises NoBinary, and RuntimeError if cuda-core is missing, if a file has changed since the
+    export, or if a binary must be loaded during the capture of a stream.
     """
     builds = {"": manifest["kernels"][kernel], **manifest["kernels"][kernel]["forms"]}
 
@@ -99,34 +99,34 @@ def load_program(
     with _lock, torch.cuda.device(device):
         module = module_of(form)
         if not torch.cuda.is_current_stream_capturing():
-            # What was called once can be captured with tensors of other strides.
+            # Load all forms, so that after one call, calls with other strides can be captured.
             for name in builds:
                 module_of(name)
     return Program(device, stream, module.kernel, module.function, module.resident_blocks)
 
 
 def read_binary(folder: Path, build: Mapping[str, Any], name: str) -> bytes:
-    """The binary of that name; RuntimeError when it is not what the manifest says."""
+    """Read the binary with this name. Raises RuntimeError if it differs from the manifest."""
     binary = build["binaries"][name]
     content: bytes = (folder / binary["file"]).read_bytes()
     if digest(content) != binary["sha256"]:
-        raise RuntimeError(f"{binary['file']} must have the hash that manifest.json says; install the package again")
+        raise RuntimeError(f"{binary['file']} must match its hash in manifest.json; install the package again")
     if name.startswith("sm_") and recorded_macros(content) != build["macros"]:
-        raise RuntimeError(f"{binary['file']} must be of the configuration that manifest.json says; export it again")
+        raise RuntimeError(f"{binary['file']} must match its macros in manifest.json; export it again")
     return content
 
 
 def _module(key: tuple[object, ...], stream: int | None, load: Callable[[], Module]) -> Module:
-    """The one of a stream, or of all streams, loaded when it is first asked for; nothing loads during a capture."""
+    """Return the module of a stream, or of all streams, loaded on first use, but never during a capture."""
     capturing = torch.cuda.is_current_stream_capturing()
     module = _modules.get((key, stream)) or _spares.pop(key, None)
     if module is None and capturing:
         raise RuntimeError(
-            "a kernel must be called on a stream before that is captured, got a first call in a capture; make one in"
-            " torch.cuda.stream(stream), then capture by torch.cuda.graph(graph, stream=stream)"
+            "a kernel must be called on a stream before the stream is captured, got a first call in a capture; make one"
+            " in torch.cuda.stream(stream), then capture with torch.cuda.graph(graph, stream=stream)"
         )
     module = _modules[key, stream] = module or load()
-    # For torch.cuda.graph without `stream`, which captures one of its own.
+    # A spare module for torch.cuda.graph without `stream`, which captures a stream of its own.
     if stream is not None and key not in _spares and not capturing:
         _spares[key] = load()
     return module
@@ -148,10 +148,10 @@ def _load(folder: Path, build: Mapping[str, Any], entry: str, device: int, threa
         _ask_for_shared_memory(loaded, shared_bytes, device)
     status, function = driver.cuKernelGetFunction(loaded.handle)
     if status:
-        raise RuntimeError(f"a kernel must be a function of this GPU's context, the driver says {status.name}")
+        raise RuntimeError(f"a kernel must be a function of this GPU's context, got {status.name} from the driver")
     of_one = loaded.occupancy.max_active_blocks_per_multiprocessor(threads, shared_bytes)
     if of_one < 1:
-        raise RuntimeError(f"a multiprocessor must hold a block of {threads} threads with {shared_bytes} B, it cannot")
+        raise RuntimeError(f"a block of {threads} threads with {shared_bytes} B must fit a multiprocessor, it does not")
     return Module(loaded, function, int(of_one) * int(core.properties.multiprocessor_count))
 
 
@@ -161,9 +161,9 @@ def _ask_for_shared_memory(loaded: Any, shared_bytes: int, device: int) -> None:
     attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
     (status,) = driver.cuKernelSetAttribute(attribute, shared_bytes, loaded.handle, driver.CUdevice(device))
     if status != driver.CUresult.CUDA_SUCCESS:
-        raise RuntimeError(f"a block must be given {shared_bytes} B of shared memory, the driver says {status.name}")
+        raise RuntimeError(f"a block must get {shared_bytes} B of shared memory, got {status.name} from the driver")
 
 
 def _number(name: str) -> int:
-    """90 of "sm_90" and "compute_90"."""
+    """Return the number in a name: 90 for "sm_90" and for "compute_90"."""
     return int(name.rpartition("_")[2])

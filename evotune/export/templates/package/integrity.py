@@ -1,4 +1,4 @@
-"""Whether a package is what evotune wrote: every file by its hash, the manifest by its own."""
+"""Check that a package is unchanged since its export: every file by its hash, the manifest by its seal."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _RECORD_BYTES = 1024
 
 
 def complaints(folder: Path) -> Iterator[str]:
-    """One line for everything in the package `folder`, and in the project around it, that is not as it was written."""
+    """Yield a line for every file in the package `folder`, and in the project around it, that has changed."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         found = manifest["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        yield f"manifest.json must be there and be JSON of format {FORMAT}, got {type(error).__name__}: {error}"
+        yield f"manifest.json must exist and be JSON of format {FORMAT}, got {type(error).__name__}: {error}"
         return
     if found != FORMAT:
         yield f"manifest.json must be of format {FORMAT}, got {found}; use the evotune that wrote it"
         return
     if manifest.get("seal") != seal(manifest):
-        # The checks that follow would hold the files against what was edited.
-        yield "manifest.json was edited: its content is not what its seal says"
+        # The following checks would compare the files with the edited hashes.
+        yield "manifest.json was edited: its content does not match its seal"
         return
     yield from _changed(folder, manifest["files"])
     if _is_project(folder.parent):
@@ -35,18 +35,18 @@ def complaints(folder: Path) -> Iterator[str]:
 
 
 def seal(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 of the manifest without its seal."""
+    """Return the SHA-256 of the manifest without its seal."""
     rest = {name: value for name, value in manifest.items() if name != "seal"}
     return digest(json.dumps(rest, sort_keys=True).encode())
 
 
 def digest(content: bytes) -> str:
-    """SHA-256."""
+    """Return the SHA-256 in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
 def code_hash(binary: bytes) -> str:
-    """SHA-256 of a binary with its record of its own configuration blanked: equal hashes mean equal code."""
+    """Return the SHA-256 of a binary without its record of its configuration: equal hashes mean equal code."""
     start = binary.find(_MARK)
     if start >= 0:
         binary = binary[:start] + bytes(_RECORD_BYTES) + binary[start + _RECORD_BYTES :]
@@ -54,7 +54,7 @@ def code_hash(binary: bytes) -> str:
 
 
 def recorded_macros(binary: bytes) -> dict[str, str]:
-    """The macros that a binary says it was built with; none where it has no such record."""
+    """Return the macros that a binary was built with, by its own record; none if it has no record."""
     start = binary.find(_MARK)
     if start < 0:
         return {}
@@ -63,7 +63,7 @@ def recorded_macros(binary: bytes) -> dict[str, str]:
 
 
 def _is_project(folder: Path) -> bool:
-    """Whether it is what was exported; where a package is installed, or part of another project, it stands alone."""
+    """Return True if the folder is the exported project; an installed package has another folder around it."""
     file = folder / "pyproject.toml"
     return file.is_file() and b'name = "evotune-exported-' in file.read_bytes()
 
@@ -78,7 +78,7 @@ def _changed(folder: Path, digests: Mapping[str, str]) -> Iterator[str]:
 
 
 def _other_configurations(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
-    """PTX holds its record as numbers, so only cubins are read."""
+    """Yield a line for every cubin with another configuration; PTX has its record as numbers, so it is not read."""
     builds = (build for kernel in manifest["kernels"].values() for build in (kernel, *kernel["forms"].values()))
     for build in builds:
         for binary in build["binaries"].values():

@@ -1,7 +1,7 @@
-"""Checks the kernels of this package and times them against what torch has; needs torch, and not evotune.
+"""Check the kernels of this package and time them against torch's own; needs torch, but not evotune.
 
-Exit code 0: unchanged since it was exported, correct, the same bits in every run, and nowhere more than 10 % slower
-than claimed. Exit code 1: anything else.
+Exit code 0: the package is unchanged since its export, its results are correct and bitwise equal in every run, and no
+speed-up is more than 10 % below the claimed one. Exit code 1: a check failed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Function = Callable[..., torch.Tensor]
 
 
 class Case(Protocol):
-    """Inputs for one accuracy check; errors are judged in each of `groups` leading slices of the output."""
+    """The inputs of one accuracy check; errors are compared with limits in each of `groups` slices of the output."""
 
     name: str
     workload: Workload
@@ -41,29 +41,29 @@ class Case(Protocol):
 
 
 class Checks(Protocol):
-    """What checks.py, which belongs to the kernel, must define. Inputs are made on the CPU; the rest works anywhere."""
+    """The functions that the kernel's checks.py must define; inputs are on the CPU, the rest runs on any device."""
 
     def cases(self, workload: Workload) -> Iterator[Case]:
-        """Several seeds of every distribution, ragged sizes, and each flag that the kernel supports."""
+        """Yield cases for several seeds of every distribution, for ragged sizes and for each flag of the kernel."""
 
     def timed_inputs(self, workload: Workload, seed: int) -> Inputs:
-        """Inputs to time at."""
+        """Return the inputs of a timing."""
 
     def run(self, function: Function, workload: Workload, inputs: Inputs) -> torch.Tensor:
-        """Calls the exported function."""
+        """Call the exported function."""
 
     def reference(self, workload: Workload, inputs: Inputs) -> torch.Tensor:
-        """The exact result in float64."""
+        """Compute the exact result in float64."""
 
     def pinned_baseline(self, workload: Workload, inputs: Inputs) -> torch.Tensor:
-        """The fused baseline, in the kernel's dtype, whose error sets the limits."""
+        """Compute the result of the fused baseline in the kernel's dtype; its errors determine the limits."""
 
     def baselines(self, workload: Workload, device: str) -> Mapping[str, Callable[[Inputs], torch.Tensor]]:
-        """What the user could run instead, by the names that the manifest uses, as far as it runs this workload."""
+        """Return the baselines that can run this workload, by the names that the manifest uses."""
 
 
 def main() -> int:
-    """Prints what it finds; returns the exit code."""
+    """Run all checks, print their results and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--skip-timing", action="store_true", help="check the results only")
     options = parser.parse_args()
@@ -85,10 +85,10 @@ def _is_unchanged() -> bool:
 
 
 def _is_right(manifest: Mapping[str, Any]) -> bool:
-    """Every kernel, at the first workload that it serves and on every shape that its cases ask for."""
+    """Check every kernel, at the first workload that it serves, on all shapes of its cases."""
     checks = cast(Checks, import_module(".checks", __package__))
     numerics, right = manifest["numerics"], []
-    # The `numerics` gate: how many times as large as the pinned baseline's errors ours may be on the same inputs.
+    # The limits of the `numerics` gate, as multiples of the pinned baseline's errors on the same inputs.
     factors = torch.tensor([numerics["max_factor"], numerics["rms_factor"]], dtype=torch.float64)
     for kernel in manifest["kernels"]:
         workload = next(row["workload"] for row in manifest["workloads"] if row["kernel"] == kernel)
@@ -100,7 +100,7 @@ def _is_right(manifest: Mapping[str, Any]) -> bool:
 
 
 def _is_as_fast(manifest: Mapping[str, Any]) -> bool:
-    """At every workload that a kernel serves."""
+    """Time every workload that a kernel serves."""
     checks = cast(Checks, import_module(".checks", __package__))
     served = [row for row in manifest["workloads"] if row["kernel"] is not None]
     kept = [_keeps_its_claim(checks, row, manifest) for row in served]
@@ -134,7 +134,7 @@ def _is_accurate(
         ours = _errors(checks.run(function, case.workload, inputs), exact, case.groups)
         baseline = _errors(checks.pinned_baseline(case.workload, inputs), exact, case.groups)
         rounding = _errors(exact.to(case.inputs[0].dtype), exact, case.groups)
-        # Rounding the exact result is never held against a kernel, even where the baseline happens to be exact.
+        # Allow at least the error of rounding the exact result, even if the baseline happens to be exact.
         limits = torch.maximum(baseline, rounding) * factors
         count += 1
         if not bool((ours <= limits).all()):  # written so that NaN fails
@@ -147,7 +147,7 @@ def _is_accurate(
 
 
 def _errors(output: torch.Tensor, exact: torch.Tensor, groups: int) -> torch.Tensor:
-    """[groups, 2]: largest and root-mean-square difference from the exact result in every group, on the CPU."""
+    """Return the maximum and the RMS error in every group, shape (groups, 2), on the CPU."""
     difference = (output.double() - exact).reshape(groups, -1)
     return torch.stack([difference.abs().amax(dim=1), difference.pow(2).mean(dim=1).sqrt()], dim=1).cpu()
 
@@ -158,7 +158,7 @@ def _pair(errors: torch.Tensor) -> str:
 
 
 def _repeats(checks: Checks, function: Function, workload: Workload, device: torch.device) -> bool:
-    """Runs alternate between two inputs, so that anything left over from the run before would show."""
+    """Check that all runs are bitwise equal; they alternate between two inputs, to reveal state of the run before."""
     pair = [tuple(tensor.to(device) for tensor in checks.timed_inputs(workload, seed)) for seed in (1, 2)]
     first = [checks.run(function, workload, inputs) for inputs in pair]
     different = sum(

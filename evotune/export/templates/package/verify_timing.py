@@ -1,7 +1,7 @@
-"""The timing half of the verification: the kernel and every baseline, side by side, in blocks A B B A.
+"""The timing part of the verification: the kernel and every baseline, interleaved in blocks A B B A.
 
-On a GPU a sample is the replay of a CUDA graph between two events, so that what a call costs the host does not count,
-as in the measurement that is claimed; on a CPU it is a loop by the wall clock.
+On a GPU, a sample is the replay of a CUDA graph between two events. It does not include the host's time for a call, as
+in the claimed measurement. On a CPU, a sample is a loop that is timed by the wall clock.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import Any
 
 import torch
 
-# A sample lasts at least this long, so that the clock's resolution does not show.
+# The least duration of a sample, so that the resolution of the clock does not matter.
 SAMPLE_US = 5000.0
-# Cold: a set of inputs is not met again before this many times the last-level cache has gone by.
+# Cold: all sets of inputs together are at least this many times as large as the last-level cache.
 CACHE_MULTIPLE = 5
-# Small inputs and a large cache would ask for millions of sets, and for more memory than there is.
+# Limits: small inputs and a large cache would need millions of sets and too much memory.
 MOST_SETS = 1 << 14
 MOST_BYTES = 2 << 30
 WARM_UP_CALLS = 3
 MOST_BLOCKS = 40
 FEWEST_BLOCKS = 10
-# Enough blocks when the interval's half-width is at most this share of the median.
+# Stop when the half-width of the interval is at most this share of the median.
 PRECISION = 0.02
 RESAMPLES = 1000
-# A kernel may be this much slower than claimed: another call path, a busier machine.
+# A kernel may be slower than claimed by this factor, because of another call path or a busier machine.
 TOLERANCE = 1.10
 
 Inputs = tuple[torch.Tensor, ...]
@@ -39,7 +39,7 @@ Sample = Callable[[], float]
 
 @dataclass(frozen=True)
 class Speed:
-    """Median microseconds per call of one side, and its time as a multiple of the kernel's with its 95 % interval."""
+    """The median microseconds per call of one side, and the ratio of its time to the kernel's with a 95 % interval."""
 
     median_us: float
     ratio: float
@@ -53,7 +53,7 @@ def compare_speed(
     figures: Mapping[str, Any],
     device: torch.device,
 ) -> dict[str, Speed]:
-    """Times every side ("kernel" among them), on as many sets of inputs as the claimed mode (cold, warm) asks for."""
+    """Time every side, "kernel" among them, on as many sets of inputs as the claimed mode (cold or warm) needs."""
     sets = _input_sets(inputs, _cache_bytes(device) * CACHE_MULTIPLE if figures["mode"] == "cold" else 0, device)
     samples = _samples(sides, sets, device)
     blocks: list[dict[str, float]] = []
@@ -65,15 +65,15 @@ def compare_speed(
 
 
 def claim_holds(measured: Mapping[str, Speed], row: Mapping[str, Any], claimed_on: str) -> bool:
-    """Prints claimed beside measured; False when the speed-up is more than 10 % below the claimed one.
+    """Print claimed and measured figures; return False if the speed-up is more than 10 % below the claimed one.
 
-    `row` is a workload of the manifest. The speed-up decides, not the microseconds: both sides meet the same machine in
-    the same state.
+    `row` is a workload of the manifest. The speed-up decides and not the time, because both sides run on the same
+    machine in the same state.
     """
     figures = row["figures"]
     rival = measured.get(figures["baseline"])
     if rival is None:
-        print(f"\ntiming      FAILED: the claim is against {figures['baseline']}, which does not run here")
+        print(f"\ntiming      FAILED: the claim is a speed-up over {figures['baseline']}, which does not run here")
         return False
     title = f"workload {row['workload']['name']}, {row['kernel']}"
     print(f"\n{title:<34}{'claimed':>24}{'measured':>24}")
@@ -90,7 +90,7 @@ def claim_holds(measured: Mapping[str, Speed], row: Mapping[str, Any], claimed_o
     verdict = "ok: not more than 10 % below the claim" if holds else "FAILED: more than 10 % below the claim"
     print(f"\ntiming      {verdict} (claimed on {claimed_on})")
     if not holds and rival.high * TOLERANCE >= float(figures["speedup"]):
-        print("            the interval is too wide to be sure: run it again with nothing else on the machine")
+        print("            the interval is too wide to decide: run it again with no other load on the machine")
     return holds
 
 
@@ -100,32 +100,35 @@ def _input_sets(inputs: Callable[[int], Inputs], least_bytes: int, device: torch
     asked = max(1, math.ceil(least_bytes / set_bytes))
     sets = min(asked, MOST_SETS, max(1, MOST_BYTES // set_bytes))
     if sets < asked:
-        print(f"timing      {sets:,} of {asked:,} sets of inputs: caches may keep some of them, for every side alike")
+        print(f"timing      {sets:,} of {asked:,} sets of inputs: some may stay in caches, for all sides alike")
     return [tuple(tensor.clone() for tensor in first) for _ in range(sets)]
 
 
 def _samples(sides: Mapping[str, Call], sets: list[Inputs], device: torch.device) -> dict[str, Sample]:
-    """A way to time each side, all with equally many calls. The sets rotate, so that a cold call finds nothing."""
+    """Return a function that times a sample of each side, with the same number of calls for all.
+
+    The sets of inputs rotate, so that a cold call finds none of its inputs in the caches.
+    """
     for call in sides.values():
         for number in range(WARM_UP_CALLS):
             call(sets[number % len(sets)])
     shortest = min(_wall_sample(call, sets, 1, device)() for call in sides.values())
     calls = max(1, math.ceil(SAMPLE_US / shortest))
-    if device.type == "cuda":  # a graph has its inputs fixed: all of them, for its replays to be cold
+    if device.type == "cuda":  # a graph has fixed inputs: it must use all sets, so that its replays are cold
         calls = math.ceil(calls / len(sets)) * len(sets)
         return {name: _graph_sample(call, sets, calls) for name, call in sides.items()}
     return {name: _wall_sample(call, sets, calls, device) for name, call in sides.items()}
 
 
 def _block(samples: Mapping[str, Sample]) -> dict[str, float]:
-    """Mean microseconds per call of every side, measured once in order and once in reverse."""
+    """Return the mean microseconds per call of every side, measured once in order and once in reverse order."""
     forward = {name: sample() for name, sample in samples.items()}
     backward = {name: samples[name]() for name in reversed(list(samples))}
     return {name: (forward[name] + backward[name]) / 2 for name in samples}
 
 
 def _wall_sample(call: Call, sets: list[Inputs], calls: int, device: torch.device) -> Sample:
-    """Microseconds per call by the host's clock."""
+    """Return a function that measures microseconds per call by the host's clock."""
     rotation = itertools.cycle(sets)
 
     def sample() -> float:
@@ -140,11 +143,11 @@ def _wall_sample(call: Call, sets: list[Inputs], calls: int, device: torch.devic
 
 
 def _graph_sample(call: Call, sets: list[Inputs], calls: int) -> Sample:
-    """Microseconds per call by the GPU's clock."""
+    """Return a function that measures microseconds per call by the GPU's clock."""
     graph = torch.cuda.CUDAGraph()
     stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
-        call(sets[0])  # a kernel is loaded for each stream, which a capture does not allow
+        call(sets[0])  # load the kernel for this stream, which is not possible during a capture
     torch.cuda.synchronize()
     with torch.cuda.graph(graph, stream=stream):
         for number in range(calls):
@@ -169,7 +172,7 @@ def _synchronize(device: torch.device) -> None:
 
 
 def _speed(name: str, blocks: list[dict[str, float]]) -> Speed:
-    """Median of the per-block ratios with its percentile-bootstrap interval."""
+    """Return the median of the per-block ratios with its percentile-bootstrap interval."""
     ratios = torch.tensor([block[name] / block["kernel"] for block in blocks], dtype=torch.float64)
     draws = torch.randint(len(ratios), (RESAMPLES, len(ratios)), generator=torch.Generator().manual_seed(0))
     low, high = torch.quantile(_median(ratios[draws]), torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
@@ -190,7 +193,7 @@ def _interval(median: float, low: float, high: float) -> str:
 
 
 def _cache_bytes(device: torch.device) -> int:
-    """Size of the last-level cache; 32 MiB where the system does not tell."""
+    """Return the size of the last-level cache, 32 MiB if the system does not report it."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).L2_cache_size)
     units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
