@@ -1,4 +1,4 @@
-"""A case of the adversarial suite: a fault, and the refusal that it must meet in each form."""
+"""A case of the adversarial suite: a fault, and the refusal that its CPU form and its CUDA form must get."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Refusal:
-    """The gate that must refuse a kernel, and what its reason must say.
+    """The gate that must refuse a kernel, and a part of its reason.
 
-    `sooner` names gates that chance may let refuse it before, for other reasons: what a race writes is anybody's guess.
+    `earlier_gates` may refuse it first, for other reasons, because the output of a race is random.
     """
 
     gate: str
-    told: str
-    sooner: tuple[str, ...] = ()
+    reason: str
+    earlier_gates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Absent:
-    """Why a fault has no such form."""
+    """The reason why a fault has no such form."""
 
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class Case:
-    """A fault of tests/adversarial/attention, what it does, and what must become of it on a CPU and on a GPU."""
+    """A fault of tests/adversarial/attention, its effect, and its required refusal on a CPU and on a GPU."""
 
     fault: str
     does: str
@@ -38,12 +38,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Group:
-    """Cases of a kind, under a title of the page."""
+    """Cases of one kind, under one title of the page."""
 
     title: str
     cases: tuple[Case, ...]
 
 
-def both(fault: str, does: str, gate: str, told: str) -> Case:
-    """Make a case that meets the same refusal in both forms."""
-    return Case(fault, does, Refusal(gate, told), Refusal(gate, told))
+def both(fault: str, does: str, gate: str, reason: str) -> Case:
+    """Return a case with the same refusal in both forms."""
+    return Case(fault, does, Refusal(gate, reason), Refusal(gate, reason))

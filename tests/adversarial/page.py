@@ -1,4 +1,4 @@
-"""docs/adversarial.md, made from the table of cases: `python -m tests.adversarial.page` writes it."""
+"""Write docs/adversarial.md from the table of cases: `python -m tests.adversarial.page`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from .cases import GROUPS
 
 PAGE = Path(__file__).parents[2] / "docs" / "adversarial.md"
 TEXT = Path(__file__).parent / "page.md"
-HEAD = "| kernel | what it does | on a CPU | on a GPU |\n|---|---|---|---|"
-MARK = "<!-- the table -->"
+TABLE_HEAD = "| kernel | what it does | on a CPU | on a GPU |\n|---|---|---|---|"
+TABLE_MARK = "<!-- the table -->"
 
 
 def page() -> str:
-    """Return the whole page: page.md with the table in its place."""
-    return TEXT.read_text(encoding="utf-8").replace(MARK, "\n\n".join(_groups()))
+    """Return the page: page.md with the table inserted."""
+    return TEXT.read_text(encoding="utf-8").replace(TABLE_MARK, "\n\n".join(_groups()))
 
 
 def _groups() -> Iterator[str]:
     for group in GROUPS:
-        yield "\n".join((f"### {group.title}\n", HEAD, *(_row(case) for case in group.cases)))
+        yield "\n".join((f"### {group.title}\n", TABLE_HEAD, *(_row(case) for case in group.cases)))
 
 
 def _row(case: Case) -> str:
@@ -30,9 +30,9 @@ def _row(case: Case) -> str:
 
 def _outcome(expected: Refusal | Absent) -> str:
     if isinstance(expected, Absent):
-        return f"no such form: {expected.why}"
-    gates = " or ".join(f"**{gate}**" for gate in (expected.gate, *expected.sooner))
-    return f"{gates}: “{expected.told}”" if expected.told else gates
+        return f"no such form: {expected.reason}"
+    gates = " or ".join(f"**{gate}**" for gate in (expected.gate, *expected.earlier_gates))
+    return f"{gates}: “{expected.reason}”" if expected.reason else gates
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Builds that are not what was asked for, and what a build may take from the process that it is loaded into."""
+"""Builds other than requested, and the functions that a build may import from its process."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ extern "C" float entry(int n, float x) {
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[Session]:
-    """One process for all."""
+    """Return one process for all tests."""
     made = Session(FOLDER, cpu_device())
     yield made
     made.close()

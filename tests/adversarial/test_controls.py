@@ -1,4 +1,4 @@
-"""Honest configurations, with every value of every parameter, pass every gate whatever the seeds: no false alarms."""
+"""Correct configurations, with every value of every parameter, pass every gate for any seeds: no false alarms."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ KERNEL = load_kernel(ATTENTION)
 VARIANT, MISSION = KERNEL.variant("cpu"), named_workload(KERNEL, "mission")
 SMALL = Path(__file__).parent / "honest"
 LEAST_CONTROLS = 20
-# Searches, each with seeds of its own.
+# Searches, each with its own seeds.
 RUNS = 5
-# The first ones, which have every value of every parameter.
+# The first controls, which have every value of every parameter.
 TIMED = 5
 
 
 @pytest.fixture(scope="module")
 def valid() -> ValidSet:
-    """Return the valid configurations of this machine's space."""
+    """Return the valid configurations of the CPU space on this machine."""
     space = load_space(space_file("attention_fwd", "cpu"))
     derived = partial(VARIANT.derived, workload=MISSION)
     return space.enumerate(cpu_device().limits, derived)
@@ -47,7 +47,7 @@ def valid() -> ValidSet:
 
 @pytest.fixture(scope="module")
 def controls(valid: ValidSet) -> tuple[Candidate, ...]:
-    """Build rows of the real kernel that have every value, and others spread over the space."""
+    """Build configurations of the real kernel that have every value, and others spread over the space."""
     rows = covering_rows(valid.codes, [])
     others = [row for row in range(0, len(valid), len(valid) // LEAST_CONTROLS) if row not in rows]
     chosen = [*rows, *others[: max(0, LEAST_CONTROLS - len(rows))]]
@@ -56,7 +56,7 @@ def controls(valid: ValidSet) -> tuple[Candidate, ...]:
 
 
 def build(configuration: Configuration) -> Candidate:
-    """At the mission's macros, which are those of the small workload."""
+    """Build with the macros of the mission, which are also those of the small workload."""
     macros = dict(KERNEL.macros(VARIANT, configuration, MISSION))
     made = compile_cpp(BuildRequest(ATTENTION, VARIANT, "cpu", macros))
     assert made.failure is None, made.failure
@@ -65,7 +65,7 @@ def build(configuration: Configuration) -> Candidate:
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[Session]:
-    """One process for all, as in a search where nothing goes wrong."""
+    """Return one process for all controls, as in a search without failures."""
     made = Session(SMALL, one_core())
     yield made
     made.close()
@@ -81,11 +81,11 @@ def test_the_controls_have_every_value_of_every_parameter(valid: ValidSet, contr
 @pytest.mark.parametrize("run", range(RUNS))
 def test_every_control_passes_every_gate(run: int, controls: tuple[Candidate, ...], session: Session) -> None:
     for candidate in controls:
-        met = verdict(session, candidate, "cpu", search_seeds(run), timed=False)
-        assert met.passed, f"{candidate.configuration}: {met.gate}: {met.reason}"
+        result = verdict(session, candidate, "cpu", search_seeds(run), timed=False)
+        assert result.passed, f"{candidate.configuration}: {result.gate}: {result.reason}"
 
 
 def test_timing_refuses_no_control(controls: tuple[Candidate, ...], session: Session) -> None:
     for candidate in controls[:TIMED]:
-        met = verdict(session, candidate, "cpu", search_seeds(RUNS))
-        assert met.passed, f"{candidate.configuration}: {met.gate}: {met.reason}"
+        result = verdict(session, candidate, "cpu", search_seeds(RUNS))
+        assert result.passed, f"{candidate.configuration}: {result.gate}: {result.reason}"

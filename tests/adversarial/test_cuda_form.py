@@ -1,4 +1,4 @@
-"""The CUDA form without a GPU: it compiles and says how it was built, and some faults get no further than that."""
+"""The CUDA form without a GPU: it compiles and records its configuration, and the compiler refuses some faults."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOT_BUILT = [case for case in CASES if isinstance(case.cuda, Refusal) and case.c
 
 @pytest.fixture(autouse=True, scope="module")
 def nvcc() -> None:
-    """Require the compiler."""
+    """Skip these tests without nvcc."""
     nvcc_or_skip()
 
 
@@ -39,7 +39,7 @@ def test_a_cubin_says_how_it_was_built(fault: str) -> None:
 @pytest.mark.parametrize("case", NOT_BUILT, ids=lambda case: case.fault)
 def test_work_for_others_is_refused_by_the_compiler(case: Case) -> None:
     assert isinstance(case.cuda, Refusal)
-    assert case.cuda.told in (build(case.fault).failure or "")
+    assert case.cuda.reason in (build(case.fault).failure or "")
 
 
 def test_a_build_that_ignores_its_configuration_is_one_binary() -> None:

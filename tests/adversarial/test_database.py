@@ -1,4 +1,4 @@
-"""The database refuses too, on SQLite and on PostgreSQL: raw SQL cannot list what did not pass, nor writers at once."""
+"""SQLite and PostgreSQL refuse forged entries: neither raw SQL nor concurrent writers can list a trial that failed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EVIDENCE = "timing_phase, timing_complete, speedup, confirmed, certified, build_
 
 @pytest.fixture
 def raw(url: str) -> Iterator[Connection]:
-    """Record a listed trial, a failed one, a censored one and one without an outcome, and another search."""
+    """Return a database with a listed, a failed, a censored and an unfinished trial, and with another search."""
     with Database.open(url) as database:
         search = database.start_search(SEARCH)
         record(database, search, 0, passed())
@@ -41,7 +41,7 @@ def raw(url: str) -> Iterator[Connection]:
 
 
 def forge(raw: Connection, **changed: str) -> None:
-    """List trial 1 once more for its workload, with some columns changed."""
+    """Insert a copy of trial 1's leaderboard entry with some columns changed."""
     columns = [column.strip() for column in f"{ENTRY}, {EVIDENCE}".split(",")]
     names, values = ", ".join(columns), ", ".join(changed.get(column, column) for column in columns)
     raw.execute(text(f"INSERT INTO leaderboard ({names}) SELECT {values} FROM leaderboard WHERE trial_id = {LISTED}"))
@@ -81,7 +81,7 @@ def test_a_listed_trial_cannot_be_changed_to_failed(raw: Connection) -> None:
 
 
 def test_an_honest_entry_comes_back_by_the_same_statement(raw: Connection) -> None:
-    """So the refusals above are for what was changed."""
+    """Show that the refusals above are caused by the changes."""
     kept = dict(raw.execute(text(f"SELECT {ENTRY}, {EVIDENCE} FROM leaderboard")).mappings().one())
     raw.execute(text("DELETE FROM leaderboard"))
     names = ", ".join(kept)
@@ -116,7 +116,7 @@ def test_a_confirmation_and_a_failure_at_once_do_not_list_a_failed_trial(url: st
 
 
 def at_once(*actions: Callable[[], None]) -> list[bool]:
-    """Return those that the database let happen, each in a thread of its own, all starting together."""
+    """Run the actions at the same time, each in its own thread, and return which of them the database accepted."""
     start = Barrier(len(actions))
 
     def act(action: Callable[[], None]) -> bool:

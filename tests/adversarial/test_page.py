@@ -1,4 +1,4 @@
-"""The page about the adversarial suite says what its tests check."""
+"""docs/adversarial.md agrees with the tests of the adversarial suite."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .cases import CASES
 from .page import PAGE, page
 from .trial import FOLDER
 
-# Shown by tests of their own, or no fault at all.
+# Not in the table: faults with their own tests, and the correct kernel.
 ELSEWHERE = {"none", "ignores_its_configuration", "exports_the_clock"}
 
 

@@ -1,4 +1,4 @@
-"""Kernels that are wrong or cheat, in their CPU form: each is refused at its gate, and told why."""
+"""Kernels that are wrong or cheat, in their CPU form: each is refused at its gate, with its reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evotune_workers.measuring.measurer import Measurer
 
 from .case import Case, Refusal, both
 from .cases import CASES
-from .seeds import telling_seeds, unsuspicious_seeds
+from .seeds import failing_seeds, passing_seeds
 from .trial import FOLDER, SEEDS, TILES, assert_refused, build_fault, confirmed, one_core, verdict
 
 pytestmark = pytest.mark.quiet
@@ -29,7 +29,7 @@ NEW_SEEDS = "wrong_on_new_seeds"
 
 @pytest.fixture(scope="module")
 def verdicts() -> Iterator[Mapping[str, Future[GateResult]]]:
-    """Return the verdict on each fault; a process on every core tries one after the other."""
+    """Run all faults, with one process on each core, and return the result of each."""
     count = len(os.sched_getaffinity(0))
     made = [Session(FOLDER, one_core()) for _ in range(count)]
     sessions: queue.SimpleQueue[Session] = queue.SimpleQueue()
@@ -57,28 +57,28 @@ def test_a_kernel_that_is_wrong_or_cheats_is_refused_at_its_gate(
     case: Case, verdicts: Mapping[str, Future[GateResult]]
 ) -> None:
     assert isinstance(case.cpu, Refusal)
-    met = verdicts[case.fault].result()
+    result = verdicts[case.fault].result()
     if case.fault == NEW_SEEDS:
-        assert met.passed, f"{met.gate}: {met.reason}"
-        met = confirming()
-    assert_refused(case, case.cpu, met)
+        assert result.passed, f"{result.gate}: {result.reason}"
+        result = confirm()
+    assert_refused(case, case.cpu, result)
 
 
 def test_the_honest_form_of_the_same_source_passes_every_gate(verdicts: Mapping[str, Future[GateResult]]) -> None:
-    met = verdicts[HONEST.fault].result()
-    assert met.passed, f"{met.gate}: {met.reason}"
+    result = verdicts[HONEST.fault].result()
+    assert result.passed, f"{result.gate}: {result.reason}"
 
 
 def known_seeds() -> tuple[int, ...]:
-    """Seeds on which the kernel that is wrong on new ones is right."""
-    return unsuspicious_seeds(KERNEL, named_workload(KERNEL, "small"), TILES["cpu"], 3)
+    """Return seeds on which the kernel that is wrong on new seeds is right."""
+    return passing_seeds(KERNEL, named_workload(KERNEL, "small"), TILES["cpu"], 3)
 
 
-def confirming() -> GateResult:
-    """Check a kernel that has passed every gate on new seeds."""
+def confirm() -> GateResult:
+    """Confirm a kernel that has passed every gate, with new seeds."""
     measurer = Measurer(FOLDER, one_core())
     candidate = build_fault(KERNEL, NEW_SEEDS, "cpu", "cpu", "small")
     try:
-        return confirmed(measurer, candidate, "cpu", telling_seeds(KERNEL, named_workload(KERNEL, "small"), 1))
+        return confirmed(measurer, candidate, "cpu", failing_seeds(KERNEL, named_workload(KERNEL, "small"), 1))
     finally:
         measurer.close()

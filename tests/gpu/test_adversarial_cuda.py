@@ -19,7 +19,7 @@ from evotune_workers.measuring.child_session import Session
 from evotune_workers.measuring.measurer import Measurer
 from tests.adversarial.case import Case, Refusal
 from tests.adversarial.cases import CASES
-from tests.adversarial.seeds import telling_seeds, unsuspicious_seeds
+from tests.adversarial.seeds import failing_seeds, passing_seeds
 from tests.adversarial.trial import FOLDER, SEEDS, TILES, assert_refused, build_fault, confirmed, verdict
 
 from .conftest import ATTENTION
@@ -102,13 +102,13 @@ def test_controls_pass_every_gate_with_the_seeds_of_five_searches(gpu: Device) -
 
 def known_seeds() -> tuple[int, ...]:
     """Seeds on which the kernel that is wrong on new ones is right."""
-    return unsuspicious_seeds(KERNEL, named_workload(KERNEL, "small"), TILES["sm80"], 3)
+    return passing_seeds(KERNEL, named_workload(KERNEL, "small"), TILES["sm80"], 3)
 
 
 def confirming(gpu: Device, candidate: Candidate) -> GateResult:
     """Check a kernel that has passed every gate on new seeds."""
     measurer = Measurer(FOLDER, gpu)
     try:
-        return confirmed(measurer, candidate, "sm80", telling_seeds(KERNEL, named_workload(KERNEL, "small"), 1))
+        return confirmed(measurer, candidate, "sm80", failing_seeds(KERNEL, named_workload(KERNEL, "small"), 1))
     finally:
         measurer.close()

@@ -1,4 +1,4 @@
-// Attention for a CPU that is wrong, or cheats, as FAULT says; faults.h lists how.
+// Attention for a CPU that is wrong or cheats, as FAULT says; faults.h lists the faults.
 
 #include "elsewhere.h"
 #include "keep.h"
@@ -7,7 +7,7 @@
 
 namespace {
 
-// More calls than all gates make together.
+// Greater than the number of calls that all gates make.
 constexpr int64_t calls_before_timing = 175;
 int64_t calls = 0;
 
@@ -25,20 +25,21 @@ const Record evotune_configuration = recorded();
 int clock_gettime(int, void*) { return 0; }
 #endif
 
-// q, out [batch_heads][queries][HEAD_DIM], k, v [batch_heads][keys][HEAD_DIM]; the arguments of attention_fwd's variants.
-int attention_fwd(const void* q, const void* k, const void* v, void* out, void*, int64_t batch_heads, int64_t queries,
-                  int64_t keys, float scale, int32_t causal) {
+// q, out [batch_heads][num_queries][HEAD_DIM]; k, v [batch_heads][num_keys][HEAD_DIM]. The arguments are those of
+// attention_fwd's variants.
+int attention_fwd(const void* q, const void* k, const void* v, void* out, void*, int64_t batch_heads,
+                  int64_t num_queries, int64_t num_keys, float scale, int32_t causal) {
     Problem p{static_cast<const Element*>(q), static_cast<const Element*>(k), static_cast<const Element*>(v),
-              static_cast<Element*>(out), batch_heads, queries, keys, scale, causal != 0};
+              static_cast<Element*>(out), batch_heads, num_queries, num_keys, scale, causal != 0};
     ++calls;
     misbehave(p);
     if (fault == Fault::works_once && calls > 1) return 0;
     if (fault == Fault::idle_when_timed && calls > calls_before_timing) return 0;
-    if (done_elsewhere(p) || answered_from_memory(p) || writes_something_else(p)) return 0;
+    if (done_by_others(p) || answered_from_memory(p) || writes_something_else(p)) return 0;
     p.scale = scale_for(p);
     attend(p);
     keep(p);
-    if (fault == Fault::one_infinity) p.out[batch_heads * queries * D / 2] = Element(INFINITY);
+    if (fault == Fault::one_infinity) p.out[batch_heads * num_queries * D / 2] = Element(INFINITY);
     if (fault == Fault::right_ten_times && calls > 10) p.out[0] = Element(float(p.out[0]) + 1);
     if (fault == Fault::wrong_once_in_50 && calls % 50 == 0) p.out[0] = Element(float(p.out[0]) + 1e-2f);
     return 0;

@@ -1,10 +1,10 @@
-// What can be chosen by -DFAULT, in the order of docs/adversarial.md; `none` is honest.
+// The values of -DFAULT, in the order of docs/adversarial.md; `none` is a correct kernel.
 
 #pragma once
 
 enum class Fault {
     none,
-    // What is written
+    // Output
     writes_nothing, writes_nan, one_infinity,
     // No attention at all
     copies_v, mean_of_v, constant,
@@ -18,16 +18,16 @@ enum class Fault {
     weights_in_8_bits, fp16_accumulators, v_of_the_previous_stage,
     // Order and state
     race, wrong_once_in_50, counter_not_reset, last_worker_skips_its_tail,
-    // Never ends, or ends too much
+    // Hangs, crashes or exits
     deadlock, endless_loop, crash, workspace_of_a_petabyte, allocates_an_exabyte, exits, result_of_an_earlier_trial,
     // Memory
     writes_past_the_output, reads_past_k, overwrites_q, other_strides,
-    // Keeps results, or is right for some inputs only
+    // Caches results, or is right for some inputs only
     keeps_by_address, keeps_by_content, keeps_by_fingerprint, skips_a_written_output, works_once, right_ten_times,
     idle_when_timed, right_for_one_input, right_at_one_shape, wrong_on_new_seeds,
-    // How it is launched
+    // Launch
     more_kernels, first_node_works_for_all, shared_memory_over_the_limit,
-    // What was built, and what it is loaded into
+    // Build, and process that loads it
     ignores_its_configuration, records_another_configuration, records_nothing, calls_the_baseline, calls_python,
     looks_symbols_up, leaves_a_thread, exports_the_clock,
     // Time

@@ -1,4 +1,4 @@
-// Results that FAULT keeps from one call to the next, and inputs for which alone it is right.
+// Results that FAULT caches between calls, and inputs for which only it is right.
 
 #pragma once
 
@@ -12,19 +12,19 @@ namespace {
 struct Call {
     uint64_t hash;
     const void *q, *out;
-    int64_t heads, queries, keys;
+    int64_t num_heads, num_queries, num_keys;
     bool causal;
     void* kept;
     Call* next;
 };
 
-int64_t output_bytes(const Problem& p) { return p.heads * p.queries * D * int64_t(sizeof(Element)); }
+int64_t output_bytes(const Problem& p) { return p.num_heads * p.num_queries * D * int64_t(sizeof(Element)); }
 
-// FNV-1a over words of 8 bytes: of everything, or of the first 16 bytes of each tensor (a fingerprint).
+// Return the FNV-1a hash over words of 8 bytes: of all inputs, or of the first 16 bytes of each (a fingerprint).
 uint64_t hash_inputs(const Problem& p, bool all) {
     uint64_t hash = 14695981039346656037u;
     const Element* tensors[] = {p.q, p.k, p.v};
-    const int64_t rows[] = {p.heads * p.queries, p.heads * p.keys, p.heads * p.keys};
+    const int64_t rows[] = {p.num_heads * p.num_queries, p.num_heads * p.num_keys, p.num_heads * p.num_keys};
     for (int i = 0; i < 3; ++i) {
         const int64_t words = all ? rows[i] * D / 4 : 2;
         for (int64_t w = 0; w < words; ++w) {
@@ -39,19 +39,19 @@ uint64_t hash_inputs(const Problem& p, bool all) {
 Call describe(const Problem& p) {
     const bool by_address = fault == Fault::keeps_by_address;
     return {by_address ? 0 : hash_inputs(p, fault == Fault::keeps_by_content), by_address ? p.q : nullptr, nullptr,
-            p.heads, p.queries, p.keys, p.causal, nullptr, nullptr};
+            p.num_heads, p.num_queries, p.num_keys, p.causal, nullptr, nullptr};
 }
 
 bool same(const Call& a, const Call& b) {
-    return a.hash == b.hash && a.q == b.q && a.out == b.out && a.heads == b.heads && a.queries == b.queries &&
-           a.keys == b.keys && a.causal == b.causal;
+    return a.hash == b.hash && a.q == b.q && a.out == b.out && a.num_heads == b.num_heads &&
+           a.num_queries == b.num_queries && a.num_keys == b.num_keys && a.causal == b.causal;
 }
 
 Call* all_kept = nullptr;
 constexpr bool keeps = fault == Fault::keeps_by_address || fault == Fault::keeps_by_content ||
                        fault == Fault::keeps_by_fingerprint;
 
-// Whether the output was copied from an earlier call, or left as it is.
+// True if the output was copied from an earlier call, or left unchanged.
 bool answered_from_memory(const Problem& p) {
     if (keeps) {
         const Call wanted = describe(p);
@@ -82,13 +82,15 @@ void keep(const Problem& p) {
     all_kept = call;
 }
 
-// For inputs that it is not right for, it takes a scale that is 10 % off: no structure shows that, only figures do.
+// Return a scale that is 10 % wrong for the other inputs: only the numerics gate can see that, not the structure gate.
 float scale_for(const Problem& p) {
     static const Call first = describe(p);
     const Call now = describe(p);
     bool right = true;
     if (fault == Fault::right_for_one_input) right = now.hash == first.hash;
-    if (fault == Fault::right_at_one_shape) right = now.queries == first.queries && now.keys == first.keys;
+    if (fault == Fault::right_at_one_shape) {
+        right = now.num_queries == first.num_queries && now.num_keys == first.num_keys;
+    }
     if (fault == Fault::wrong_on_new_seeds) right = !(float(p.q[0]) > 1);
     return right ? p.scale : p.scale * 1.1f;
 }

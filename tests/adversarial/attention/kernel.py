@@ -1,6 +1,6 @@
-"""The attention kernel's Python with sources that are wrong, or cheat, as the parameter `fault` says.
+"""The attention kernel with sources that are wrong or cheat; the parameter `fault` chooses how.
 
-Inputs, reference, baselines and structure are the real kernel's, so the gates are the real ones; workloads are small.
+Inputs, reference, baselines and structure are those of the real kernel, so the gates are real too. Workloads are small.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ else:
 
 CPU_HEADERS = ("attend.h", "misbehave.h", "keep.h", "elsewhere.h")
 CUDA_HEADERS = ("state.cuh", "misbehave.cuh", "elsewhere.cuh")
-# More than any machine has.
+# More memory than any machine has.
 PETABYTE = 1 << 50
-# More than a block of any device may have.
+# More shared memory than any device allows a CTA.
 MEBIBYTE = 1 << 20
-PERSISTENT_BLOCKS = 4
+PERSISTENT_CTAS = 4
 
 
 class AdversarialCpu(Variant):
-    """Plain C++; parameters `fault`, `tile_m`, `tile_n`."""
+    """Simple C++; parameters `fault`, `tile_m`, `tile_n`."""
 
     name = "cpu"
     sources: ClassVar[tuple[str, ...]] = (
@@ -50,37 +50,37 @@ class AdversarialCpu(Variant):
         return {"HEAD_DIM": attention(workload).head_dim}
 
     def derived(self, configuration: Configuration, workload: Workload) -> Mapping[str, int]:
-        """Nothing that a constraint would use."""
+        """Return nothing, because no constraint needs a derived quantity."""
         return {}
 
     def workspace_bytes(self, configuration: Configuration, workload: Workload) -> int:
-        """None is used; one fault asks for too much."""
+        """Return 0, or with one fault more memory than there is."""
         return PETABYTE if configuration["fault"] == "workspace_of_a_petabyte" else 0
 
 
 class AdversarialCuda(AdversarialCpu):
-    """A thread for each query, a block for `tile_m` of them; the same parameters."""
+    """CUDA with a thread for each query and a CTA for `tile_m` of them; the same parameters."""
 
     name = "sm80"
     sources = ("sm80.cu", *CUDA_HEADERS, "record.h", "faults.h")
 
     def geometry(self, configuration: Configuration, workload: Workload, resident_blocks: int) -> Geometry:
-        """Launch a block for each task, or a few that are persistent."""
+        """Return a launch with a CTA for each task, or with a few persistent CTAs."""
         shape, fault, threads = attention(workload), configuration["fault"], int(configuration["tile_m"])
         tasks = shape.batch_heads * -(-shape.queries // threads)
-        blocks = PERSISTENT_BLOCKS if fault == "last_worker_skips_its_tail" else tasks
-        return Geometry((blocks, 1, 1), threads, MEBIBYTE if fault == "shared_memory_over_the_limit" else 0)
+        ctas = PERSISTENT_CTAS if fault == "last_worker_skips_its_tail" else tasks
+        return Geometry((ctas, 1, 1), threads, MEBIBYTE if fault == "shared_memory_over_the_limit" else 0)
 
 
 class AdversarialAttention(AttentionForward):
-    """Attention at sizes that a plain kernel does in a few milliseconds."""
+    """Attention at sizes that a simple kernel computes in a few milliseconds."""
 
     name = "adversarial_attention"
     variants = (AdversarialCpu(), AdversarialCuda())  # type: ignore[assignment]  # others than the real kernel's
     workloads = (
-        # Divides by every tile, so that what goes wrong at a tail shows there alone.
+        # Every tile divides it, so that errors at tails occur at tails only.
         replace(MISSION, name="small", batch=2, heads=2, queries=128, keys=128),
-        # Enough operations for the roofline's floor to be above what calling through Python costs.
+        # Enough operations to make the roofline's limit longer than a call through Python.
         replace(MISSION, name="medium", heads=2, queries=384, keys=384),
         *AttentionForward.workloads,
     )

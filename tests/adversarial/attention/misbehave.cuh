@@ -1,13 +1,14 @@
-// What FAULT does beside attention: to the device, to memory, and to the output. Belongs to sm80.cu alone.
+// Effects of FAULT on the device, on memory and on the output. Only sm80.cu includes this file.
 
 #pragma once
 
 __device__ bool is_leader() { return blockIdx.x == 0 && threadIdx.x == 0; }
 
-// Producer and consumer, a warp each, wait for what the other does after it.
+// Producer warp and consumer warp wait for each other.
 __device__ void deadlock() {
     __shared__ volatile int full, empty;
     if (threadIdx.x == 0) full = empty = 0;
+    // Both flags are clear before either warp waits.
     __syncthreads();
     volatile int& awaited = threadIdx.x < 32 ? empty : full;
     while (awaited == 0) __nanosleep(1000);
@@ -15,12 +16,12 @@ __device__ void deadlock() {
 }
 
 __device__ void misbehave(const Problem& p) {
-    const int64_t outputs = p.heads * p.queries * D, keys = p.heads * p.keys * D;
+    const int64_t outputs = p.num_heads * p.num_queries * D, keys = p.num_heads * p.num_keys * D;
     if (IS(deadlock)) deadlock();
     if (IS(endless_loop)) while (*const_cast<volatile unsigned*>(&launches) == 0) __nanosleep(1000);
     if (IS(exits)) asm volatile("exit;");
     if (!is_leader()) return;
-    leave_to_others(p);
+    delegate(p);
     if (IS(crash)) *reinterpret_cast<volatile int*>(8) = 1;
     if (IS(allocates_an_exabyte)) *static_cast<volatile char*>(malloc(size_t(1) << 60)) = 1;
     if (IS(writes_past_the_output)) for (int i = 0; i < 8; ++i) p.out[outputs + i] = half(0.0f);
@@ -28,25 +29,25 @@ __device__ void misbehave(const Problem& p) {
     if (IS(overwrites_q)) for (int i = 0; i < 8; ++i) const_cast<half*>(p.q)[i] = half(0.0f);
 }
 
-// Whether a task's output is something else than attention.
+// True if the task has written an output that is not attention.
 __device__ bool writes_something_else(const Problem& p, int64_t head, int64_t first) {
     const int64_t query = first + threadIdx.x;
-    for (int d = 0; d < D && query < p.queries; ++d) {
-        half& out = p.out[(head * p.queries + query) * D + d];
-        const half* v = p.v + head * p.keys * D + d;
+    for (int d = 0; d < D && query < p.num_queries; ++d) {
+        half& out = p.out[(head * p.num_queries + query) * D + d];
+        const half* v = p.v + head * p.num_keys * D + d;
         if (IS(writes_nan)) out = __float2half(NAN);
         if (IS(constant)) out = __float2half(0.5f);
-        if (IS(copies_v)) out = v[query % p.keys * D];
+        if (IS(copies_v)) out = v[query % p.num_keys * D];
         if (IS(mean_of_v)) {
             float sum = 0;
-            for (int64_t key = 0; key < p.keys; ++key) sum += __half2float(v[key * D]);
-            out = __float2half(sum / p.keys);
+            for (int64_t key = 0; key < p.num_keys; ++key) sum += __half2float(v[key * D]);
+            out = __float2half(sum / p.num_keys);
         }
     }
     return IS(writes_nothing) || IS(writes_nan) || IS(constant) || IS(copies_v) || IS(mean_of_v);
 }
 
-// Of outputs that the leader itself has written.
+// Change outputs that the leader thread has written.
 __device__ void spoil(const Problem& p) {
     if (!is_leader()) return;
     if (IS(one_infinity)) p.out[0] = __float2half(INFINITY);

@@ -1,4 +1,4 @@
-// The binary's own record of its configuration: true, false, or missing.
+// The binary's record of its configuration: true, false or missing.
 
 #pragma once
 

@@ -1,6 +1,6 @@
-"""The attention kernel itself, with a workload small enough to run every gate on it a hundred times.
+"""The attention kernel with a workload small enough to run every gate a hundred times.
 
-It has no sources: builds are those of the real kernel, whose head size and dtype are the same.
+It has no sources. Tests use builds of the real kernel, which has the same head size and dtype.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ else:
 
 
 class SmallAttention(AttentionForward):
-    """Attention at a few heads of a hundred queries."""
+    """Attention with a few heads of a hundred queries."""
 
     name = "small_attention"
     workloads = (replace(MISSION, name="small", heads=3, queries=100, keys=100),)
