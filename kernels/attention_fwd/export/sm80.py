@@ -28,6 +28,8 @@ POINTERS = 5
 # The build that takes strides as arguments (`forms` in variant.py), and the limits of its 32-bit arithmetic.
 STRIDED = "strided"
 STRIDE_LIMIT, HEADS_LIMIT = 2**31, 2**32
+# torch.empty_strided costs the host 1.1 to 1.3 us more a call, measured side by side (H200, 2026-11-30).
+_empty_strided_cuda: Any = getattr(torch._C._dynamo.guards, "_empty_strided_cuda", None)
 
 
 def can_run(manifest: Mapping[str, Any], kernel: str, call: Call) -> bool:
@@ -74,7 +76,7 @@ def _launcher(
     new_launch = _launch_factory(folder, manifest, kernel, form, call, stride_arguments)
     # Unused launches by stream. A call takes one out while it uses it, so that no other thread uses it too.
     unused: dict[int, list[Launch]] = defaultdict(list)
-    new_output = partial(torch.empty_strided, call.shape, call.out_strides, dtype=call.dtype, device=call.device)
+    new_output = _output_factory(call)
 
     @cache
     def run_on_copies() -> Run:
@@ -164,3 +166,10 @@ def _strides(call: Call) -> tuple[int, ...]:
 def _reciprocal(divisor: int) -> np.uint32:
     """Return the low 32 bits of 2^32 / divisor rounded up, as fast_divide of tensors.cuh expects."""
     return np.uint32(-(-(2**32) // divisor) % 2**32)
+
+
+def _output_factory(call: Call) -> Callable[[], torch.Tensor]:
+    """Return a function that allocates the output on the current device, as the code that torch compiles does."""
+    if _empty_strided_cuda is not None:
+        return partial(_empty_strided_cuda, call.shape, call.out_strides, call.dtype)
+    return partial(torch.empty_strided, call.shape, call.out_strides, dtype=call.dtype, device=call.device)
