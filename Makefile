@@ -19,6 +19,9 @@ EXTRA := $(if $(shell command -v nvidia-smi),[cuda])
 PATHS ?= $(shell git diff --name-only --diff-filter=d HEAD -- '*.py'; git ls-files --others --exclude-standard '*.py')
 TESTS = $(shell $(BIN)/python -m tests.rooms $(PATHS))
 
+# Tests start hundreds of processes. Where Python writes no bytecode, each of them compiles every module again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: search test side-by-side unit quick docs storm lint style types clean
 
 search: $(INSTALLED)
@@ -31,7 +34,7 @@ test: $(INSTALLED_DEV) style
 	$(BIN)/pytest -m "not gpu and not storm and quiet"
 
 side-by-side: $(INSTALLED_DEV)
-	OMP_WAIT_POLICY=passive $(BIN)/pytest -m "not gpu and not storm and not quiet" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	OMP_WAIT_POLICY=passive $(BIN)/pytest -m "not gpu and not storm and not quiet" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 unit: $(INSTALLED_DEV)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest tests/unit --numprocesses 2 --dist loadfile

@@ -14,7 +14,7 @@ import psutil
 PR_SET_CHILD_SUBREAPER = 36
 GONE_WITHIN_SECONDS = 20.0
 # Victims by what their command line holds: a measurement or a build goes on somewhere else, or the search ends.
-SURVIVED = {"worker": "ray::", "child": "evotune_workers.child.main"}
+SURVIVED = {"worker": "ray::", "child": "evotune_workers.child.fork_server"}
 FATAL = {"raylet": "raylet/raylet", "gcs": "gcs/gcs_server"}
 # By name: a search's command line may hold a URL with the same word.
 SERVER = "postgres"

@@ -98,8 +98,8 @@ def test_another_trials_binary_fails_identity(bench: Bench) -> None:
 @pytest.mark.quiet
 def test_a_child_killed_from_outside_costs_a_retry_and_no_trial(bench: Bench) -> None:
     assert bench.measure(bench.build()).failed_gate is None
-    for child in psutil.Process().children():
-        if "evotune_workers.child.main" in " ".join(child.cmdline()):
+    for child in psutil.Process().children(recursive=True):
+        if child.name() == "evotune-child":
             os.killpg(child.pid, signal.SIGKILL)
     assert bench.measure(bench.build()).failed_gate is None
 

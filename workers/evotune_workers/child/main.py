@@ -1,7 +1,6 @@
 """The killable child: loads untrusted builds, launches and times them, and returns figures.
 
-Started by `Sandbox` as `python -m evotune_workers.child.main SOCKET PARENT`.
-It may crash, hang or be killed at any moment.
+The fork server forks it. It may crash, hang or be killed at any moment.
 """
 
 from __future__ import annotations
@@ -106,11 +105,16 @@ class Child:
         self._builds = {}
 
 
-def main() -> None:
-    """Serve requests until the parent ends."""
-    connection, parent = Connection(int(sys.argv[1])), int(sys.argv[2])
-    threading.Thread(target=_die_with_parent, args=(parent,), daemon=True).start()
-    start = connection.recv()
+def main(socket: int, lifeline: int) -> None:
+    """Serve requests until the parent ends; both are descriptors, of which the parent has the other ends."""
+    threading.Thread(target=_die_with_parent, args=(lifeline,), daemon=True).start()
+    connection = Connection(socket)
+    try:
+        start: Start = connection.recv()
+    except EOFError:
+        return
+    os.environ.clear()
+    os.environ.update(start.environment)
     child = Child(start)
     connection.send(Answer(child.runtime.conditions))
     while True:
@@ -151,7 +155,3 @@ def _die_with_parent(lifeline: int) -> None:
     """End this process with its parent, which has the pipe's other end: end of file means that it has ended."""
     os.read(lifeline, 1)
     os.killpg(0, signal.SIGKILL)  # and every process that was started from here
-
-
-if __name__ == "__main__":
-    main()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +14,11 @@ from evotune_workers.runtimes.build_spec import BuildSpec
 
 @dataclass(frozen=True)
 class Start:
-    """First message: the kernel and the target that this child serves."""
+    """First message: the kernel and the target that this child serves, and the variables that it shall have."""
 
     kernel_folder: Path
     target: str
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,24 +7,25 @@ import os
 import pickle
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
+from evotune_workers.child.forking import Output, fork_server
 from evotune_workers.child.messages import Answer, Broke, Refused, Reply, Request, Start
 from evotune_workers.system import time_limits
-from evotune_workers.system.import_path import import_path
 
 # Importing torch on a loaded machine takes seconds; beyond this the environment is at fault.
 START_LIMIT_SECONDS = 120.0
-KEPT_STDERR_BYTES = 2000
 
 
 class ChildDied(Exception):
     """The child ended by itself while serving a request; the text says how."""
+
+
+class ServerDied(ChildDied):
+    """The process that forks children ended before it told how this child ended."""
 
 
 class ChildTimeout(Exception):
@@ -43,30 +44,22 @@ class ChildProcess:
     """A child in a process group of its own, which ends when this process does, however that happens."""
 
     def __init__(self, start: Start, environment: Mapping[str, str]) -> None:
-        """Start the child and return at once; it loads its libraries meanwhile."""
+        """Ask for the child and return at once; it prepares its device meanwhile."""
         ours, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the child
-        arguments = [sys.executable, "-m", "evotune_workers.child.main", str(theirs.fileno()), str(lifeline)]
-        self._process = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=self._stderr,
-            stderr=self._stderr,
-            pass_fds=(theirs.fileno(), lifeline),
-            env={**os.environ, **environment, "PYTHONPATH": import_path()},
-            start_new_session=True,
-        )
+        self._output = Output()
+        self._server = fork_server(environment)
+        self._process = self._server.fork(theirs.fileno(), lifeline, self._output.fileno())
         theirs.close()
         os.close(lifeline)
         self._connection = Connection(ours.detach())
         with contextlib.suppress(OSError):  # wait_until_ready tells when the child has ended already
-            self._connection.send(start)
+            self._connection.send(replace(start, environment={**os.environ, **environment}))
 
     @property
     def alive(self) -> bool:
         """True while it runs."""
-        return self._process.poll() is None
+        return self._process.alive
 
     def wait_until_ready(self) -> dict[str, Any]:
         """Return the part of its set-up that affects timings; raises ChildDied, ChildTimeout, ChildBroke."""
@@ -78,17 +71,15 @@ class ChildProcess:
         try:
             self._connection.send(request)
         except OSError:
-            raise ChildDied(self._how_it_died()) from None
+            raise self._death() from None
         return self._answer(time_limit)
 
     def kill(self) -> None:
         """Kill its whole process group and free its resources."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        os.close(self._lifeline)  # which ends a child that is not forked yet
+        self._process.kill()
         self._connection.close()
-        os.close(self._lifeline)
-        self._stderr.close()
+        self._output.close()
 
     def _answer(self, time_limit: float) -> Any:
         try:
@@ -96,17 +87,21 @@ class ChildProcess:
                 raise ChildTimeout(f"{time_limits.ANSWER} {time_limit:.0f} s")
             reply: Reply = self._connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
-            raise ChildDied(self._how_it_died()) from None
+            raise self._death() from None
         return _value(reply)
 
-    def _how_it_died(self) -> str:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # it has closed its socket and cannot answer any more
-        code = self._process.wait()
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code} without an answer"
-        self._stderr.seek(0)
-        last = self._stderr.read()[-KEPT_STDERR_BYTES:].decode(errors="replace").strip().splitlines()[-1:]
-        return f"{how} ({last[0]})" if last else how
+    def _death(self) -> ChildDied:
+        code, last = self._process.end(), self._output.last_line()
+        if code is None:
+            self._server.close()
+            return ServerDied(_with_last("the server that forks it ended", self._server.output.last_line()))
+        if code < 0:
+            return ChildDied(_with_last(f"killed by {signal.Signals(-code).name}", last))
+        return ChildDied(_with_last(f"exit code {code} without an answer", last))
+
+
+def _with_last(how: str, last_line: str) -> str:
+    return f"{how} ({last_line})" if last_line else how
 
 
 def _value(reply: Reply) -> Any:

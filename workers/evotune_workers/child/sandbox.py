@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from evotune_workers.child.messages import Request, Start
-from evotune_workers.child.process import BuildRefused, ChildBroke, ChildDied, ChildProcess, ChildTimeout
+from evotune_workers.child.process import (
+    BuildRefused,
+    ChildBroke,
+    ChildDied,
+    ChildProcess,
+    ChildTimeout,
+    ServerDied,
+)
 from evotune_workers.kernel.device import Device
 from evotune_workers.runtimes.openmp import cpu_environment
 
@@ -72,15 +79,20 @@ class Sandbox:
             raise ChildBroke("the measuring process was closed")
         self._end_child()
         if not self._use_spare():
-            self._child = ChildProcess(self._start, self.environment)
-            try:
-                self.conditions = self._child.wait_until_ready()
-            except (ChildDied, ChildTimeout) as error:
-                # No build has been loaded yet, so no configuration is at fault.
-                self._end_child()
-                raise ChildBroke(f"the measuring process must start: {error}") from error
+            self._start_child()
         if self._with_spare:
             self._spare = ChildProcess(self._start, self.environment)
+
+    def _start_child(self, *, again: bool = False) -> None:
+        self._child = ChildProcess(self._start, self.environment)
+        try:
+            self.conditions = self._child.wait_until_ready()
+        except (ChildDied, ChildTimeout) as error:
+            self._end_child()
+            if isinstance(error, ServerDied) and not again:
+                return self._start_child(again=True)
+            # No build has been loaded yet, so no configuration is at fault.
+            raise ChildBroke(f"the measuring process must start: {error}") from error
 
     def _use_spare(self) -> bool:
         """Serve with the spare; return False when there is none that is ready."""

@@ -57,15 +57,16 @@ class Samples:
 
     @property
     def dropped(self) -> int:
-        """Number of blocks that others disturbed, from the first block that counts.
+        """Number of blocks that others disturbed, and of those with another clock from the first block that counts.
 
         Before that block, a device at its power limit still settles its clock. If the limit was reached at all, the
-        work itself changes the clock. Blocks with another clock do not count then, but they were not disturbed.
+        work itself changes the clock. Blocks with another clock do not count then, but nothing disturbed them.
         """
+        disturbed = sum(not _is_undisturbed(block) for block in self.blocks)
         since = self.blocks[self.blocks.index(self.kept[0]) :] if self.kept else self.blocks
         if any(POWER_CAP in block.conditions.throttled for block in since):
-            return sum(not _is_undisturbed(block) for block in since)
-        return len(since) - len(self.kept)
+            return disturbed
+        return disturbed + sum(_is_undisturbed(block) for block in since) - len(self.kept)
 
     @property
     def why_dropped(self) -> str:
