@@ -28,7 +28,7 @@ from evotune_workers.cluster.node_worker import NodeWorker
 def started(folder, device):
     print("torch imported" if "torch" in sys.modules else "not yet", flush=True)
     sys.exit()
-with unittest.mock.patch.object(sandbox, "sandbox_for", started):
+with unittest.mock.patch.object(sandbox, "sandboxes_for", started):
     NodeWorker(False, Path(sys.argv[1]).read_bytes())
 """
 TORCH_IS_THERE = "print('torch' in sys.modules)"

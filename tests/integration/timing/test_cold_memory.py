@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import torch
 
-from evotune_workers.child.messages import OpenStopwatch, ReviewUnseen, RunBlocks
+from evotune_workers.child.messages import OpenBaselines, OpenCandidate, Request, TakeTurn
+from evotune_workers.child.reference_service import ReferenceService
 from evotune_workers.compilers.builder import BuildJob, build_candidate
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.kernel.folder import load_kernel
-from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.measuring.child_session import Session
-from evotune_workers.runtimes import stopwatch_cpu
+from evotune_workers.measuring.stopwatch_cpu import Ask, CpuStopwatch
+from evotune_workers.measuring.stopwatches import open_stopwatch
+from evotune_workers.runtimes import turns_cpu
 from evotune_workers.runtimes.build_spec import BuildSpec
 from evotune_workers.runtimes.cpu import CpuRuntime
 from evotune_workers.runtimes.eviction_cpu import evict
 from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.references import References
-from evotune_workers.runtimes.stopwatch_cpu import CpuStopwatch
-from evotune_workers.timing.stopwatch import Block, StopwatchSetup
+from evotune_workers.runtimes.turns_cpu import CandidateTurns, TimedInputs
 from evotune_workers.timing.summary import as_conditions
 from tests.integration.child.test_sandbox import children
 from tests.support.paths import SPIN
@@ -39,7 +40,6 @@ LARGE_CACHE = replace(cpu_device(), cache_bytes=GIB)
 SAMPLES = 50
 # 64 bytes of inputs, with the space behind them.
 SET_BYTES = 128
-LIMIT_SECONDS = 60.0
 
 
 def spin(nanoseconds: int, workload: str) -> Candidate:
@@ -50,13 +50,12 @@ def test_64_bytes_and_a_cache_of_1_gib_take_little_memory_and_give_a_right_time(
     """A rotation would take 83,886,081 sets. The fastest of many samples counts, since the machine may be busy."""
     before, session, candidate = children(), Session(SPIN, LARGE_CACHE), spin(50_000, "50 calls")
     with session.loaded({"spin": (candidate, candidate.builds[0])}, "cpu", SEEDS):
-        setup: StopwatchSetup = session.ask("timing", OpenStopwatch("cold", LARGE_CACHE.cache_bytes), LIMIT_SECONDS)
-        blocks: tuple[Block, ...] = session.ask("timing", RunBlocks(SAMPLES, ("spin",)), LIMIT_SECONDS)
-        unseen: Mapping[str, Errors] = session.ask("timing", ReviewUnseen(), LIMIT_SECONDS)
-    [child] = children() - before
-    peak = peak_bytes(child)
+        stopwatch = open_stopwatch(session, ["spin"], "50 calls", "cold")
+        setup, blocks, unseen = stopwatch.setup(), stopwatch.blocks(SAMPLES, ("spin",)), stopwatch.unseen_errors()
+        peaks = [peak_bytes(child) for child in children() - before]
     session.close()
-    assert peak <= 4 * GIB
+    assert len(peaks) == 2, "the candidate's process, and that of the references and the baselines"
+    assert sum(peaks) <= 4 * GIB
     assert setup.buffer_sets == 65_535
     assert "(at most this number): inputs are evicted before every sample" in str(setup.buffers_limited)
     assert min(min(block.times_us["spin"]) for block in blocks) == pytest.approx(50, rel=0.02)
@@ -81,16 +80,46 @@ class SmallMachine(CpuRuntime):
 
 @pytest.fixture(scope="module")
 def stopwatches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CpuStopwatch]:
-    """Make a cold and a warm one of a copy of 64 bytes; the cold one's buffers, 64 KiB, fit into a core's cache."""
-    runtime, kernel, cache_bytes = SmallMachine(), load_kernel(SPIN), 32 << 20
+    """Make a cold and a warm one of a copy of 64 bytes; the cold one's buffers, 64 KiB, fit into a core's cache.
+
+    Both sides take their turns in this process.
+    """
+    runtime, kernel = SmallMachine(), load_kernel(SPIN)
     [built] = spin(0, "50 calls").builds
     assert built.build.binary is not None
     library = tmp_path_factory.mktemp("spin") / "spin.so"
     library.write_bytes(built.build.binary)
     spec = BuildSpec({"spin_ns": 0}, "50 calls", "cpu", library, SEEDS)
     build = LoadedBuild(kernel, runtime, References(kernel, "cpu", runtime), spec)
-    baselines = kernel.baselines(build.workload, "cpu")
-    return {mode: CpuStopwatch({"copy": build}, baselines, mode, cache_bytes) for mode in ("cold", "warm")}
+    return {
+        "cold": CpuStopwatch(asked_here(build), ["copy"], timed_inputs(SEEDS, 5 * (32 << 20)), "cold"),
+        "warm": CpuStopwatch(asked_here(build), ["copy"], timed_inputs(SEEDS[:1], 0), "warm"),
+    }
+
+
+def timed_inputs(seeds: tuple[int, ...], least_bytes: int) -> TimedInputs:
+    return TimedInputs("50 calls", "normal", seeds, least_bytes)
+
+
+def asked_here(build: LoadedBuild) -> Ask:
+    """Return what answers a stopwatch without processes of their own."""
+    service = ReferenceService(build.kernel, "cpu", build.runtime)
+    opened: list[CandidateTurns] = []
+
+    def ask(side: str | None, request: Request) -> Any:
+        match request:
+            case OpenBaselines(inputs):
+                return service.open(inputs)
+            case OpenCandidate(name, inputs):
+                references = [build.reference(build.workload, "normal", seed) for seed in inputs.seeds]
+                sets = build.buffer_sets(inputs.seeds, inputs.least_bytes)
+                opened.append(CandidateTurns(name, build, sets, references))
+                return opened[-1].opened()
+            case TakeTurn(name, calls):
+                return (service if side is None else opened[-1]).take(name, calls)
+        raise AssertionError(request)
+
+    return ask
 
 
 def test_little_free_memory_limits_the_sets_and_the_conditions_say_so(stopwatches: dict[str, CpuStopwatch]) -> None:
@@ -109,7 +138,7 @@ def test_every_call_of_a_cold_sample_meets_another_evicted_set(
         evict(memory)
         evicted.append(memory)
 
-    monkeypatch.setattr(stopwatch_cpu, "evict", evict_and_note)
+    monkeypatch.setattr(turns_cpu, "evict", evict_and_note)
     calls = stopwatches["cold"].setup().calls_per_sample
     met: list[int] = []
     for _ in range(3):

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from evotune_workers.child.messages import OpenStopwatch, RunBlocks
 from evotune_workers.compilers.builder import BuildJob, build_candidate
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.kernel import Configuration
@@ -16,9 +15,9 @@ from evotune_workers.kernel.device import cpu_device
 from evotune_workers.measuring.child_session import Session
 from evotune_workers.measuring.jobs import CompareJob, MeasureJob
 from evotune_workers.measuring.measurer import Measurer
+from evotune_workers.measuring.stopwatches import open_stopwatch
 from evotune_workers.measuring.timing_session import NoResult, TimingSession
 from evotune_workers.timing.protocol import NO_SAMPLES
-from evotune_workers.timing.stopwatch import Block
 from tests.support.paths import KERNELS
 
 pytestmark = [pytest.mark.quiet, pytest.mark.timeout(120)]
@@ -27,7 +26,6 @@ SPIN, SAXPY = KERNELS / "spin", KERNELS / "saxpy"
 SEEDS = (1, 2, 3)
 WITHIN = 0.02
 ROUNDS = 3
-LIMIT_SECONDS = 60.0
 REPEATS = 4
 # A core kept busy for some milliseconds, now and then.
 BURSTS = """
@@ -69,15 +67,14 @@ def test_a_known_time_is_measured_within_2_percent(
     candidate = build(1000 * microseconds, workload)
     rounds: list[float] = []
     while len(rounds) < ROUNDS and min(rounds, default=0.0) != pytest.approx(microseconds, rel=WITHIN):
-        rounds.append(measured_us(session, blocks, candidate))
+        rounds.append(measured_us(session, blocks, candidate, workload))
     assert min(rounds) == pytest.approx(microseconds, rel=WITHIN)
 
 
-def measured_us(session: Session, blocks: int, candidate: Candidate) -> float:
+def measured_us(session: Session, blocks: int, candidate: Candidate, workload: str) -> float:
     """Return the time of a warm call."""
     with session.loaded({"spin": (candidate, candidate.builds[0])}, "cpu", SEEDS):
-        session.ask("timing", OpenStopwatch("warm", session.device.cache_bytes), LIMIT_SECONDS)
-        measured: tuple[Block, ...] = session.ask("timing", RunBlocks(blocks, ("spin",)), LIMIT_SECONDS)
+        measured = open_stopwatch(session, ["spin"], workload, "warm").blocks(blocks, ("spin",))
     return NO_SAMPLES.joined(measured).median_us("spin")
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
 
+from evotune_workers.kernel import Inputs
 from evotune_workers.runtimes.buffer_sets import (
     ALIGNMENT_BYTES,
     MOST_BYTES,
@@ -14,6 +16,7 @@ from evotune_workers.runtimes.buffer_sets import (
     BufferPlan,
     BufferSets,
     allocate,
+    bytes_of,
     plan_buffers,
     same_bits,
 )
@@ -53,6 +56,11 @@ def test_large_inputs_and_a_large_cache_are_limited_in_memory(kind: str) -> None
     assert plan.limited is not None and f"at most {MOST_BYTES[kind] >> 20:,} MiB" in plan.limited
 
 
+def filled(contents: Sequence[Inputs], count: int) -> BufferSets:
+    memory = torch.empty(bytes_of(contents[0], count), dtype=torch.uint8)
+    return BufferSets(contents[0], BufferPlan(count), memory).fill(contents)
+
+
 @KINDS
 def test_little_free_memory_is_a_limit_that_is_named(kind: str) -> None:
     plan = plan_buffers(LARGE, 3, 160 << 20, 1 * GIB, kind)
@@ -63,7 +71,7 @@ def test_little_free_memory_is_a_limit_that_is_named(kind: str) -> None:
 @pytest.mark.parametrize("shape", [(), (5,), (16, 4), (3, 0)])
 def test_sets_hold_the_contents_in_turn_at_aligned_addresses_of_their_own(shape: tuple[int, ...]) -> None:
     contents = [(torch.randn(shape), torch.randn(7).half(), torch.randint(99, (2, 3)).t()) for _ in range(3)]
-    sets = BufferSets(contents, BufferPlan(9))
+    sets = filled(contents, 9)
     assert len(sets) == 9 and len(list(sets)) == 9
     for number, inputs in enumerate(sets):
         for tensor, expected in zip(inputs, contents[number % 3], strict=True):
@@ -77,13 +85,13 @@ def test_sets_hold_the_contents_in_turn_at_aligned_addresses_of_their_own(shape:
 
 
 def test_tensors_of_a_power_of_two_do_not_begin_at_the_same_place_of_their_pages() -> None:
-    sets = BufferSets([(torch.empty(1 << 14), torch.empty(1 << 14))], BufferPlan(8))
+    sets = filled([(torch.empty(1 << 14), torch.empty(1 << 14))], 8)
     assert len({tensor.data_ptr() % 4096 for inputs in sets for tensor in inputs}) == 16
 
 
 @pytest.mark.parametrize(("first", "count", "numbers"), [(0, 2, [0, 1]), (7, 3, [1, 2, 3]), (5, 2, [5, 0])])
 def test_the_memory_of_sets_in_turn_is_that_of_their_tensors(first: int, count: int, numbers: list[int]) -> None:
-    sets = BufferSets([(torch.zeros(16), torch.zeros(3))], BufferPlan(6))
+    sets = filled([(torch.zeros(16), torch.zeros(3))], 6)
     for memory in sets.memory(first, count):
         assert memory.is_contiguous()
         memory.fill_(0xFF)

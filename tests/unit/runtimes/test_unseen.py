@@ -5,39 +5,62 @@ from __future__ import annotations
 import pytest
 import torch
 
-from evotune_workers.runtimes.unseen import UnseenInputs
+from evotune_workers.runtimes.unseen import UnseenInputs, rolled
 from evotune_workers.timing.protocol import LEAST_BLOCKS, Samples
 from evotune_workers.timing.stopwatch import Block
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100, 4096])
 def test_inputs_are_other_ones_for_a_while_and_then_what_they_were(size: int) -> None:
-    sets = [tuple(torch.randn(size) for _ in range(3)) for _ in range(4)]
-    before = [tuple(tensor.clone() for tensor in inputs) for inputs in sets]
-    unseen = UnseenInputs(sets)
+    contents = [tuple(torch.randn(size) for _ in range(3)) for _ in range(2)]
+    sets = [tuple(tensor.clone() for tensor in contents[number % 2]) for number in range(4)]
+    unseen = UnseenInputs(sets, contents)
     for _ in range(6):
-        with unseen.swapped(range(4)):
-            assert unseen.swap is not None
-            copies = [unseen.swap.swapped(inputs, number) for number, inputs in enumerate(before)]
-            assert all(equal(one, other) for one, other in zip(copies, sets, strict=True))
-            changed = [not equal(one, other) for one, other in zip(sets, before, strict=True)]
-            assert all(changed) if size > 1 else not any(changed)
-        assert all(equal(one, other) for one, other in zip(sets, before, strict=True))
+        with unseen.changed([0, 1, 3]):
+            assert unseen.roll is not None
+            assert equal(sets[2], contents[0])
+            changed = [not equal(sets[number], contents[number % 2]) for number in (0, 1, 3)]
+            assert size < 4 or all(changed)
+        assert all(equal(inputs, contents[number % 2]) for number, inputs in enumerate(sets))
+
+
+def test_every_element_of_every_tensor_is_another_one() -> None:
+    """A kernel may keep the parts of a result whose inputs have not changed."""
+    content = (torch.arange(4096.0), torch.arange(64.0))
+    sets = [tuple(tensor.clone() for tensor in content) for _ in range(8)]
+    alike = [0, 0]
+    for _ in range(20):
+        with UnseenInputs(sets, [content]).changed(range(8)):
+            for place, tensors in enumerate(zip(*sets, strict=True)):
+                assert all(torch.equal(tensor.sort().values, content[place]) for tensor in tensors)
+                alike[place] += sum(bool((tensor == content[place]).any()) for tensor in tensors)
+    # An offset of 0 leaves a tensor as it is, once in as many draws as it has elements.
+    assert alike[0] <= 2 and alike[1] <= 16
 
 
 def test_sets_of_equal_content_become_different_ones() -> None:
     content = torch.randn(1024)
     sets = [(content.clone(),) for _ in range(8)]
-    with UnseenInputs(sets).swapped(range(8)):
+    with UnseenInputs(sets, [(content,)]).changed(range(8)):
         assert len({inputs[0].numpy().tobytes() for inputs in sets}) == 8
 
 
 def test_inputs_are_put_back_when_a_launch_fails() -> None:
     sets = [(torch.randn(64),)]
     before = sets[0][0].clone()
-    with pytest.raises(RuntimeError), UnseenInputs(sets).swapped([0]):
+    with pytest.raises(RuntimeError), UnseenInputs(sets, [(before,)]).changed([0]):
         raise RuntimeError
     assert torch.equal(sets[0][0], before)
+
+
+def test_the_sources_of_a_roll_are_what_the_sets_hold() -> None:
+    contents = [(torch.randn(6, 5),), (torch.randn(6, 5),)]
+    sets = [(contents[number % 2][0].clone(),) for number in range(4)]
+    unseen = UnseenInputs(sets, contents)
+    with unseen.changed(range(4)):
+        assert unseen.roll is not None
+        for number, (tensor,) in enumerate(sets):
+            assert torch.equal(rolled(unseen.roll, contents[number % 2], number)[0], tensor)
 
 
 def test_a_side_that_keeps_results_is_slower_on_unseen_inputs_whichever_half_they_come_in() -> None:

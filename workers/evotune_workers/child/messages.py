@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from evotune_workers.diagnosis.wrong_result import WrongResult
 from evotune_workers.gates.gate import GateCriteria
 from evotune_workers.runtimes.build_spec import BuildSpec
+
+if TYPE_CHECKING:  # they import torch, which a process does that only starts a child
+    from evotune_workers.runtimes.turns_cpu import Calls, TimedInputs
+
+
+@dataclass(frozen=True)
+class Address:
+    """A name in Linux's abstract namespace, and the key that opens it to the processes of one measurer."""
+
+    name: str
+    key: bytes
+
+    @classmethod
+    def new(cls) -> Address:
+        """Return an address that nobody uses."""
+        return cls(f"\0evotune-{secrets.token_hex(8)}", secrets.token_bytes(16))
 
 
 @dataclass(frozen=True)
@@ -18,6 +35,9 @@ class Start:
 
     kernel_folder: Path
     target: str
+    # The process that serves references there, or that asks for them there; on a GPU none does.
+    serves: Address | None = None
+    asks: Address | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -82,7 +102,45 @@ class ReviewUnseen:
     """Check what candidates gave on unseen inputs while timed; answered with a mapping of side names to Errors."""
 
 
-Request = Start | Load | WarmUp | Prepare | RunGate | CheckStage | OpenStopwatch | RunBlocks | ReviewUnseen
+@dataclass(frozen=True)
+class OpenBaselines:
+    """CPU: prepare to time the baselines; answered with OpenedSide by side, the number of sets, and what limits it."""
+
+    inputs: TimedInputs
+
+
+@dataclass(frozen=True)
+class OpenCandidate:
+    """CPU: prepare to time the loaded build of that side; answered with OpenedSide by side."""
+
+    side: str
+    inputs: TimedInputs
+
+
+@dataclass(frozen=True)
+class TakeTurn:
+    """CPU: time one sample of that side; answered with Turn."""
+
+    side: str
+    calls: Calls
+
+
+@dataclass(frozen=True)
+class ChangeInputs:
+    """CPU: give the buffer sets of these numbers unseen inputs; answered with Roll."""
+
+    sets: frozenset[int]
+
+
+@dataclass(frozen=True)
+class RestoreInputs:
+    """CPU: give the changed buffer sets their original inputs back."""
+
+
+TurnRequest = OpenBaselines | OpenCandidate | TakeTurn | ChangeInputs | RestoreInputs
+Request = (
+    Start | Load | WarmUp | Prepare | RunGate | CheckStage | OpenStopwatch | RunBlocks | ReviewUnseen | TurnRequest
+)
 
 
 @dataclass(frozen=True)
@@ -102,6 +160,13 @@ class Refused:
 @dataclass(frozen=True)
 class Broke:
     """An error in evotune or in the kernel's Python, for which no configuration is at fault."""
+
+    traceback: str
+
+
+@dataclass(frozen=True)
+class Raised:
+    """The kernel's Python raised while the process of the references answered a candidate's."""
 
     traceback: str
 

@@ -6,10 +6,11 @@ A crash and an overrun raise exceptions of their own. Either ends the child, and
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evotune_workers.child.messages import Request, Start
+from evotune_workers.child.messages import Address, Request, Start
 from evotune_workers.child.process import (
     BuildRefused,
     ChildBroke,
@@ -21,7 +22,7 @@ from evotune_workers.child.process import (
 from evotune_workers.kernel.device import Device
 from evotune_workers.runtimes.openmp import cpu_environment
 
-__all__ = ["BuildRefused", "ChildBroke", "ChildDied", "ChildTimeout", "Sandbox", "sandbox_for"]
+__all__ = ["BuildRefused", "ChildBroke", "ChildDied", "ChildTimeout", "Sandbox", "Sandboxes", "sandboxes_for"]
 
 
 class Sandbox:
@@ -45,14 +46,18 @@ class Sandbox:
 
         Raises ChildDied, ChildTimeout, BuildRefused, ChildBroke. The limit does not include starting the child.
         """
-        if self._child is None or not self._child.alive:
-            self._replace()
+        self.start()
         assert self._child is not None
         try:
             return self._child.exchange(request, time_limit)
         except (ChildDied, ChildTimeout):
             self._end_child()
             raise
+
+    def start(self) -> None:
+        """Start a child unless one runs; raise ChildBroke when none starts."""
+        if self._child is None or not self._child.alive:
+            self._replace()
 
     def renew(self) -> None:
         """End the child: the next request gets a fresh one."""
@@ -107,8 +112,32 @@ class Sandbox:
         return True
 
 
-def sandbox_for(kernel_folder: Path, device: Device) -> Sandbox:
-    """Return a sandbox for a kernel on a device; a GPU's first child starts at once."""
-    environment = cpu_environment(device.limits["cores"]) if device.kind == "cpu" else {}
-    # On a CPU a spare would take cores from the build that is timed.
-    return Sandbox(Start(kernel_folder, device.target), environment, spare=device.kind != "cpu")
+@dataclass(frozen=True)
+class Sandboxes:
+    """The processes for one kernel on one device: a shared one, and on a CPU one more for each build.
+
+    On a CPU builds are host code, which may change its process. The shared process serves the references and the
+    baselines there, and no build is ever loaded into it. A GPU's build has no host code: the shared process loads all.
+    """
+
+    kernel_folder: Path
+    device: Device
+    shared: Sandbox
+    address: Address | None
+
+    def for_build(self) -> Sandbox:
+        """Return the process for one build: a new one on a CPU, which connects to the shared one."""
+        if self.address is None:
+            return self.shared
+        self.shared.start()
+        return Sandbox(Start(self.kernel_folder, self.device.target, asks=self.address), self.shared.environment)
+
+
+def sandboxes_for(kernel_folder: Path, device: Device) -> Sandboxes:
+    """Return the processes for a kernel on a device; a GPU's first child starts at once."""
+    if device.kind == "cpu":
+        address = Address.new()
+        start = Start(kernel_folder, device.target, serves=address)
+        shared = Sandbox(start, cpu_environment(device.limits["cores"]))
+        return Sandboxes(kernel_folder, device, shared, address)
+    return Sandboxes(kernel_folder, device, Sandbox(Start(kernel_folder, device.target), {}, spare=True), None)

@@ -65,15 +65,15 @@ class NodeWorker:
 
 def _measurer(cuda: bool, package: bytes) -> Measurer:
     """Start a GPU's child before this process imports torch, which takes both of them seconds."""
-    from evotune_workers.child.sandbox import sandbox_for
+    from evotune_workers.child.sandbox import sandboxes_for
     from evotune_workers.cluster.unpack import unpack_kernel
 
     device = _gpu() if cuda else _cpu()
     folder = unpack_kernel(pickle.loads(package))
-    sandbox = sandbox_for(folder, device)
+    sandboxes = sandboxes_for(folder, device)
     from evotune_workers.measuring.measurer import Measurer
 
-    return Measurer(folder, device, sandbox)
+    return Measurer(folder, device, sandboxes)
 
 
 def _gpu() -> Device:

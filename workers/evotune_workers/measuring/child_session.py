@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evotune_workers.child.messages import Load, Prepare, Request, RunGate
-from evotune_workers.child.sandbox import BuildRefused, ChildDied, ChildTimeout, Sandbox, sandbox_for
+from evotune_workers.child.sandbox import BuildRefused, ChildDied, ChildTimeout, Sandbox, Sandboxes, sandboxes_for
 from evotune_workers.compilers.build import macro_text
 from evotune_workers.compilers.candidate import Candidate, WorkloadBuild
 from evotune_workers.gates.allowed_imports import forbidden_import
@@ -54,9 +54,11 @@ def refuse(gate: str, reason: str, workload: str | None = None) -> GateFailed:
 class Session:
     """One kernel on one device, through a child. Builds stay loaded until the next `loaded` or the end of the child."""
 
-    def __init__(self, kernel_folder: Path, device: Device, sandbox: Sandbox | None = None) -> None:
-        """Use that sandbox, or make one; raises KernelError when the kernel does not load."""
-        self._sandbox = sandbox or sandbox_for(kernel_folder, device)
+    def __init__(self, kernel_folder: Path, device: Device, sandboxes: Sandboxes | None = None) -> None:
+        """Use these processes, or start some; raises KernelError when the kernel does not load."""
+        self._sandboxes = sandboxes or sandboxes_for(kernel_folder, device)
+        self._of_builds: dict[str, Sandbox] = {}
+        self.seeds: tuple[int, ...] = ()
         self.kernel = load_kernel(kernel_folder)
         self.device = device
         self._baseline_us: dict[str, float] = {}
@@ -64,7 +66,7 @@ class Session:
     @property
     def conditions(self) -> dict[str, Any]:
         """The part of the child's set-up that affects timings."""
-        return {**self._sandbox.conditions, **self._sandbox.environment}
+        return {**self._sandboxes.shared.conditions, **self._sandboxes.shared.environment}
 
     @contextlib.contextmanager
     def loaded(self, sides: Sides, variant: str, seeds: tuple[int, ...]) -> Iterator[None]:
@@ -73,22 +75,41 @@ class Session:
         Raises GateFailed for a build that takes more from the process than a kernel may, before it is loaded.
         """
         with temporary_folder() as folder:
-            specs = {}
+            specs, self.seeds = {}, seeds
             for place, (side, (candidate, built)) in enumerate(sides.items()):
                 assert built.build.binary is not None
                 self._refuse_forbidden_imports(built, built.build.binary)
                 library = folder / f"{place}.so"
                 library.write_bytes(built.build.binary)
                 specs[side] = BuildSpec(candidate.configuration, built.workload, variant, library, seeds)
-            self.ask("launch", Load(specs), LOAD_LIMIT_SECONDS)
-            self._baseline_us = {side: self.ask("launch", Prepare(side), LOAD_LIMIT_SECONDS) for side in specs}
+            with self._processes(specs):
+                self._load(specs)
+                yield
+
+    @contextlib.contextmanager
+    def _processes(self, sides: Collection[str]) -> Iterator[None]:
+        """Give each side its process; those of builds alone end with the context."""
+        self._of_builds = {side: self._sandboxes.for_build() for side in sides}
+        try:
             yield
+        finally:
+            for sandbox in self._of_builds.values():
+                if sandbox is not self._sandboxes.shared:
+                    sandbox.close()
+            self._of_builds = {}
+
+    def _load(self, specs: dict[str, BuildSpec]) -> None:
+        """Load all builds into the shared process, or each into its own."""
+        together = [specs] if self._sandboxes.address is None else [{side: spec} for side, spec in specs.items()]
+        for each in together:
+            self.ask("launch", Load(each), LOAD_LIMIT_SECONDS, side=next(iter(each)))
+        self._baseline_us = {side: self.ask("launch", Prepare(side), LOAD_LIMIT_SECONDS, side=side) for side in specs}
 
     def run_gate(self, gate: Gate, side: str, built: WorkloadBuild) -> tuple[GateResult, ...]:
         """Return the gate's results, all passed; raises GateFailed otherwise."""
         started = time.perf_counter()
         limit = gate.limit_seconds(self._baseline_us[side])
-        observations = self.ask(gate.name, RunGate(gate.name, side), limit, gate.if_it_dies)
+        observations = self.ask(gate.name, RunGate(gate.name, side), limit, gate.if_it_dies, side)
         if not observations:
             raise refuse(gate.name, "the gate must return figures, got none", built.workload)
         criteria = self.criteria(built)
@@ -115,10 +136,16 @@ class Session:
             moved_bytes=cost.bytes,
         )
 
-    def ask(self, gate: str, request: Request, time_limit: float, if_it_dies: str = DIED) -> Any:
-        """Return the child's answer; its death, its silence or a refusal fails the current gate."""
+    def ask(
+        self, gate: str, request: Request, time_limit: float, if_it_dies: str = DIED, side: str | None = None
+    ) -> Any:
+        """Return the answer of a side's process, or of the shared one.
+
+        Its death, its silence or a refusal fails the current gate.
+        """
+        sandbox = self._sandboxes.shared if side is None else self._of_builds[side]
         try:
-            return self._sandbox.ask(request, time_limit)
+            return sandbox.ask(request, time_limit)
         except ChildDied as died:
             raise ChildLost((GateResult(gate, False, f"{if_it_dies}: {died}"),)) from died
         except ChildTimeout as timeout:
@@ -127,9 +154,12 @@ class Session:
             raise refuse(gate, str(refused)) from refused
 
     def renew(self) -> None:
-        """End the child: the next request gets a fresh one."""
-        self._sandbox.renew()
+        """End the process that builds share, which one of them may have damaged: the next request gets a fresh one."""
+        if self._sandboxes.address is None:
+            self._sandboxes.shared.renew()
 
     def close(self) -> None:
-        """End every process of the sandbox."""
-        self._sandbox.close()
+        """End every process."""
+        self._sandboxes.shared.close()
+        for sandbox in list(self._of_builds.values()):
+            sandbox.close()

@@ -55,7 +55,7 @@ def _check(session: Session, job: DiagnoseJob, wrong: WrongResult, stage: StageB
 def _ask(session: Session, job: DiagnoseJob, wrong: WrongResult, stage: StageBuild) -> StageFinding:
     with session.loaded({DIAGNOSIS: (job.candidate, stage.built)}, job.variant, job.seeds):
         request = CheckStage(DIAGNOSIS, stage.stage, wrong, session.criteria(stage.built))
-        finding = session.ask(DIAGNOSIS, request, LIMIT_SECONDS)
+        finding = session.ask(DIAGNOSIS, request, LIMIT_SECONDS, side=DIAGNOSIS)
     assert isinstance(finding, StageFinding)
     return finding
 

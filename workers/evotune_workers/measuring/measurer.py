@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evotune_workers.child.sandbox import Sandbox
+from evotune_workers.child.sandbox import Sandboxes
 from evotune_workers.kernel.device import Device
 from evotune_workers.measuring.child_session import Session
 from evotune_workers.measuring.compare import compare, compare_with_baselines
@@ -29,10 +29,10 @@ from evotune_workers.measuring.trial import measure, warm_up
 class Measurer:
     """Runs jobs on one device, one at a time, through a killable child that does everything on the device."""
 
-    def __init__(self, kernel_folder: Path, device: Device, sandbox: Sandbox | None = None) -> None:
-        """Use that sandbox, or make one; raises KernelError when the kernel does not load."""
+    def __init__(self, kernel_folder: Path, device: Device, sandboxes: Sandboxes | None = None) -> None:
+        """Use these processes, or start some; raises KernelError when the kernel does not load."""
         self.device = device
-        self._session = Session(kernel_folder, device, sandbox)
+        self._session = Session(kernel_folder, device, sandboxes)
         self._policy = device_policy(device)
 
     def run(self, job: Job[Result]) -> Result:

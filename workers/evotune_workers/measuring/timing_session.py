@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from evotune_workers.child.messages import OpenStopwatch, ReviewUnseen, RunBlocks
 from evotune_workers.compilers.candidate import WorkloadBuild
 from evotune_workers.gates.error_limits import judge_errors
 from evotune_workers.gates.gate import Observation
-from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.measuring.child_session import GateFailed, Session, refuse
+from evotune_workers.measuring.stopwatches import open_stopwatch
 from evotune_workers.timing.protocol import (
     MOST_BLOCKS,
     NO_SAMPLES,
@@ -25,7 +24,6 @@ from evotune_workers.timing.repeating import repeating_fault
 from evotune_workers.timing.stopwatch import Block, Mode, StopwatchSetup
 from evotune_workers.timing.summary import Timing, as_conditions, summarise
 
-LIMIT_SECONDS = 120.0
 # A correct kernel takes as long on new inputs as on others. A kernel that keeps results has to compute these, which
 # takes several times as long.
 UNSEEN_MARGIN = 1.25
@@ -80,9 +78,8 @@ class TimingSession:
         return samples
 
     def _open(self, mode: Mode) -> StopwatchSetup:
-        request = OpenStopwatch(mode, self._session.device.cache_bytes)
-        setup: StopwatchSetup = self._session.ask("timing", request, LIMIT_SECONDS)
-        return setup
+        self._stopwatch = open_stopwatch(self._session, tuple(self._sides), self._workload, mode)
+        return self._stopwatch.setup()
 
     def _baselines(self, watch: StopwatchSetup) -> tuple[str, ...]:
         return tuple(side for side in watch.sides if side not in self._sides)
@@ -109,8 +106,7 @@ class TimingSession:
         return samples, censored
 
     def _run_blocks(self, count: int, sides: tuple[str, ...]) -> tuple[Block, ...]:
-        blocks: tuple[Block, ...] = self._session.ask("timing", RunBlocks(count, sides), LIMIT_SECONDS)
-        return blocks
+        return self._stopwatch.blocks(count, sides)
 
     def _summed_up(self, watch: StopwatchSetup, samples: Samples, censored: bool) -> dict[str, Timing]:
         self._require_undisturbed(samples)
@@ -137,7 +133,7 @@ class TimingSession:
 
     def _review_unseen(self, samples: Samples) -> None:
         """Require right outputs in the same time on inputs that are new to the build: it must not keep results."""
-        unseen: Mapping[str, Errors] = self._session.ask("timing", ReviewUnseen(), LIMIT_SECONDS)
+        unseen = self._stopwatch.unseen_errors()
         for side, built in self._sides.items():
             criteria = self._session.criteria(built)
             wide = replace(

@@ -59,14 +59,18 @@ def plan_buffers(like: Inputs, contents: int, least_bytes: int, free_bytes: int,
 class BufferSets(Sequence[Inputs]):
     """Copies of the contents in turn, each at addresses of its own; a set's number tells its content."""
 
-    def __init__(self, contents: Sequence[Inputs], plan: BufferPlan) -> None:
-        """Fill `plan.sets` copies; raise RuntimeError (on a GPU torch.OutOfMemoryError) without enough memory."""
+    def __init__(self, like: Inputs, plan: BufferPlan, memory: torch.Tensor) -> None:
+        """View `plan.sets` copies of tensors like these in memory of `bytes_of` bytes."""
         self.limited = plan.limited
-        self._memory, batches = allocate(contents[0], plan.sets)
-        for place, batch in enumerate(batches):
+        self._memory, self._batches = memory.view(plan.sets, -1), views(like, plan.sets, memory)
+        self._sets: list[Inputs] = list(zip(*(batch.unbind() for batch in self._batches), strict=True))
+
+    def fill(self, contents: Sequence[Inputs]) -> BufferSets:
+        """Write the contents into the copies in turn; return the sets."""
+        for place, batch in enumerate(self._batches):
             for number, inputs in enumerate(contents):
                 batch[number :: len(contents)] = inputs[place]
-        self._sets: list[Inputs] = list(zip(*(batch.unbind() for batch in batches), strict=True))
+        return self
 
     def __len__(self) -> int:
         """Return the number of sets."""
@@ -89,19 +93,29 @@ class BufferSets(Sequence[Inputs]):
         yield self._memory[: max(0, start + count - len(self))]
 
 
-def allocate(like: Inputs, count: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Return memory for `count` copies of some tensors, a row of bytes each, and a view of it for each tensor.
+def bytes_of(like: Inputs, count: int) -> int:
+    """Return the bytes of memory for that many copies of some tensors."""
+    return count * sum(_room(tensor, tensor.device.type) for tensor in like)
 
-    A view has the copies along its first dimension, each with the layout that a clone would have.
+
+def allocate(like: Inputs, count: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Return new memory for `count` copies of some tensors, a row of bytes each, and the `views` of it."""
+    memory = torch.empty(bytes_of(like, count), dtype=torch.uint8, device=like[0].device)
+    return memory.view(count, -1), views(like, count, memory)
+
+
+def views(like: Inputs, count: int, memory: torch.Tensor) -> list[torch.Tensor]:
+    """Return a view of the memory for each tensor.
+
+    It has the copies along its first dimension, each with the layout that a clone would have.
     """
     rooms = [_room(tensor, tensor.device.type) for tensor in like]
-    memory = torch.empty((count, sum(rooms)), dtype=torch.uint8, device=like[0].device)
-    views = []
+    found = []
     for place, tensor in enumerate(like):
-        typed, item = memory.view(-1).view(tensor.dtype), tensor.element_size()
+        typed, item = memory.view(tensor.dtype), tensor.element_size()
         strides = (sum(rooms) // item, *torch.empty_like(tensor, device="meta").stride())
-        views.append(typed.as_strided((count, *tensor.shape), strides, sum(rooms[:place]) // item))
-    return memory, views
+        found.append(typed.as_strided((count, *tensor.shape), strides, sum(rooms[:place]) // item))
+    return found
 
 
 def same_bits(memory: torch.Tensor, expected: Sequence[torch.Tensor]) -> bool:

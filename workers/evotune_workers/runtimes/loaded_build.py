@@ -9,7 +9,7 @@ from evotune_workers.kernel.folder import named_workload
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.runtimes.buffer_sets import BufferSets
 from evotune_workers.runtimes.build_spec import BuildSpec
-from evotune_workers.runtimes.references import Reference, References
+from evotune_workers.runtimes.references import Reference, ReferenceSource
 from evotune_workers.runtimes.runtime import LaunchError, Runtime
 
 # A workspace's content is arbitrary at every call. With all bits set, it is NaN in every float format.
@@ -21,7 +21,7 @@ MARGIN_BYTES = 4096
 class LoadedBuild:
     """A build with everything needed to launch it on the kernel's own inputs; tensors lie on the runtime's device."""
 
-    def __init__(self, kernel: Kernel, runtime: Runtime, references: References, spec: BuildSpec) -> None:
+    def __init__(self, kernel: Kernel, runtime: Runtime, references: ReferenceSource, spec: BuildSpec) -> None:
         """Load the build; raise LoadError when that fails."""
         self.runtime = runtime
         self.kernel = kernel

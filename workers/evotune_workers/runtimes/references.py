@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from typing import Protocol
 
 import torch
 
 from evotune_workers.kernel.contract import Inputs, Kernel, StructureCase, Workload
 from evotune_workers.kernel.output_errors import Errors, group_errors
-from evotune_workers.runtimes.buffer_sets import BufferSets, plan_buffers
+from evotune_workers.runtimes.buffer_sets import BufferSets, bytes_of, plan_buffers
 from evotune_workers.runtimes.runtime import Runtime
 
 # Number of cached references: enough for every seed and distribution of a few workloads, and for the latest tails.
@@ -36,6 +39,27 @@ class Reference:
         return replace(self.errors, kernel_max=largest, kernel_rms=rms)
 
 
+class ReferenceSource(Protocol):
+    """Gives the references of one kernel on one target, and the buffer sets that are timed."""
+
+    def reference(self, workload: Workload, distribution: str, seed: int) -> Reference:
+        """Return inputs with their exact result and the pinned baseline's errors."""
+
+    def reference_of(self, workload: Workload, inputs: Inputs) -> Reference:
+        """Return the reference of other inputs, which are on the device."""
+
+    def structure(self, workload: Workload) -> tuple[StructureCase, ...]:
+        """Return the kernel's structure cases."""
+
+    def time_baseline(self, workload: Workload, inputs: Inputs) -> float:
+        """Return the microseconds of one call of the pinned baseline, timed now."""
+
+    def buffer_sets(
+        self, workload: Workload, distribution: str, seeds: tuple[int, ...], least_bytes: int
+    ) -> BufferSets:
+        """Return copies of the inputs of these seeds in turn, together that large as far as memory allows."""
+
+
 class References:
     """A cache of the references of one kernel on one target, which drops the least recently used ones."""
 
@@ -47,14 +71,25 @@ class References:
         # Hundreds of megabytes each, and the same for every configuration.
         self.buffer_sets = functools.lru_cache(KEPT_COLLECTIONS[runtime.device.type])(self._buffer_sets)
 
+    def warm_up(self, workloads: Sequence[Workload], seeds: Sequence[int]) -> None:
+        """Compute the references of these workloads, and run each baseline."""
+        for workload in workloads:
+            self.structure(workload)
+            for distribution, seed in product(self._kernel.distributions, seeds):
+                reference = self.reference(workload, distribution, seed)
+            for baseline in self._kernel.baselines(workload, self._target):
+                baseline.run(reference.inputs)
+
     structure: functools._lru_cache_wrapper[tuple[StructureCase, ...]]
 
     def _buffer_sets(
         self, workload: Workload, distribution: str, seeds: tuple[int, ...], least_bytes: int
     ) -> BufferSets:
         contents = [self.reference(workload, distribution, seed).inputs for seed in seeds]
-        free_bytes, kind = self._runtime.free_bytes(), self._runtime.device.type
-        return BufferSets(contents, plan_buffers(contents[0], len(contents), least_bytes, free_bytes, kind))
+        free_bytes, device = self._runtime.free_bytes(), self._runtime.device
+        plan = plan_buffers(contents[0], len(contents), least_bytes, free_bytes, device.type)
+        memory = torch.empty(bytes_of(contents[0], plan.sets), dtype=torch.uint8, device=device)
+        return BufferSets(contents[0], plan, memory).fill(contents)
 
     def _structure(self, workload: Workload) -> tuple[StructureCase, ...]:
         return tuple(

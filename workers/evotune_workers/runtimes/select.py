@@ -27,12 +27,13 @@ def make_runtime(target: str) -> Runtime:
     return CudaRuntime()
 
 
-def stopwatch_maker(target: str) -> StopwatchMaker:
-    """Return the constructor of stopwatches for a target; raises ImportError as `make_runtime` does."""
-    if target == "cpu":
-        from evotune_workers.runtimes.stopwatch_cpu import CpuStopwatch
+def stopwatch_maker(target: str) -> StopwatchMaker | None:
+    """Return the constructor of stopwatches in one process for a target; None for a CPU, whose sides take turns.
 
-        return CpuStopwatch
+    Raises ImportError as `make_runtime` does.
+    """
+    if target == "cpu":
+        return None
     from evotune_workers.runtimes.stopwatch_cuda import CudaStopwatches
 
     return CudaStopwatches().open

@@ -1,21 +1,35 @@
-"""The sides that a stopwatch on a CPU times: calls of a candidate from C++, and of a baseline from Python."""
+"""The sides that are timed on a CPU: calls of a candidate from C++, and of a baseline from Python."""
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import math
+from collections import deque
+from collections.abc import Sequence
 
 import torch
 
 from evotune_workers.kernel.contract import Baseline, Inputs
 from evotune_workers.runtimes.cpu import CpuProgram
-from evotune_workers.runtimes.loaded_build import WORKSPACE_FILL as NOT_A_NUMBER
 from evotune_workers.runtimes.loaded_build import LoadedBuild
+from evotune_workers.runtimes.output_rows import OutputRows
 from evotune_workers.runtimes.runtime import Argument
 
-# Outputs that a side's calls write in turn, so that the last one is intact while the next is written.
-OUTPUTS = 2
+# Calls write as many outputs in turn as there are buffer sets, as far as they fit into this, and at least so many.
+MOST_OUTPUT_BYTES, LEAST_OUTPUTS = 256 << 20, 4
+
+
+def output_count(sets: int, contents: int, output_bytes: int) -> int:
+    """Return how many outputs the calls write in turn.
+
+    It divides the number of sets or is a multiple of it, and is a multiple of the number of different contents: an
+    output's number tells the content that its call reads.
+    """
+    if sets < LEAST_OUTPUTS:
+        return sets * math.ceil(LEAST_OUTPUTS / sets)
+    room = max(LEAST_OUTPUTS, MOST_OUTPUT_BYTES // max(1, output_bytes))
+    fitting = [each for each in range(contents, min(sets, room) + 1, contents) if sets % each == 0]
+    return fitting[-1] if fitting and fitting[-1] >= LEAST_OUTPUTS else contents * math.ceil(LEAST_OUTPUTS / contents)
 
 
 class Side(abc.ABC):
@@ -23,55 +37,37 @@ class Side(abc.ABC):
 
     @abc.abstractmethod
     def prepare(self, first: int, calls: int) -> None:
-        """Prepare these calls, and fill their outputs with NaN, so that no result of an earlier call is left there."""
+        """Prepare these calls: no result of an earlier one is left where a candidate writes."""
 
     @abc.abstractmethod
-    def run(self, first: int, calls: int) -> torch.Tensor:
-        """Make the prepared calls; return the last one's output, which later calls may overwrite."""
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Memory that candidates write, at the same addresses for all, so that addresses make no difference in time."""
-
-    outputs: tuple[torch.Tensor, ...]
-    workspace: torch.Tensor
-
-    @classmethod
-    def of(cls, builds: Collection[LoadedBuild], contents: int) -> Memory:
-        """Return memory that suffices for each build; `contents` is the number of different inputs among the sets."""
-        workspace = max((build.new_workspace(build.workload) for build in builds), key=len)
-        one = next(iter(builds))
-        # An output's memory then meets other inputs each time, if there are others.
-        outputs = OUTPUTS + 1 if contents == OUTPUTS else OUTPUTS
-        return cls(tuple(one.new_output(one.workload) for _ in range(outputs)), workspace)
+    def run(self, first: int, calls: int) -> None:
+        """Make the prepared calls, without anything between them."""
 
 
 class CandidateSide(Side):
     """Calls of a build's entry function; as in a GPU's graph, their time is the kernel's alone."""
 
-    def __init__(self, build: LoadedBuild, sets: Sequence[Inputs], memory: Memory) -> None:
-        """Make the loop over the buffer sets; all candidates write the same `memory`."""
+    def __init__(self, build: LoadedBuild, sets: Sequence[Inputs], contents: int) -> None:
+        """Make the loop over the buffer sets, which hold that number of different inputs in turn."""
         assert isinstance(build.program, CpuProgram)
-        self._build, self._sets, self._memory = build, sets, memory
-        self._loop = build.program.call_loop(len(sets) * len(memory.outputs), self._arguments)
+        self._build, self._sets = build, sets
+        unwritten = build.new_output(build.workload)
+        count = output_count(len(sets), contents, unwritten.numel() * unwritten.element_size())
+        self.outputs = OutputRows(unwritten, count)
+        self._workspace = build.new_workspace(build.workload)
+        self._loop = build.program.call_loop(math.lcm(len(sets), count), self._arguments)
 
     def prepare(self, first: int, calls: int) -> None:
-        """Write the calls' arguments, and NaN into the outputs, which all samples share."""
+        """Write the calls' arguments, and NaN into their outputs."""
         self._loop.prepare(first, calls)
-        for output in self._memory.outputs:
-            output.view(torch.uint8).fill_(NOT_A_NUMBER)
+        self.outputs.spoil(first, calls)
 
-    def run(self, first: int, calls: int) -> torch.Tensor:
+    def run(self, first: int, calls: int) -> None:
         """Make the calls without Python between them."""
         self._loop.run(first, calls)
-        return self._output(first + calls - 1)
-
-    def _output(self, number: int) -> torch.Tensor:
-        return self._memory.outputs[number % len(self._memory.outputs)]
 
     def _arguments(self, number: int) -> Sequence[Argument]:
-        given = (self._sets[number % len(self._sets)], self._output(number), self._memory.workspace)
+        given = (self._sets[number % len(self._sets)], self.outputs.output(number), self._workspace)
         arguments = self._build.kernel.arguments(self._build.workload, *given)
         if number == 0:
             _require_given(arguments, (*given[0], *given[1:]))
@@ -90,20 +86,22 @@ def _require_given(arguments: Sequence[Argument], given: Sequence[torch.Tensor])
 
 
 class BaselineSide(Side):
-    """Calls of a baseline, through Python and torch's dispatcher and with a new output, as users have to call it."""
+    """Calls of a baseline, through Python and torch's dispatcher and with a new output, as users have to call it.
 
-    def __init__(self, baseline: Baseline, sets: Sequence[Inputs], output_like: torch.Tensor) -> None:
+    Its outputs live as long as those of a candidate, so that both write memory that is equally cold.
+    """
+
+    def __init__(self, baseline: Baseline, sets: Sequence[Inputs], contents: int, output_like: torch.Tensor) -> None:
         """Take the calls' buffer sets; `output_like` has the shape and dtype of an output."""
-        self._call, self._sets, self._output_like = baseline.run, sets, output_like
+        self._call, self._sets = baseline.run, sets
+        count = output_count(len(sets), contents, output_like.numel() * output_like.element_size())
+        self._outputs: deque[torch.Tensor] = deque(maxlen=count)
 
     def prepare(self, first: int, calls: int) -> None:
-        """Free memory full of NaN: the C library hands it out again to the calls."""
-        for spoilt in [torch.empty_like(self._output_like) for _ in range(OUTPUTS)]:
-            spoilt.view(torch.uint8).fill_(NOT_A_NUMBER)
+        """Do nothing: a baseline takes its arguments as they are, and its outputs are not checked."""
 
-    def run(self, first: int, calls: int) -> torch.Tensor:
+    def run(self, first: int, calls: int) -> None:
         """Make the calls one after the other."""
-        output = self._output_like
+        call, sets, keep = self._call, self._sets, self._outputs.append
         for number in range(first, first + calls):
-            output = self._call(self._sets[number % len(self._sets)])
-        return output
+            keep(call(sets[number % len(sets)]))

@@ -16,7 +16,7 @@ from evotune_workers.runtimes.buffer_sets import BufferSets, allocate, same_bits
 from evotune_workers.runtimes.graph import CallGraph
 from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.telemetry import Telemetry
-from evotune_workers.runtimes.unseen import UnseenInputs
+from evotune_workers.runtimes.unseen import KeptOutputs, UnseenInputs
 from evotune_workers.timing.stopwatch import (
     CACHE_MULTIPLE,
     SAMPLE_US,
@@ -100,7 +100,8 @@ class CudaStopwatch(Stopwatch):
         self._mode: Mode = mode
         self._baselines = baselines
         self._builds, self._contents = builds, [reference.inputs for reference in references]
-        self._inputs = UnseenInputs(baselines.sets)
+        self._inputs = UnseenInputs(baselines.sets, self._contents)
+        self._kept = KeptOutputs()
         self._expected = {
             name: [build.launch(build.workload, reference.inputs) for reference in references]
             for name, build in builds.items()
@@ -141,11 +142,11 @@ class CudaStopwatch(Stopwatch):
 
     def unseen_inputs(self, samples: int) -> AbstractContextManager[None]:
         """Change all sets, since every sample takes them all."""
-        return self._inputs.swapped(range(len(self._baselines.sets)))
+        return self._inputs.changed(range(len(self._baselines.sets)))
 
     def unseen_errors(self) -> Mapping[str, Errors]:
         """Return the candidates' errors on unseen inputs, beside the baseline's on the same inputs."""
-        return self._inputs.errors(self._builds, self._contents)
+        return self._kept.errors(self._builds, self._contents)
 
     def begin_block(self) -> None:
         """Forget earlier readings; clocks are read after every sample, at the end of a millisecond of work or more."""
@@ -169,9 +170,9 @@ class CudaStopwatch(Stopwatch):
 
     def _are_right(self, side: str, candidate: TimedCandidate) -> bool:
         """Compare all outputs with the checked ones; of unseen ones keep one, to be checked when all has been timed."""
-        if self._inputs.swap is not None:
+        if self._inputs.roll is not None:
             number = random.randrange(len(candidate.outputs))
-            self._inputs.keep(side, number, candidate.outputs[number].clone())
+            self._kept.keep(side, number, self._inputs.roll, candidate.outputs[number].clone())
             return True
         return same_bits(candidate.memory, self._expected[side])
 

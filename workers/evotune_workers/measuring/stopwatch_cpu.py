@@ -1,0 +1,123 @@
+"""Timing on a CPU: consecutive calls by the wall clock, of sides that take turns in processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from evotune_workers.child.messages import (
+    ChangeInputs,
+    OpenBaselines,
+    OpenCandidate,
+    Request,
+    RestoreInputs,
+    ReviewUnseen,
+    TakeTurn,
+)
+from evotune_workers.kernel.output_errors import Errors
+from evotune_workers.runtimes.turns_cpu import Calls, OpenedSide, TimedInputs, Turn
+from evotune_workers.runtimes.unseen import Roll
+from evotune_workers.timing.stopwatch import SAMPLE_US, Conditions, Mode, Stopwatch, StopwatchSetup
+
+# Asks the process of that candidate, or of the baselines (None).
+Ask = Callable[[str | None, Request], Any]
+
+# Largest number of calls of a sample with changed inputs: all of them, unless a call takes less than 16 us. To change
+# more inputs would take longer than the calls.
+MOST_CHANGED = 64
+# One untimed call for every so many timed ones runs before the clock starts. The first calls after other work take
+# up to 100 us longer.
+LEAD_PART = 10
+# A sample has up to this part more calls than it needs, at random: no build can know which call is the last.
+RANDOM_PART = 8
+
+
+class CpuStopwatch(Stopwatch):
+    """Times the kernel alone for a candidate, and a call as users make it for a baseline (runtimes/sides_cpu.py).
+
+    Each candidate has a process of its own, and the baselines have one that loads no candidate. A sample begins when
+    the process of the one before has ended its threads. Outputs are checked after every sample, as `CandidateTurns`
+    says; a kernel that takes a millisecond has one call a sample.
+    """
+
+    def __init__(self, ask: Ask, candidates: Sequence[str], inputs: TimedInputs, mode: Mode) -> None:
+        """Prepare and warm up all sides."""
+        self._ask, self._mode, self._candidates = ask, mode, tuple(candidates)
+        self._baselines: dict[str, OpenedSide]
+        self._sets: int
+        self._limited: str | None
+        self._baselines, self._sets, self._limited = ask(None, OpenBaselines(inputs))
+        self._opened: dict[str, OpenedSide] = {}
+        for side in candidates:
+            self._opened |= ask(side, OpenCandidate(side, inputs))
+        fastest = min(each.fastest_us for each in (*self._baselines.values(), *self._opened.values()))
+        calls = max(1, math.ceil(SAMPLE_US / fastest))
+        self._calls = calls if self._limited is None else min(calls, _most_timed(self._sets))
+        self._next, self._timed = 0, self._calls
+        self._changed: frozenset[int] = frozenset()
+        self._roll: Roll | None = None
+        self._lost = self._seconds = 0.0
+        # The system's randomness, which no build can predict.
+        self._random = random.SystemRandom()
+
+    def setup(self) -> StopwatchSetup:
+        """Return how it measures."""
+        return StopwatchSetup(
+            (*self._candidates, *self._baselines),
+            self._mode,
+            self._sets,
+            self._calls,
+            {side: opened.errors for side, opened in self._opened.items()},
+            {side: opened.fastest_us for side, opened in self._baselines.items()},
+            buffers_limited=self._limited,
+        )
+
+    def sample(self, side: str) -> tuple[float, bool]:
+        """Return the wall time per call, and False if an output is known to be wrong."""
+        calls = Calls(self._next, self._lead, self._timed, self._changed, self._roll)
+        turn: Turn = self._ask(None if side in self._baselines else side, TakeTurn(side, calls))
+        self._next += self._lead + self._timed
+        self._lost, self._seconds = self._lost + turn.lost_seconds, self._seconds + turn.seconds
+        return turn.us, turn.right
+
+    @contextlib.contextmanager
+    def unseen_inputs(self, samples: int) -> Iterator[None]:
+        """Change the sets that the last calls of each of the next samples take."""
+        changed, length = min(MOST_CHANGED, self._timed), self._lead + self._timed
+        ends = (self._next + number * length for number in range(1, samples + 1))
+        self._changed = frozenset((end - back) % self._sets for end in ends for back in range(1, changed + 1))
+        self._roll = self._ask(None, ChangeInputs(self._changed))
+        try:
+            yield
+        finally:
+            self._ask(None, RestoreInputs())
+            self._changed, self._roll = frozenset(), None
+
+    def unseen_errors(self) -> Mapping[str, Errors]:
+        """Return the candidates' errors on unseen inputs, beside the baseline's on the same inputs."""
+        found: dict[str, Errors] = {}
+        for side in self._candidates:
+            found |= self._ask(side, ReviewUnseen())
+        return found
+
+    def begin_block(self) -> None:
+        """Draw the number of calls of the block's samples."""
+        self._lost = self._seconds = 0.0
+        if self._limited is None:
+            self._timed = self._calls + self._random.randrange(self._calls // RANDOM_PART + 1)
+
+    def end_block(self, begun: None) -> Conditions:
+        """Return the share of the samples for which threads waited."""
+        return Conditions(disturbed=self._lost / self._seconds)
+
+    @property
+    def _lead(self) -> int:
+        return self._timed // LEAD_PART
+
+
+def _most_timed(sets: int) -> int:
+    """Return the largest number of calls that, with the lead before them, use no set twice."""
+    return max(1, sets * LEAD_PART // (LEAD_PART + 1))
