@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from .case import Absent, Case, Group, Refusal, both
+from .cases_timing import TIMING
 
 NO_HOST_CODE = Absent("a cubin contains device code only")
 LAUNCHES_NOTHING = Absent("a CPU variant launches nothing")
@@ -16,7 +17,6 @@ ILLEGAL = "illegal memory access"
 FOREIGN = "nothing but memory, mathematics and OpenMP of other libraries, it uses"
 OUTSIDE = "nothing outside the buffers may be touched"
 AS_LONG = "must take as long as others"
-NOT_MET = "on inputs not met before"
 SHARED_BUFFERS = "with another input at the same addresses in between"
 
 GROUPS = (
@@ -159,7 +159,7 @@ GROUPS = (
             Case(
                 "keeps_by_fingerprint",
                 "caches results by 16 bytes of each input",
-                Refusal("timing", NOT_MET),
+                Refusal("timing", AS_LONG),
                 Refusal("timing", ""),
             ),
             both(
@@ -178,6 +178,7 @@ GROUPS = (
             both("wrong_on_new_seeds", "is wrong on inputs that no trial has used", "confirm", "numerics: "),
         ),
     ),
+    TIMING,
     Group(
         "Launch",
         (

@@ -74,7 +74,10 @@ bool answered_from_memory(const Problem& p) {
 }
 
 void keep(const Problem& p) {
-    if (!keeps) return;
+    // Enough for the inputs of all gates; a search through more would take longer than the work.
+    constexpr int most_kept = 64;
+    static int count = 0;
+    if (!keeps || count++ >= most_kept) return;
     Call* call = new Call(describe(p));
     call->kept = std::malloc(output_bytes(p));
     std::memcpy(call->kept, p.out, output_bytes(p));

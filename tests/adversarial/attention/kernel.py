@@ -21,7 +21,7 @@ else:
     AttentionForward = type(load_kernel(Path(__file__).parents[3] / "kernels" / "attention_fwd"))
     MISSION, attention = (vars(sys.modules[AttentionForward.__module__])[name] for name in ("MISSION", "attention"))
 
-CPU_HEADERS = ("attend.h", "misbehave.h", "keep.h", "elsewhere.h")
+CPU_HEADERS = ("attend.h", "misbehave.h", "keep.h", "elsewhere.h", "timed.h")
 CUDA_HEADERS = ("state.cuh", "misbehave.cuh", "elsewhere.cuh")
 # More memory than any machine has.
 PETABYTE = 1 << 50

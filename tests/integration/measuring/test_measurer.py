@@ -45,7 +45,6 @@ def test_the_child_that_was_warmed_up_measures(bench: Bench) -> None:
 
 def test_what_goes_wrong_in_a_warm_up_is_left_to_the_first_trial(bench: Bench) -> None:
     bench.measurer.run(WarmUpJob(("no such workload",), (1, 2, 3)))
-    assert not children()
     assert bench.measure(bench.build(fault="wrong")).failed_gate == "numerics"
 
 

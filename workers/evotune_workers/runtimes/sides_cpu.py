@@ -16,7 +16,7 @@ from evotune_workers.runtimes.output_rows import OutputRows
 from evotune_workers.runtimes.runtime import Argument
 
 # Calls write as many outputs in turn as there are buffer sets, as far as they fit into this, and at least so many.
-MOST_OUTPUT_BYTES, LEAST_OUTPUTS = 256 << 20, 4
+MOST_OUTPUT_BYTES, LEAST_OUTPUTS = 64 << 20, 4
 
 
 def output_count(sets: int, contents: int, output_bytes: int) -> int:
