@@ -47,6 +47,7 @@ from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.references import References, ReferenceSource
 from evotune_workers.runtimes.runtime import LaunchError, LoadError, Runtime
 from evotune_workers.runtimes.select import make_runtime, stopwatch_maker
+from evotune_workers.runtimes.team import end_team
 from evotune_workers.runtimes.turns_cpu import CandidateTurns, TimedInputs
 from evotune_workers.timing.stopwatch import Stopwatch
 
@@ -127,7 +128,13 @@ class ReferenceChild:
         self.service = ReferenceService(kernel, start.target, runtime)
 
     def serve(self, request: Request) -> Any:
-        """Return the answer to a request."""
+        """Return the answer to a request; the threads that it took have ended."""
+        try:
+            return self._serve(request)
+        finally:
+            end_team()  # a candidate needs the cores next
+
+    def _serve(self, request: Request) -> Any:
         match request:
             case WarmUp(workloads, seeds):
                 return self.service.warm_up([named_workload(self._kernel, name) for name in workloads], seeds)

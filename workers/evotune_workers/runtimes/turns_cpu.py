@@ -93,8 +93,9 @@ class Turns:
         timed.run(calls.first + calls.lead, calls.timed)
         elapsed_us = (time.perf_counter_ns() - started) / 1e3
         lost, took = lost_seconds() - lost, time.perf_counter() - began
-        end_team()
-        return Turn(elapsed_us / calls.timed, self._is_right(side, calls), lost, took)
+        is_right = self._is_right(side, calls)
+        end_team()  # last, since torch's own operations form it anew
+        return Turn(elapsed_us / calls.timed, is_right, lost, took)
 
     def _evict(self, first: int, calls: int) -> None:
         """Evict the inputs of these calls where the rotation is too short to keep them cold."""
