@@ -56,7 +56,7 @@ class Sandbox:
 
     def start(self) -> None:
         """Start a child unless one runs; raise ChildBroke when none starts."""
-        if self._child is None or not self._child.alive:
+        if self._child is None or not self._child.serves:
             self._replace()
 
     def renew(self) -> None:
@@ -106,6 +106,9 @@ class Sandbox:
         try:
             self.conditions = self._spare.wait_until_ready()
         except (ChildDied, ChildTimeout):
+            self._end_spare()
+            return False
+        if not self._spare.serves:  # it ended after it had been ready
             self._end_spare()
             return False
         self._child, self._spare = self._spare, None
