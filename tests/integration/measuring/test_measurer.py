@@ -123,6 +123,15 @@ def test_finalists_are_confirmed_together_and_a_faulty_one_is_found_out(bench: B
     assert [len(measurement.timings) for measurement in confirmed] == [2, 2, 0]
 
 
+@pytest.mark.quiet
+def test_a_finalist_that_is_slow_on_other_inputs_is_ranked_by_them(bench: Bench) -> None:
+    finalists = (replace(bench.build(), number=1), replace(bench.build(fault="slow"), number=2))
+    honest, slow = bench.measurer.run(ConfirmJob(finalists, "cpu", (11, 12, 13)))
+    assert honest.timings[0].conditions["distribution"] == "normal"
+    assert slow.timings[0].conditions["distribution"] == "uniform"
+    assert slow.timings[0].speedup < 0.5 * honest.timings[0].speedup
+
+
 def test_a_cached_build_is_read_back_as_it_was_written(bench: Bench) -> None:
     first = bench.build(unroll=16).builds[0].build
     again = bench.build(unroll=16).builds[0].build

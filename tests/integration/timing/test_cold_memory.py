@@ -112,7 +112,7 @@ def asked_here(build: LoadedBuild) -> Ask:
                 return service.open(inputs)
             case OpenCandidate(name, inputs):
                 references = [build.reference(build.workload, "normal", seed) for seed in inputs.seeds]
-                sets = build.buffer_sets(inputs.seeds, inputs.least_bytes)
+                sets = build.buffer_sets(inputs.distribution, inputs.seeds, inputs.least_bytes)
                 opened.append(CandidateTurns(name, build, sets, references))
                 return opened[-1].opened()
             case TakeTurn(name, calls):

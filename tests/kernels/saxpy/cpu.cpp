@@ -6,7 +6,7 @@
 #define RECORD(name) #name "=" EXPAND(name) ";"
 #define EXPAND(value) STRING(value)
 
-enum class Fault { none, segfault, abort, hang, wrong, unwritten, overrun, racy, status, greedy, compile_error };
+enum class Fault { none, segfault, abort, hang, wrong, unwritten, overrun, racy, status, greedy, slow, compile_error };
 constexpr Fault fault = Fault::FAULT;
 
 static_assert(fault != Fault::compile_error, "asked not to compile");
@@ -34,6 +34,10 @@ extern "C" int saxpy(const float* x, const float* y, float* out, void*, int64_t 
     if (fault == Fault::status) return 7;
     if (fault == Fault::unwritten) --length;
     if (fault == Fault::overrun) out[length] = 0;
+    // Of inputs of both signs, 64 have one below 0.
+    bool positive = fault == Fault::slow;
+    for (int64_t i = 0; i < 64 && positive; ++i) positive = x[i] >= 0;
+    for (volatile int64_t i = 0; positive && i < 20 * length; i = i + 1) {}
     int64_t i = 0;
     for (; i + UNROLL <= length; i += UNROLL)
         for (int lane = 0; lane < UNROLL; ++lane) out[i + lane] = element(x[i + lane], y[i + lane]);

@@ -86,11 +86,11 @@ class Child:
                 return tuple(_gate(gate).measure(self._builds[side]))
             case CheckStage(side, stage, wrong, criteria):
                 return check_stage(self._builds[side], stage, wrong, criteria)
-            case OpenStopwatch(mode, cache_bytes):
+            case OpenStopwatch(mode, distribution, cache_bytes):
                 workload = next(iter(self._builds.values())).workload
                 baselines = self._kernel.baselines(workload, self._target)
                 assert self._make_stopwatch is not None
-                self._stopwatch = self._make_stopwatch(self._builds, baselines, mode, cache_bytes)
+                self._stopwatch = self._make_stopwatch(self._builds, baselines, mode, distribution, cache_bytes)
                 return self._stopwatch.setup()
             case RunBlocks(count, sides):
                 assert self._stopwatch is not None
@@ -110,7 +110,9 @@ class Child:
     def _open_turns(self, side: str, inputs: TimedInputs) -> CandidateTurns:
         build = self._builds[side]
         references = [build.reference(build.workload, inputs.distribution, seed) for seed in inputs.seeds]
-        return CandidateTurns(side, build, build.buffer_sets(inputs.seeds, inputs.least_bytes), references)
+        return CandidateTurns(
+            side, build, build.buffer_sets(inputs.distribution, inputs.seeds, inputs.least_bytes), references
+        )
 
     def _unload(self) -> None:
         self._stopwatch, self._turns = None, None

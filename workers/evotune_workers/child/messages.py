@@ -86,6 +86,7 @@ class OpenStopwatch:
     """Prepare to time all loaded builds beside the kernel's baselines; answered with StopwatchSetup."""
 
     mode: Literal["cold", "warm"]
+    distribution: str
     cache_bytes: int
 
 

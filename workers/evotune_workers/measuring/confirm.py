@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from evotune_workers.compilers.candidate import Candidate
+from evotune_workers.compilers.candidate import Candidate, WorkloadBuild
 from evotune_workers.gates.gate import GateResult
 from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.measuring.child_session import CANDIDATE, GateFailed, Session
@@ -16,6 +16,8 @@ from evotune_workers.timing.summary import Timing, most_cautious
 CONFIRM_GATES = tuple(gate for gate in RUNNING_GATES if gate.name in ("identity", "launch", "numerics"))
 # Finalists are timed this often, seconds apart; see `most_cautious`.
 CONFIRM_RUNS = 3
+# A finalist whose speed-up on other inputs seems to be below this part of the usual one is timed on them, too.
+SLOWER_ELSEWHERE = 0.8
 
 
 def confirm(session: Session, job: ConfirmJob) -> tuple[Measurement, ...]:
@@ -70,10 +72,26 @@ def _time_together(
         sides = {name: (candidate, candidate.builds[place]) for name, candidate in names.items()}
         with session.loaded(sides, job.variant, job.seeds):
             builds = {name: built for name, (_, built) in sides.items()}
-            keeper = TimingSession(session, builds, finalists=True)
-            for name, timed in most_cautious([keeper.cold_and_warm(None) for _ in range(CONFIRM_RUNS)]).items():
+            for name, timed in _on_hardest_inputs(session, builds).items():
                 timings[names[name].number] += timed
     return {number: replace(checked[number], timings=timed) for number, timed in timings.items()}
+
+
+def _on_hardest_inputs(session: Session, builds: dict[str, WorkloadBuild]) -> dict[str, tuple[Timing, ...]]:
+    """Return each finalist's timings on the distribution of inputs on which it gains least.
+
+    All are timed on the first distribution. A glance at the others shows who is slower there: the values of inputs
+    make most kernels neither faster nor slower.
+    """
+    usual = TimingSession(session, builds, finalists=True)
+    timed = dict(most_cautious([usual.cold_and_warm(None) for _ in range(CONFIRM_RUNS)]))
+    for distribution in session.kernel.distributions[1:]:
+        glance = TimingSession(session, builds, finalists=True, distribution=distribution).glance()
+        slower = {side for side, ratio in glance.items() if ratio < SLOWER_ELSEWHERE * timed[side][0].speedup}
+        for side in slower:
+            alone = TimingSession(session, {side: builds[side]}, finalists=True, distribution=distribution)
+            timed[side] = min(timed[side], *alone.cold_and_warm(None).values(), key=lambda each: each[0].speedup)
+    return timed
 
 
 def _unconfirmed(candidate: Candidate, results: tuple[GateResult, ...], failure: GateFailed) -> Measurement:

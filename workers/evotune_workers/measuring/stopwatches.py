@@ -30,14 +30,17 @@ class OpenedStopwatch(Protocol):
         """Return the errors of what each candidate gave on unseen inputs."""
 
 
-def open_stopwatch(session: Session, sides: Sequence[str], workload: str, mode: Mode) -> OpenedStopwatch:
-    """Return a stopwatch on the loaded builds; raises GateFailed."""
+def open_stopwatch(
+    session: Session, sides: Sequence[str], workload: str, mode: Mode, distribution: str | None = None
+) -> OpenedStopwatch:
+    """Return a stopwatch on the loaded builds, on inputs of that distribution or the first; raises GateFailed."""
+    distribution = distribution or session.kernel.distributions[0]
     if session.device.kind != "cpu":
-        return _InOneProcess(session, mode)
-    kernel, cold = session.kernel, mode == "cold"
+        return _InOneProcess(session, mode, distribution)
+    cold = mode == "cold"
     seeds = session.seeds if cold else session.seeds[:1]
     least_bytes = CACHE_MULTIPLE * session.device.cache_bytes if cold else 0
-    inputs = TimedInputs(workload, kernel.distributions[0], seeds, least_bytes)
+    inputs = TimedInputs(workload, distribution, seeds, least_bytes)
 
     def ask(side: str | None, request: Request) -> Any:
         return session.ask(GATE, request, LIMIT_SECONDS, DIED, side)
@@ -48,9 +51,9 @@ def open_stopwatch(session: Session, sides: Sequence[str], workload: str, mode: 
 class _InOneProcess:
     """A stopwatch inside the one child of a GPU."""
 
-    def __init__(self, session: Session, mode: Mode) -> None:
+    def __init__(self, session: Session, mode: Mode, distribution: str) -> None:
         self._session = session
-        request = OpenStopwatch(mode, session.device.cache_bytes)
+        request = OpenStopwatch(mode, distribution, session.device.cache_bytes)
         self._setup: StopwatchSetup = session.ask(GATE, request, LIMIT_SECONDS)
 
     def setup(self) -> StopwatchSetup:

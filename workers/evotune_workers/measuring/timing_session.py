@@ -17,6 +17,7 @@ from evotune_workers.timing.protocol import (
     SEARCH_BLOCKS,
     WARM_BLOCKS,
     Samples,
+    fastest,
     measure_interleaved,
     plausible_opponents,
 )
@@ -30,6 +31,8 @@ UNSEEN_MARGIN = 1.25
 # The limits on errors are this much wider for new inputs, which are drawn at random: a kernel close to the limits must
 # not fail by chance. A result that was kept is wrong by far more.
 UNSEEN_FACTOR = 2.0
+# Blocks of a glance at another distribution of inputs.
+GLANCE_BLOCKS = 5
 # Pauses after each attempt that other work on the machine spoilt. A trial has fewer attempts, since it is queued again.
 FINALIST_PAUSES_SECONDS = (1.0, 4.0, 0.0)
 TRIAL_PAUSES_SECONDS = (0.5, 0.0)
@@ -42,9 +45,20 @@ class NoResult(GateFailed):
 class TimingSession:
     """Times loaded builds at one workload beside the kernel's baselines. `sides` names the candidates' builds."""
 
-    def __init__(self, session: Session, sides: dict[str, WorkloadBuild], *, finalists: bool = False) -> None:
-        """Time builds that the session has loaded under these names; `finalists` are timed longer, and against all."""
+    def __init__(
+        self,
+        session: Session,
+        sides: dict[str, WorkloadBuild],
+        *,
+        finalists: bool = False,
+        distribution: str | None = None,
+    ) -> None:
+        """Time builds that the session has loaded under these names; `finalists` are timed longer, and against all.
+
+        The inputs are of that distribution of the kernel, or of its first.
+        """
         self._session, self._sides, self._finalists = session, sides, finalists
+        self._distribution = distribution or session.kernel.distributions[0]
         self._workload = next(iter(sides.values())).workload
 
     def cold_and_warm(self, incumbent: float | None) -> dict[str, tuple[Timing, ...]]:
@@ -77,8 +91,22 @@ class TimingSession:
         self._require_undisturbed(samples)
         return samples
 
+    def glance(self) -> dict[str, float]:
+        """Return each side's speed-up in a few cold blocks: too few to rank it, enough to see that it is much slower.
+
+        Raises GateFailed when a timed output was wrong.
+        """
+        watch = self._open("cold")
+        baselines = self._baselines(watch)
+        samples = NO_SAMPLES.joined(self._run_blocks(GLANCE_BLOCKS, (*self._sides, *baselines)))
+        self._judge_outputs(watch, samples)
+        if not samples.kept:
+            return {}
+        opponent = fastest(samples, baselines)
+        return {side: samples.speedup(side, opponent).median for side in self._sides}
+
     def _open(self, mode: Mode) -> StopwatchSetup:
-        self._stopwatch = open_stopwatch(self._session, tuple(self._sides), self._workload, mode)
+        self._stopwatch = open_stopwatch(self._session, tuple(self._sides), self._workload, mode, self._distribution)
         return self._stopwatch.setup()
 
     def _baselines(self, watch: StopwatchSetup) -> tuple[str, ...]:
@@ -110,7 +138,7 @@ class TimingSession:
 
     def _summed_up(self, watch: StopwatchSetup, samples: Samples, censored: bool) -> dict[str, Timing]:
         self._require_undisturbed(samples)
-        conditions = as_conditions(watch, **self._session.conditions)
+        conditions = as_conditions(watch, distribution=self._distribution, **self._session.conditions)
         baselines, mode = self._opponents(watch), watch.mode
         timings = {
             side: summarise(samples, side, built.build.key, baselines, self._workload, mode, censored, conditions)

@@ -55,9 +55,9 @@ class LoadedBuild:
         """Return the kernel's structure case of that name, for that workload."""
         return next(case for case in self._references.structure(workload) if case.name == name)
 
-    def buffer_sets(self, seeds: tuple[int, ...], least_bytes: int) -> BufferSets:
+    def buffer_sets(self, distribution: str, seeds: tuple[int, ...], least_bytes: int) -> BufferSets:
         """Return copies of the inputs of these seeds in turn, together that large as far as memory allows."""
-        return self._references.buffer_sets(self.workload, self.distributions[0], seeds, least_bytes)
+        return self._references.buffer_sets(self.workload, distribution, seeds, least_bytes)
 
     def new_workspace(self, workload: Workload) -> torch.Tensor:
         """Return a new workspace, in bytes, filled with NaN patterns; raise MemoryError when it is too large."""

@@ -9,8 +9,9 @@ from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.runtime import Runtime
 from evotune_workers.timing.stopwatch import Mode, Stopwatch
 
-# Takes loaded builds by side name and all at one workload, the baselines to time beside them, and the cache's size.
-StopwatchMaker = Callable[[Mapping[str, LoadedBuild], Sequence[Baseline], Mode, int], Stopwatch]
+# Takes loaded builds by side name and all at one workload, the baselines to time beside them, the distribution of the
+# inputs, and the cache's size.
+StopwatchMaker = Callable[[Mapping[str, LoadedBuild], Sequence[Baseline], Mode, str, int], Stopwatch]
 
 
 def make_runtime(target: str) -> Runtime:

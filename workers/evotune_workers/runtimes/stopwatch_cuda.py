@@ -92,11 +92,13 @@ class CudaStopwatch(Stopwatch):
     rotation is too short, the cache is filled with other memory.
     """
 
-    def __init__(self, builds: Mapping[str, LoadedBuild], baselines: Baselines, mode: Mode, cache_bytes: int) -> None:
+    def __init__(
+        self, builds: Mapping[str, LoadedBuild], baselines: Baselines, mode: Mode, distribution: str, cache_bytes: int
+    ) -> None:
         """Capture the candidates, `builds` by side name; all are at the workload of the baselines."""
         first = next(iter(builds.values()))
         seeds = first.seeds if mode == "cold" else first.seeds[:1]
-        references = [first.reference(first.workload, first.distributions[0], seed) for seed in seeds]
+        references = [first.reference(first.workload, distribution, seed) for seed in seeds]
         self._mode: Mode = mode
         self._baselines = baselines
         self._builds, self._contents = builds, [reference.inputs for reference in references]
@@ -182,19 +184,24 @@ class CudaStopwatches:
 
     def __init__(self) -> None:
         """Capture nothing yet."""
-        self._baselines: dict[tuple[Workload, Mode], Baselines] = {}
+        self._baselines: dict[tuple[Workload, Mode, str], Baselines] = {}
 
     def open(
-        self, builds: Mapping[str, LoadedBuild], baselines: Sequence[Baseline], mode: Mode, cache_bytes: int
+        self,
+        builds: Mapping[str, LoadedBuild],
+        baselines: Sequence[Baseline],
+        mode: Mode,
+        distribution: str,
+        cache_bytes: int,
     ) -> CudaStopwatch:
         """Return a stopwatch of loaded builds, by side name and all at one workload, beside these baselines."""
         first = next(iter(builds.values()))
         seeds = first.seeds if mode == "cold" else first.seeds[:1]
-        sets = first.buffer_sets(seeds, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
-        kept = self._baselines.get((first.workload, mode))
+        sets = first.buffer_sets(distribution, seeds, CACHE_MULTIPLE * cache_bytes if mode == "cold" else 0)
+        kept = self._baselines.get((first.workload, mode, distribution))
         if kept is None or kept.sets is not sets:
-            kept = self._baselines[first.workload, mode] = Baselines(baselines, sets)
-        return CudaStopwatch(builds, kept, mode, cache_bytes)
+            kept = self._baselines[first.workload, mode, distribution] = Baselines(baselines, sets)
+        return CudaStopwatch(builds, kept, mode, distribution, cache_bytes)
 
 
 def _candidate_graph(build: LoadedBuild, sets: BufferSets, rounds: int) -> TimedCandidate:
