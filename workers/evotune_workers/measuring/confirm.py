@@ -48,7 +48,7 @@ def _check_again(session: Session, candidate: Candidate, job: ConfirmJob) -> Mea
 def _time_finalists(
     session: Session, candidates: list[Candidate], checked: dict[int, Measurement], job: ConfirmJob
 ) -> dict[int, Measurement]:
-    """Time all in one process; should one fail there, time each by itself, so that only that one is marked failed."""
+    """Time all together; should one fail there, time each by itself, so that only that one is marked failed."""
     try:
         return _time_together(session, candidates, checked, job)
     except NoResult as busy:

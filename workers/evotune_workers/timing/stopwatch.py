@@ -73,7 +73,7 @@ class StopwatchSetup:
 
 
 class Stopwatch(abc.ABC):
-    """Times candidates and baselines side by side on the same buffers, in one process.
+    """Times candidates and baselines in turn on the same inputs.
 
     Half of every block is measured on unseen inputs, which were changed just before. A side that keeps results by
     content, by address or by the number of calls has none for them.
