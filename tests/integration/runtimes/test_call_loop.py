@@ -11,7 +11,7 @@ import torch
 from evotune_workers.compilers.cpp import compile_own
 from evotune_workers.runtimes.call_loop import CallLoop
 from evotune_workers.runtimes.runtime import LaunchError
-from evotune_workers.runtimes.sides_cpu import _require_given
+from evotune_workers.runtimes.turns.sides import _require_given
 
 # Appends what it is called with; refuses a negative number.
 SOURCE = """

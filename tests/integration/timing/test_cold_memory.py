@@ -21,13 +21,13 @@ from evotune_workers.kernel.folder import load_kernel
 from evotune_workers.measuring.child_session import Session
 from evotune_workers.measuring.stopwatch_cpu import Ask, CpuStopwatch
 from evotune_workers.measuring.stopwatches import open_stopwatch
-from evotune_workers.runtimes import turns_cpu
 from evotune_workers.runtimes.build_spec import BuildSpec
 from evotune_workers.runtimes.cpu import CpuRuntime
-from evotune_workers.runtimes.eviction_cpu import evict
 from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.references import References
-from evotune_workers.runtimes.turns_cpu import CandidateTurns, TimedInputs
+from evotune_workers.runtimes.turns import turns
+from evotune_workers.runtimes.turns.eviction import evict
+from evotune_workers.runtimes.turns.turns import CandidateTurns, TimedInputs
 from evotune_workers.timing.summary import as_conditions
 from tests.integration.child.test_sandbox import children
 from tests.support.paths import SPIN
@@ -138,7 +138,7 @@ def test_every_call_of_a_cold_sample_meets_another_evicted_set(
         evict(memory)
         evicted.append(memory)
 
-    monkeypatch.setattr(turns_cpu, "evict", evict_and_note)
+    monkeypatch.setattr(turns, "evict", evict_and_note)
     calls = stopwatches["cold"].setup().calls_per_sample
     met: list[int] = []
     for _ in range(3):

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from evotune_workers.runtimes.output_rows import OutputRows
-from evotune_workers.runtimes.sides_cpu import LEAST_OUTPUTS, MOST_OUTPUT_BYTES, output_count
+from evotune_workers.runtimes.turns.output_rows import OutputRows
+from evotune_workers.runtimes.turns.sides import LEAST_OUTPUTS, MOST_OUTPUT_BYTES, output_count
 
 
 @pytest.fixture

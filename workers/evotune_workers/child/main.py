@@ -47,8 +47,8 @@ from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.references import References, ReferenceSource
 from evotune_workers.runtimes.runtime import LaunchError, LoadError, Runtime
 from evotune_workers.runtimes.select import make_runtime, stopwatch_maker
-from evotune_workers.runtimes.team import end_team
-from evotune_workers.runtimes.turns_cpu import CandidateTurns, TimedInputs
+from evotune_workers.runtimes.turns.team import end_team
+from evotune_workers.runtimes.turns.turns import CandidateTurns, TimedInputs
 from evotune_workers.timing.stopwatch import Stopwatch
 
 STICKY_ERROR_EXIT = 70

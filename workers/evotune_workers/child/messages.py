@@ -13,7 +13,7 @@ from evotune_workers.gates.gate import GateCriteria
 from evotune_workers.runtimes.build_spec import BuildSpec
 
 if TYPE_CHECKING:  # they import torch, which a process does that only starts a child
-    from evotune_workers.runtimes.turns_cpu import Calls, TimedInputs
+    from evotune_workers.runtimes.turns.turns import Calls, TimedInputs
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from evotune_workers.kernel.contract import Inputs, StructureCase, Workload
 from evotune_workers.runtimes.buffer_sets import BufferSets
 from evotune_workers.runtimes.references import KEPT_REFERENCES, Reference
 from evotune_workers.runtimes.shared import Packed, receive, receive_bytes
-from evotune_workers.runtimes.turns_cpu import TimedInputs
+from evotune_workers.runtimes.turns.turns import TimedInputs
 
 
 class ReferenceFailed(RuntimeError):

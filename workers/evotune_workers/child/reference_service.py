@@ -1,7 +1,7 @@
 """The service of a process that never loads a candidate: references, buffer sets, and the baselines' turns.
 
-Candidates run in processes of their own. What they are compared with is computed here, where nothing that a candidate
-does to its process has an effect. Results lie in shared memory that a candidate can only read.
+Candidates run in processes of their own. Their references are computed here, where nothing that a candidate does to its
+process has an effect. Results lie in shared memory that a candidate can only read.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from evotune_workers.runtimes.buffer_sets import BufferPlan, BufferSets, bytes_o
 from evotune_workers.runtimes.references import KEPT_COLLECTIONS, KEPT_REFERENCES, Reference, References
 from evotune_workers.runtimes.runtime import Runtime
 from evotune_workers.runtimes.shared import Packed, SharedBytes, receive
-from evotune_workers.runtimes.team import end_team
-from evotune_workers.runtimes.turns_cpu import BaselineTurns, Calls, OpenedSide, TimedInputs, Turn
+from evotune_workers.runtimes.turns.team import end_team
+from evotune_workers.runtimes.turns.turns import BaselineTurns, Calls, OpenedSide, TimedInputs, Turn
 from evotune_workers.runtimes.unseen import Roll, UnseenInputs
 
 

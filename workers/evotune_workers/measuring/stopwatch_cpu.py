@@ -18,7 +18,7 @@ from evotune_workers.child.messages import (
     TakeTurn,
 )
 from evotune_workers.kernel.output_errors import Errors
-from evotune_workers.runtimes.turns_cpu import Calls, OpenedSide, TimedInputs, Turn
+from evotune_workers.runtimes.turns.turns import Calls, OpenedSide, TimedInputs, Turn
 from evotune_workers.runtimes.unseen import Roll
 from evotune_workers.timing.stopwatch import SAMPLE_US, Conditions, Mode, Stopwatch, StopwatchSetup
 
@@ -36,7 +36,7 @@ RANDOM_PART = 8
 
 
 class CpuStopwatch(Stopwatch):
-    """Times the kernel alone for a candidate, and a call as users make it for a baseline (runtimes/sides_cpu.py).
+    """Times the kernel alone for a candidate, and a call as users make it for a baseline (runtimes/turns/sides.py).
 
     Each candidate has a process of its own, and the baselines have one that loads no candidate. A sample begins when
     the process of the one before has ended its threads. Outputs are checked after every sample, as `CandidateTurns`

@@ -10,7 +10,7 @@ from evotune_workers.gates.gate import DIED
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.measuring.child_session import Session
 from evotune_workers.measuring.stopwatch_cpu import CpuStopwatch
-from evotune_workers.runtimes.turns_cpu import TimedInputs
+from evotune_workers.runtimes.turns.turns import TimedInputs
 from evotune_workers.timing.stopwatch import CACHE_MULTIPLE, Block, Mode, StopwatchSetup
 
 GATE = "timing"

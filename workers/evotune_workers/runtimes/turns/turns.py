@@ -14,11 +14,11 @@ import torch
 from evotune_workers.kernel.contract import Baseline
 from evotune_workers.kernel.output_errors import Errors
 from evotune_workers.runtimes.buffer_sets import BufferSets
-from evotune_workers.runtimes.eviction_cpu import evict
 from evotune_workers.runtimes.loaded_build import LoadedBuild
 from evotune_workers.runtimes.references import Reference
-from evotune_workers.runtimes.sides_cpu import BaselineSide, CandidateSide, Side
-from evotune_workers.runtimes.team import end_team, form_team
+from evotune_workers.runtimes.turns.eviction import evict
+from evotune_workers.runtimes.turns.sides import BaselineSide, CandidateSide, Side
+from evotune_workers.runtimes.turns.team import end_team, form_team
 from evotune_workers.runtimes.unseen import KeptOutputs, Roll
 from evotune_workers.timing.disturbance import lost_seconds
 
@@ -119,7 +119,7 @@ class CandidateTurns(Turns):
     """The turns of one candidate.
 
     Its outputs are checked after every sample: all that no later call of the sample has overwritten, the untimed ones
-    among them. Of those on unseen inputs one, drawn at random, is kept, to be checked when all has been timed.
+    among them. One of those on unseen inputs, drawn at random, is kept and checked when all has been timed.
     """
 
     def __init__(self, name: str, build: LoadedBuild, sets: BufferSets, references: Sequence[Reference]) -> None:

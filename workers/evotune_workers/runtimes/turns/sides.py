@@ -12,8 +12,8 @@ import torch
 from evotune_workers.kernel.contract import Baseline, Inputs
 from evotune_workers.runtimes.cpu import CpuProgram
 from evotune_workers.runtimes.loaded_build import LoadedBuild
-from evotune_workers.runtimes.output_rows import OutputRows
 from evotune_workers.runtimes.runtime import Argument
+from evotune_workers.runtimes.turns.output_rows import OutputRows
 
 # Calls write as many outputs in turn as there are buffer sets, as far as they fit into this, and at least so many.
 MOST_OUTPUT_BYTES, LEAST_OUTPUTS = 64 << 20, 4
