@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +13,7 @@ import pytest
 import ray
 
 from evotune_workers.cluster.connection import ClusterError, connected
-from tests.support.command import environment, evotune, evotune_here
+from tests.support.command import evotune, evotune_here, evotune_started
 from tests.support.paths import SAXPY
 from tests.support.ray_nodes import NodesHere, another_version, nodes_here
 from tests.support.saxpy import SIXTEEN_BUILDS
@@ -62,10 +60,8 @@ def test_nodes_that_leave_join_and_cannot_do_everything_cost_a_search_nothing_bu
     leaving = cluster.add()
     cluster.add(env_vars=another_version(folder / "old", "torch", "1.2.3"))
     cluster.add(env_vars={"CXX": "missing-compiler"})
-    command = [sys.executable, "-m", "evotune", *SEARCH, "--budget", str(BUDGET), "--ray-address", cluster.address]
-    with subprocess.Popen(
-        command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as search:
+    arguments = (*SEARCH, "--budget", str(BUDGET), "--ray-address", cluster.address)
+    with evotune_started(*arguments, folder=folder, merged=True) as search:
         await_trials(folder, "measuring", 2)
         cluster.kill(leaving)
         cluster.add()
