@@ -18,7 +18,7 @@ from tests.support.paths import SAXPY
 from tests.support.ray_nodes import NodesHere, another_version, nodes_here
 from tests.support.saxpy import SIXTEEN_BUILDS
 
-BUDGET = 8
+BUDGET = 6
 SEARCH = ("search", str(SAXPY), "--space", "space.yaml", "--target", "cpu", "--sampler", "random")
 
 

@@ -55,15 +55,17 @@ class Server:
 
     def serve(self) -> dict[str, Any] | None:
         """Return a request in the process that is forked for it, and None in this one when it is to end."""
+        control = self._control.fileno()
         while True:
-            ready, _, _ = select.select([self._control, self._wake], [], [])
+            ready, _, _ = select.select([control, self._wake], [], [])
             if self._wake in ready:
                 os.read(self._wake, 4096)
                 self._report_ended()
-            if self._control in ready:
+            if control in ready:
                 request, descriptors, _, _ = socket.recv_fds(self._control, REQUEST_BYTES, 4)
                 if not request:
-                    return self._end()
+                    self._end()
+                    return None
                 if self._fork(descriptors):
                     found: dict[str, Any] = json.loads(request)
                     return found
