@@ -7,7 +7,7 @@ import io
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,10 +38,10 @@ def evotune_started(
     log: Path | None = None,
     merged: bool = False,
     namespaces: Sequence[str] = (),
-    **variables: str,
+    variables: Mapping[str, str] | None = None,
 ) -> ForkedProcess:
     """Start the same, with these variables beside this process's; see `start`."""
-    own = {**environment(), **variables}
+    own = {**environment(), **(variables or {})}
     return start("evotune", *arguments, folder=folder, variables=own, log=log, merged=merged, namespaces=namespaces)
 
 

@@ -49,9 +49,8 @@ class Namespace:
         self.process = self._shell.pid
         self.enter = (*enter, f"--{kind}", "--target", str(self.process))
         # The same as files, in the order in which they are entered.
-        kinds = ("user", kind) if "--user" in enter else (kind,)
-        kinds = tuple("mnt" if each == "mount" else each for each in kinds)
-        self.files = tuple(f"/proc/{self.process}/ns/{each}" for each in kinds)
+        names = (*(("user",) if "--user" in enter else ()), {"mount": "mnt"}.get(kind, kind))
+        self.files = tuple(f"/proc/{self.process}/ns/{name}" for name in names)
 
     def do(self, command: str) -> None:
         """Run a line of shell inside; AssertionError when it fails."""

@@ -112,16 +112,21 @@ def test_nodes_run_the_code_that_the_search_has(cluster: NodesHere) -> None:
         assert "py_modules_files" in ray.get(ray.remote(where).remote())
 
 
-def test_a_local_ray_listens_on_the_loopback_alone() -> None:
+def test_a_local_ray_listens_on_the_loopback_alone_and_has_no_process_that_only_observes() -> None:
     with connected(None):
         ray.get(ray.remote(lambda: None).remote())
-        ours = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        started = psutil.Process().children(recursive=True)
+        ours = [psutil.Process(), *started]
+        # The raylet's command line has the commands that it starts.
+        titles = [" ".join(process.cmdline()) for process in started if process.name() != "raylet"]
         listening = [
             connection.laddr.ip
             for process in ours
             for connection in process.net_connections("inet")
             if connection.status == psutil.CONN_LISTEN
         ]
+    assert not [title for title in titles if "Agent" in title or "monitor" in title or "dashboard.py" in title]
+    assert sum("idle_agent.py" in title for title in titles) == 2
     assert listening and {address.removeprefix("::ffff:") for address in listening} <= {"127.0.0.1", "::1"}
 
 

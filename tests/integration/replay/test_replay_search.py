@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def replay(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """As on a machine with neither a compiler nor a GPU."""
     hidden = {"PATH": "", "CUDA_HOME": "", "CUDA_VISIBLE_DEVICES": ""}
-    with evotune_started("search", "--replay", "saxpy-X1.csv", *arguments, folder=folder, **hidden) as process:
+    with evotune_started("search", "--replay", "saxpy-X1.csv", *arguments, folder=folder, variables=hidden) as process:
         out, err = process.communicate(timeout=120)
     return subprocess.CompletedProcess(arguments, process.wait(), out, err)
 

@@ -121,7 +121,7 @@ class Ended:
 
 def start(folder: Path, namespaces: Sequence[str], *search: str, **variables: str) -> ForkedProcess:
     """Start a search in a folder, inside of these namespaces."""
-    return evotune_started("search", *search, folder=folder, namespaces=namespaces, **variables)
+    return evotune_started("search", *search, folder=folder, namespaces=namespaces, variables=variables)
 
 
 def end(search: ForkedProcess) -> Ended:
