@@ -22,7 +22,7 @@ FATAL = {"raylet": "raylet/raylet", "gcs": "gcs/gcs_server"}
 SERVER = "postgres"
 # Ray's processes that have no part of a search in hand.
 WITHOUT_WORK = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
-# What ran below this process before; the server that forks searches is there.
+# Processes below this one from before; the server that forks searches is among them.
 _BEFORE: set[int] = set()
 
 
