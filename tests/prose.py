@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FIRST_WORDS = re.compile(r"(What|Who|Whom|Whose|Whether|Which|How|Of|That which)\b")
+ANYWHERE = re.compile(r"\b(What|Who|Whom|Whose|Whether|Which|How|Of|That)\b")
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -30,6 +31,8 @@ class Sentence(NamedTuple):
 def hidden_subjects(path: Path) -> list[Sentence]:
     """Return the sentences of a Python file that begin with a word which style forbids."""
     source = path.read_text(encoding="utf-8")
+    if not ANYWHERE.search(source):
+        return []  # in a hundredth of the time that it takes to parse
     texts = [*_docstrings(ast.parse(source, str(path))), *_comments(source)]
     return [
         Sentence(line, sentence)

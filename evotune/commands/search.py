@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,10 @@ from evotune.commands import options
 from evotune.commands.set_options import named_options
 from evotune.errors import UserError
 from evotune.planning import request
+
+if TYPE_CHECKING:
+    from evotune.search.reporter import Reporter
+    from evotune.search.result import SearchResult
 
 # Options that a stored search keeps when it is resumed.
 FIXED_BY_RESUME = ("space", "target", "workload", "sampler", "seed", "build_only", "warm_start", "replay", "no_reuse")
@@ -168,12 +172,11 @@ def search(
 def _search(wanted: request.SearchRequest, json: bool) -> None:
     from evotune.display import serialise, summary
     from evotune.display.progress import make_reporter
-    from evotune.replay.replay_search import is_replay, run_replay
-    from evotune.search.run import run_search
+    from evotune.replay.replay_search import is_replay
 
     reporter = make_reporter(json)
     try:
-        result = run_replay(wanted, reporter) if is_replay(wanted) else run_search(wanted, reporter)
+        result = _replay(wanted, reporter) if is_replay(wanted) else _run(wanted, reporter)
     finally:
         reporter.stopped()
     if json:
@@ -181,6 +184,18 @@ def _search(wanted: request.SearchRequest, json: bool) -> None:
     else:
         typer.echo(summary.as_text(result, wanted))
     raise typer.Exit(summary.exit_code(result, wanted))
+
+
+def _replay(wanted: request.SearchRequest, reporter: Reporter) -> SearchResult:
+    from evotune.replay.replay_search import run_replay
+
+    return run_replay(wanted, reporter)
+
+
+def _run(wanted: request.SearchRequest, reporter: Reporter) -> SearchResult:
+    from evotune.search.run import run_search
+
+    return run_search(wanted, reporter)
 
 
 def _refuse_fixed_settings(context: typer.Context, resume: int) -> None:

@@ -24,8 +24,6 @@ from tests.support.covering import covering_rows
 
 from .trial import one_core, verdict
 
-pytestmark = pytest.mark.quiet
-
 ATTENTION = kernel_folder("attention_fwd")
 KERNEL = load_kernel(ATTENTION)
 VARIANT, MISSION = KERNEL.variant("cpu"), named_workload(KERNEL, "mission")
@@ -46,13 +44,21 @@ def valid() -> ValidSet:
 
 
 @pytest.fixture(scope="module")
-def controls(valid: ValidSet) -> tuple[Candidate, ...]:
-    """Build configurations of the real kernel that have every value, and others spread over the space."""
+def chosen(valid: ValidSet) -> list[Configuration]:
+    """Choose configurations of the real kernel that have every value, and others spread over the space."""
     rows = covering_rows(valid.codes, [])
     others = [row for row in range(0, len(valid), len(valid) // LEAST_CONTROLS) if row not in rows]
-    chosen = [*rows, *others[: max(0, LEAST_CONTROLS - len(rows))]]
+    return [valid.configuration(row) for row in [*rows, *others[: max(0, LEAST_CONTROLS - len(rows))]]]
+
+
+@pytest.fixture(scope="module")
+def controls(chosen: list[Configuration]) -> list[Candidate]:
+    return built(chosen)
+
+
+def built(configurations: list[Configuration]) -> list[Candidate]:
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return tuple(pool.map(build, [valid.configuration(row) for row in chosen]))
+        return list(pool.map(build, configurations))
 
 
 def build(configuration: Configuration) -> Candidate:
@@ -71,7 +77,7 @@ def session() -> Iterator[Session]:
     made.close()
 
 
-def test_the_controls_have_every_value_of_every_parameter(valid: ValidSet, controls: tuple[Candidate, ...]) -> None:
+def test_the_controls_have_every_value_of_every_parameter(valid: ValidSet, controls: list[Candidate]) -> None:
     assert len(controls) >= LEAST_CONTROLS
     for column, parameter in enumerate(valid.parameters):
         values = {parameter.values[code] for code in valid.codes[:, column]}
@@ -79,13 +85,14 @@ def test_the_controls_have_every_value_of_every_parameter(valid: ValidSet, contr
 
 
 @pytest.mark.parametrize("run", range(RUNS))
-def test_every_control_passes_every_gate(run: int, controls: tuple[Candidate, ...], session: Session) -> None:
+def test_every_control_passes_every_gate(run: int, controls: list[Candidate], session: Session) -> None:
     for candidate in controls:
         result = verdict(session, candidate, "cpu", search_seeds(run), timed=False)
         assert result.passed, f"{candidate.configuration}: {result.gate}: {result.reason}"
 
 
-def test_timing_refuses_no_control(controls: tuple[Candidate, ...], session: Session) -> None:
-    for candidate in controls[:TIMED]:
+@pytest.mark.quiet
+def test_timing_refuses_no_control(chosen: list[Configuration], session: Session) -> None:
+    for candidate in built(chosen[:TIMED]):
         result = verdict(session, candidate, "cpu", search_seeds(RUNS))
         assert result.passed, f"{candidate.configuration}: {result.gate}: {result.reason}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import queue
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -19,24 +20,42 @@ from .cases import CASES
 from .seeds import failing_seeds, passing_seeds
 from .trial import FOLDER, SEEDS, TILES, assert_refused, build_fault, confirmed, one_core, verdict
 
-pytestmark = pytest.mark.quiet
-
 KERNEL = load_kernel(FOLDER)
 SHOWN = [case for case in CASES if isinstance(case.cpu, Refusal)]
+# Gates that compare times.
+OF_TIME = ("plausibility", "timing", "confirm")
+TIMED = [case for case in SHOWN if isinstance(case.cpu, Refusal) and case.cpu.gate in OF_TIME]
 HONEST = both("none", "is right", "none", "nothing")
 NEW_SEEDS = "wrong_on_new_seeds"
 
 
+Verdicts = Mapping[str, Future[GateResult]]
+
+
 @pytest.fixture(scope="module")
-def verdicts() -> Iterator[Mapping[str, Future[GateResult]]]:
-    """Run all faults, with one process on each core, and return the result of each."""
+def verdicts() -> Iterator[Verdicts]:
+    """Run the faults that no gate times."""
+    with verdicts_of([case for case in SHOWN if case not in TIMED]) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def timed_verdicts() -> Iterator[Verdicts]:
+    """Run the faults that a gate times, and the honest form."""
+    with verdicts_of([HONEST, *TIMED]) as found:
+        yield found
+
+
+@contextmanager
+def verdicts_of(cases: Sequence[Case]) -> Iterator[Verdicts]:
+    """Run cases, with one process on each core, and yield the result of each."""
     count = len(os.sched_getaffinity(0))
     made = [Session(FOLDER, one_core()) for _ in range(count)]
     sessions: queue.SimpleQueue[Session] = queue.SimpleQueue()
     for session in made:
         sessions.put(session)
     with ThreadPoolExecutor(count) as pool:
-        yield {case.fault: pool.submit(run, case, sessions) for case in (HONEST, *SHOWN)}
+        yield {case.fault: pool.submit(run, case, sessions) for case in cases}
         pool.shutdown(cancel_futures=True)
     for session in made:
         session.close()
@@ -52,20 +71,26 @@ def run(case: Case, sessions: queue.SimpleQueue[Session]) -> GateResult:
         sessions.put(session)
 
 
-@pytest.mark.parametrize("case", SHOWN, ids=lambda case: case.fault)
-def test_a_kernel_that_is_wrong_or_cheats_is_refused_at_its_gate(
-    case: Case, verdicts: Mapping[str, Future[GateResult]]
-) -> None:
+@pytest.mark.parametrize("case", [case for case in SHOWN if case not in TIMED], ids=lambda case: case.fault)
+def test_a_kernel_that_is_wrong_or_cheats_is_refused_at_its_gate(case: Case, verdicts: Verdicts) -> None:
     assert isinstance(case.cpu, Refusal)
-    result = verdicts[case.fault].result()
+    assert_refused(case, case.cpu, verdicts[case.fault].result())
+
+
+@pytest.mark.quiet
+@pytest.mark.parametrize("case", TIMED, ids=lambda case: case.fault)
+def test_a_kernel_that_cheats_in_time_or_is_wrong_on_new_seeds_is_refused(case: Case, timed_verdicts: Verdicts) -> None:
+    assert isinstance(case.cpu, Refusal)
+    result = timed_verdicts[case.fault].result()
     if case.fault == NEW_SEEDS:
         assert result.passed, f"{result.gate}: {result.reason}"
         result = confirm()
     assert_refused(case, case.cpu, result)
 
 
-def test_the_honest_form_of_the_same_source_passes_every_gate(verdicts: Mapping[str, Future[GateResult]]) -> None:
-    result = verdicts[HONEST.fault].result()
+@pytest.mark.quiet
+def test_the_honest_form_of_the_same_source_passes_every_gate(timed_verdicts: Verdicts) -> None:
+    result = timed_verdicts[HONEST.fault].result()
     assert result.passed, f"{result.gate}: {result.reason}"
 
 

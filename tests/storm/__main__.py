@@ -14,8 +14,6 @@ import contextlib
 import os
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,9 +25,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from tests.storm import processes
 from tests.storm.record import Outcomes, Record
 from tests.support.db.server import Server, find_programs, running_server
-from tests.support.paths import ROOT
+from tests.support.forked.process import ForkedProcess, start
+from tests.support.paths import IMPORT_PATH, SAXPY
 
-SAXPY = ROOT / "tests" / "kernels" / "saxpy"
 SPACE = f"""
 kernel: saxpy
 variant: cpu
@@ -60,7 +58,6 @@ class Storm:
 
     def blow(self, kills: int, fatal_every: int) -> None:
         """Kill so many times, then let the search end; AssertionError when something does not hold."""
-        processes.adopt_orphans()
         while sum(self.counts.values()) < kills:
             left = kills - sum(self.counts.values())
             self._run_and_kill(min(left, fatal_every))
@@ -92,7 +89,7 @@ class Storm:
         if self._proposed() is not None:
             Record(self.url).require_free()
 
-    def _kill_survived(self, search: subprocess.Popen[bytes]) -> None:
+    def _kill_survived(self, search: ForkedProcess) -> None:
         if self.server is not None and self.dice.random() < 0.4:
             return self._kill_server(self.server)
         if not self.build_only:
@@ -115,7 +112,7 @@ class Storm:
         server.start()
         self._count("postgres")
 
-    def _kill_fatally(self, search: subprocess.Popen[bytes]) -> None:
+    def _kill_fatally(self, search: ForkedProcess) -> None:
         kind = self.dice.choice(["orchestrator", "orchestrator", "raylet", "gcs"])
         if kind == "orchestrator" or not processes.kill_one(kind):
             kind = "orchestrator"
@@ -124,27 +121,25 @@ class Storm:
         assert code in (REFUSED, -signal.SIGKILL), f"{kind} killed, exit code {code}: {self._said()}"
         self._count(kind)
 
-    def _await_progress(self, search: subprocess.Popen[bytes]) -> None:
+    def _await_progress(self, search: ForkedProcess) -> None:
         """Until an outcome is recorded that was not there before."""
         deadline = time.monotonic() + END_SECONDS
         while self._proposed() is None or len(Record(self.url).outcomes()) <= len(self.kept):
             assert search.poll() is None and time.monotonic() < deadline, f"no progress: {self._said()}"
             time.sleep(0.1)
 
-    def _start(self, budget: int) -> subprocess.Popen[bytes]:
+    def _start(self, budget: int) -> ForkedProcess:
         new = [str(SAXPY), "--space", "space.yaml", "--target", "cpu", "--sampler", "random"]
         what = new + ["--build-only"] * self.build_only if self._proposed() is None else ["--resume", "1"]
         (self.folder / "space.yaml").write_text(SPACE)
-        command = [sys.executable, "-m", "evotune", "search", *what, "--budget", str(budget), "--db", self.url]
-        with (self.folder / "log").open("ab") as log:
-            search = subprocess.Popen(command, cwd=self.folder, env=self._environment(), stdout=log, stderr=log)
-        processes.own(search.pid)
-        return search
+        arguments = ("search", *what, "--budget", str(budget), "--db", self.url)
+        log, variables = self.folder / "log", self._variables()
+        return start("evotune", *arguments, folder=self.folder, variables=variables, log=log)
 
-    def _environment(self) -> dict[str, str]:
+    def _variables(self) -> dict[str, str]:
         (self.folder / "tmp").mkdir(exist_ok=True)
-        paths = os.pathsep.join(str(ROOT / part) for part in ("", "workers", "db"))
-        own = {"TMPDIR": str(self.folder / "tmp"), "EVOTUNE_CACHE": str(self.folder / "cache"), "PYTHONPATH": paths}
+        folders = {"TMPDIR": str(self.folder / "tmp"), "EVOTUNE_CACHE": str(self.folder / "cache")}
+        own = {**folders, "PYTHONPATH": IMPORT_PATH}
         return {**os.environ, **own}
 
     def _proposed(self) -> int | None:
@@ -174,6 +169,18 @@ LOCKS = {"evotune-cpu-machine.lock", "evotune-cpu-turnstile.lock"}
 
 
 @contextlib.contextmanager
+def storm(kind: str, build_only: bool, seed: int) -> Iterator[Storm]:
+    """Yield a storm in a new folder, on a new database of that kind."""
+    # A socket's path must be short: not pytest's folder.
+    with (
+        tempfile.TemporaryDirectory(prefix="st-", dir="/tmp") as name,
+        database(kind, Path(name)) as (url, server),
+        processes.orphans_adopted(),
+    ):
+        yield Storm(Path(name), url, build_only, server, random.Random(seed))
+
+
+@contextlib.contextmanager
 def database(kind: str, folder: Path) -> Iterator[tuple[str, Server | None]]:
     """Yield the URL of a new database, and its server if it has one."""
     if kind == "sqlite":
@@ -195,12 +202,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
-    # A socket's path must be short: not pytest's folder.
-    with tempfile.TemporaryDirectory(prefix="st-", dir="/tmp") as name, database(options.database, Path(name)) as found:
-        url, server = found
-        Storm(Path(name), url, options.build_only, server, random.Random(options.seed)).blow(
-            options.kills, options.fatal_every
-        )
+    with storm(options.database, options.build_only, options.seed) as made:
+        made.blow(options.kills, options.fatal_every)
 
 
 if __name__ == "__main__":

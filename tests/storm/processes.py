@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import psutil
 
+from tests.support.forked.process import fork_server
+
 PR_SET_CHILD_SUBREAPER = 36
 GONE_WITHIN_SECONDS = 20.0
 # Victims by what their command line holds: a measurement or a build goes on somewhere else, or the search ends.
@@ -20,34 +22,43 @@ FATAL = {"raylet": "raylet/raylet", "gcs": "gcs/gcs_server"}
 SERVER = "postgres"
 # Ray's processes that have no part of a search in hand.
 WITHOUT_WORK = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
-_OWN: set[int] = set()
+# Processes below this one from before; the server that forks searches is among them.
+_BEFORE: set[int] = set()
 
 
-def adopt_orphans() -> None:
-    """From now on processes whose parent ends become children of this one."""
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+@contextlib.contextmanager
+def orphans_adopted() -> Iterator[None]:
+    """Make processes whose parent ends children of this one, in this context; what runs before is no part of it."""
+    fork_server()
+    _BEFORE.update(process.pid for process in psutil.Process().children(recursive=True))
+    _adopt(True)
+    try:
+        yield
+    finally:
+        reap()
+        _adopt(False)
+        _BEFORE.clear()
+
+
+def _adopt(orphans: bool) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, int(orphans), 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl")
-
-
-def own(pid: int) -> None:
-    """Leaves the end of that child to whoever started it."""
-    _OWN.add(pid)
 
 
 def reap() -> None:
     """Wait for adopted processes that have ended: nobody else does."""
     for process in psutil.Process().children():
-        if process.pid not in _OWN and has_ended(process):
+        if process.pid not in _BEFORE and has_ended(process):
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(process.pid, os.WNOHANG)
 
 
 def started() -> dict[int, str]:
-    """Command lines by process of all that runs below this process, but for a database server."""
+    """Command lines by process of all that has been started below this process, but for a database server."""
     found = {}
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if not has_ended(process) and process.name() != SERVER:
+            if process.pid not in _BEFORE and not has_ended(process) and process.name() != SERVER:
                 found[process.pid] = " ".join(process.cmdline()) or process.name()
     return found
 

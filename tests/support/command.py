@@ -7,13 +7,14 @@ import io
 import os
 import shutil
 import subprocess
-import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from evotune.cli import run
-from tests.support.paths import ROOT
+from tests.support.forked.process import ForkedProcess, start
+from tests.support.paths import IMPORT_PATH
 
 
 def evotune_here(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -25,20 +26,28 @@ def evotune_here(*arguments: str, folder: Path) -> subprocess.CompletedProcess[s
 
 
 def evotune(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own, as a user does."""
-    return subprocess.run(
-        [sys.executable, "-m", "evotune", *arguments],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    """Run a command in a process of its own, forked from one that has imported torch and Ray."""
+    with evotune_started(*arguments, folder=folder) as process:
+        out, err = process.communicate(timeout=240)
+    return subprocess.CompletedProcess(arguments, process.wait(), out, err)
+
+
+def evotune_started(
+    *arguments: str,
+    folder: Path,
+    log: Path | None = None,
+    merged: bool = False,
+    namespaces: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+) -> ForkedProcess:
+    """Start the same, with these variables beside this process's; see `start`."""
+    own = {**environment(), **(variables or {})}
+    return start("evotune", *arguments, folder=folder, variables=own, log=log, merged=merged, namespaces=namespaces)
 
 
 def environment() -> dict[str, str]:
     """Return this process's environment, in which every process imports this checkout."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("", "workers", "db"))}
+    return {**os.environ, "PYTHONPATH": IMPORT_PATH}
 
 
 def sqlite(database: Path, query: str) -> list[list[str]]:

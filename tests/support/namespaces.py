@@ -48,6 +48,9 @@ class Namespace:
         )
         self.process = self._shell.pid
         self.enter = (*enter, f"--{kind}", "--target", str(self.process))
+        # The same as files, in the order in which they are entered.
+        names = (*(("user",) if "--user" in enter else ()), {"mount": "mnt"}.get(kind, kind))
+        self.files = tuple(f"/proc/{self.process}/ns/{name}" for name in names)
 
     def do(self, command: str) -> None:
         """Run a line of shell inside; AssertionError when it fails."""
@@ -79,7 +82,7 @@ class Disk:
 
     def __init__(self, inside: Namespace) -> None:
         """Mounted in that namespace already."""
-        self.enter = inside.enter
+        self.enter, self.files = inside.enter, inside.files
         self._do = inside.do
 
     def fill(self, *, room_kib: int = 0) -> None:

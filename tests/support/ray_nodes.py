@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 from ray.cluster_utils import Cluster as Raylets
 
-from evotune_workers.cluster.connection import _without_observers
+from evotune_workers.cluster.observers import DASHBOARD_AGENT, without_observers
 
 
 class NodesHere:
@@ -19,7 +20,9 @@ class NodesHere:
 
     def __init__(self, watched: bool, **head: Any) -> None:
         """With the head alone. Unless `watched`, the processes that only watch a cluster are not started."""
-        self._starting = contextlib.nullcontext if watched else _without_observers
+        self._starting: Callable[[], AbstractContextManager[None]] = (
+            contextlib.nullcontext if watched else partial(without_observers, DASHBOARD_AGENT)
+        )
         with self._starting():
             self._raylets = Raylets(initialize_head=True, head_node_args={"include_dashboard": False, **head})
         self._added: list[Any] = []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import subprocess
 import time
 from pathlib import Path
+from typing import Protocol
 
 ENDED = "SELECT count(*) FROM trial WHERE state IN ('passed', 'failed', 'built')"
 
@@ -17,11 +17,18 @@ def ask(database: Path, query: str) -> list[tuple[object, ...]]:
         return connection.execute(query).fetchall()
 
 
-def wait_for_trials(database: Path, wanted: int, process: subprocess.Popen[str]) -> None:
+class Search(Protocol):
+    """A process of its own."""
+
+    def poll(self) -> int | None:
+        """Return its exit code, None while it runs."""
+
+
+def wait_for_trials(database: Path, wanted: int, process: Search) -> None:
     """Until that many trials of the process's search have ended; AssertionError when it ends before."""
     deadline = time.monotonic() + 120
     while ended(database) < wanted:
-        assert process.poll() is None, process.stdout.read() if process.stdout else ""
+        assert process.poll() is None, "it has ended"
         assert time.monotonic() < deadline, f"fewer than {wanted} trials in two minutes"
         time.sleep(0.05)
 

@@ -7,7 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evotune.planning.seeds import confirmation_seeds
 from evotune.search.context import SearchContext
@@ -15,11 +15,13 @@ from evotune.search.outcomes import build_records, device_record
 from evotune_db.errors import NotPassed
 from evotune_db.records import LeaderboardFilter, StoredTrial
 from evotune_workers.cluster.cluster import Cluster, Worker
-from evotune_workers.cluster.local import LocalMachine
 from evotune_workers.cluster.unusable_node import UnusableNode
 from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.compilers.candidate import Candidate
 from evotune_workers.measuring.jobs import ConfirmJob, Measurement
+
+if TYPE_CHECKING:
+    from evotune_workers.cluster.local import LocalMachine
 
 FINALISTS = 5
 # When every finalist of a round fails, the next best are tried. More rounds would only hide a fault.

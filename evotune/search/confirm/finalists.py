@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ray.exceptions import RayActorError, RayError
 
@@ -11,9 +12,11 @@ from evotune.errors import last_line
 from evotune.search.confirm.confirmation import Confirmation
 from evotune.search.context import SearchContext
 from evotune_workers.cluster.cluster import Cluster, ClusterError, Worker
-from evotune_workers.cluster.local import LocalMachine
 from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.compilers.build import ToolchainError
+
+if TYPE_CHECKING:
+    from evotune_workers.cluster.local import LocalMachine
 
 # A worker that is lost meanwhile is replaced, this many times in all.
 ATTEMPTS = 3
@@ -61,6 +64,9 @@ def _lab(context: SearchContext, worker: Worker, local: bool) -> Iterator[Cluste
         yield context.cluster
         return
     context.cluster.close()
+    # Imports torch, which a search needs for nothing else.
+    from evotune_workers.cluster.local import LocalMachine
+
     machine = LocalMachine(context.plan.package, worker.device)
     try:
         yield machine

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,12 +13,12 @@ import pytest
 import ray
 
 from evotune_workers.cluster.connection import ClusterError, connected
-from tests.support.command import environment, evotune, evotune_here
+from tests.support.command import evotune, evotune_here, evotune_started
 from tests.support.paths import SAXPY
 from tests.support.ray_nodes import NodesHere, another_version, nodes_here
 from tests.support.saxpy import SIXTEEN_BUILDS
 
-BUDGET = 8
+BUDGET = 6
 SEARCH = ("search", str(SAXPY), "--space", "space.yaml", "--target", "cpu", "--sampler", "random")
 
 
@@ -62,10 +60,8 @@ def test_nodes_that_leave_join_and_cannot_do_everything_cost_a_search_nothing_bu
     leaving = cluster.add()
     cluster.add(env_vars=another_version(folder / "old", "torch", "1.2.3"))
     cluster.add(env_vars={"CXX": "missing-compiler"})
-    command = [sys.executable, "-m", "evotune", *SEARCH, "--budget", str(BUDGET), "--ray-address", cluster.address]
-    with subprocess.Popen(
-        command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as search:
+    arguments = (*SEARCH, "--budget", str(BUDGET), "--ray-address", cluster.address)
+    with evotune_started(*arguments, folder=folder, merged=True) as search:
         await_trials(folder, "measuring", 2)
         cluster.kill(leaving)
         cluster.add()
@@ -116,16 +112,21 @@ def test_nodes_run_the_code_that_the_search_has(cluster: NodesHere) -> None:
         assert "py_modules_files" in ray.get(ray.remote(where).remote())
 
 
-def test_a_local_ray_listens_on_the_loopback_alone() -> None:
+def test_a_local_ray_listens_on_the_loopback_alone_and_has_no_process_that_only_observes() -> None:
     with connected(None):
         ray.get(ray.remote(lambda: None).remote())
-        ours = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        started = psutil.Process().children(recursive=True)
+        ours = [psutil.Process(), *started]
+        # The raylet's command line has the commands that it starts.
+        titles = [" ".join(process.cmdline()) for process in started if process.name() != "raylet"]
         listening = [
             connection.laddr.ip
             for process in ours
             for connection in process.net_connections("inet")
             if connection.status == psutil.CONN_LISTEN
         ]
+    assert not [title for title in titles if "Agent" in title or "monitor" in title or "dashboard.py" in title]
+    assert sum("idle_agent.py" in title for title in titles) == 2
     assert listening and {address.removeprefix("::ffff:") for address in listening} <= {"127.0.0.1", "::1"}
 
 

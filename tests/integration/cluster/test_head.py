@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +12,7 @@ import pytest
 
 from evotune.cli import run
 from evotune_workers.cluster import head
-from tests.support.command import environment, evotune_here
+from tests.support.command import evotune_here, evotune_started
 from tests.support.paths import SAXPY
 from tests.support.ray_nodes import NodesHere, nodes_here
 from tests.support.record import ENDED, ask, ended, wait_for_trials
@@ -43,20 +41,13 @@ def kill_the_head(when: Callable[[], bool]) -> None:
 def killed_after_its_node(folder: Path, nodes: NodesHere) -> None:
     """Kill a node of a search's cluster while it builds, and a trial later the search itself."""
     leaving, database = nodes.add(), folder / "evotune.db"
-    command = [sys.executable, "-m", "evotune", "search", str(SAXPY), "--space", "space.yaml", "--target", "cpu"]
-    with subprocess.Popen(
-        [*command, "--build-only", "--budget", str(BUDGET), "--ray-address", nodes.address],
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as search:
-        wait_for_trials(database, 1, search)
+    search = ("search", str(SAXPY), "--space", "space.yaml", "--target", "cpu", "--build-only", "--budget", str(BUDGET))
+    with evotune_started(*search, "--ray-address", nodes.address, folder=folder, merged=True) as process:
+        wait_for_trials(database, 1, process)
         wait_until(lambda: nodes.compiles_on(leaving))
         nodes.kill(leaving)
-        wait_for_trials(database, ended(database) + 1, search)
-        search.kill()
+        wait_for_trials(database, ended(database) + 1, process)
+        process.kill()
 
 
 @pytest.mark.usefixtures("empty_cache")

@@ -16,13 +16,15 @@ from tests.support.saxpy import SIXTEEN_BUILDS
 TOKEN, ANOTHER = "0123456789abcdef" * 3, "f" * 48
 # Ray reads a process's token once: the cluster and each search have processes of their own.
 SCRIPT = """
-import json, os, subprocess, sys
+import json, os, sys
+from pathlib import Path
+from tests.support.forked.process import start
 from tests.support.ray_nodes import nodes_here
 def search(token):
     variables = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"}
     with_token = variables if token is None else {**variables, "RAY_AUTH_TOKEN": token}
-    command = [sys.executable, "-m", "evotune", *sys.argv[2:], "--db", f"{token}.db", "--ray-address", nodes.address]
-    return subprocess.Popen(command, env=with_token, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    arguments = [*sys.argv[2:], "--db", f"{token}.db", "--ray-address", nodes.address]
+    return start("evotune", *arguments, folder=Path.cwd(), variables=with_token)
 with nodes_here(num_cpus=1) as nodes:
     searches = [search(token) for token in json.loads(sys.argv[1])]
     said = [each.communicate()[1] for each in searches]

@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from evotune_workers.kernel.folder import load_kernel, named_workload
 from evotune_workers.measuring import diagnose
 from evotune_workers.measuring.jobs import DiagnoseJob
 from evotune_workers.measuring.measurer import Measurer
-from tests.support.command import environment, evotune_here, sqlite
+from tests.support.command import evotune_here, evotune_started, sqlite
 from tests.support.faults import Fault, plant
 from tests.support.record import wait_for_trials
 
@@ -198,17 +197,10 @@ def test_show_names_the_stage_in_one_sentence_and_draws_its_tiles(searched: Sear
 
 def test_an_interrupt_costs_a_diagnosis_and_no_more_and_it_can_be_made_up_for(tmp_path: Path, faulty: Path) -> None:
     write_space(tmp_path, [RESCALE])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "evotune", *search_command(faulty, 1)],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    wait_for_trials(tmp_path / "evotune.db", 1, process)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    with evotune_started(*search_command(faulty, 1), folder=tmp_path, merged=True) as process:
+        wait_for_trials(tmp_path / "evotune.db", 1, process)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode in (1, 130), output
     database = tmp_path / "evotune.db"
     assert sqlite(database, "SELECT state, (SELECT count(*) FROM diagnosis) FROM trial") == [["failed", "0"]]

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import environment as of_checkout
+from tests.support.forked import request
+from tests.support.forked.process import fork_server
+from tests.support.forked.request import SOCKET_VARIABLE
 from tests.support.markdown import Block, blocks, documentation
 from tests.support.paths import ROOT
 from tests.support.recorded_search import record_search
@@ -21,6 +24,8 @@ RUN = ("console", "python", "sql")
 # A command that takes a minute or more is marked `slow`; this machine may be busy.
 LIMIT_SECONDS = 120
 DATABASE = "evotune.db"
+# Its commands are processes of their own, from the first line of Python on.
+ON_ITS_OWN = "README.md"
 # Commands read these folders of a clone; docs is copied, since a command draws a picture there.
 READ = ("benchmarks", "kernels", "search_spaces", "tests")
 
@@ -62,12 +67,36 @@ def run(block: Block, folder: Path) -> None:
     commands = [["bash", "-euo", "pipefail", "-c", each] for each in block.commands]
     for command in commands if block.language == "console" else [[sys.executable, "-c", block.text]]:
         ran = subprocess.run(
-            command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=LIMIT_SECONDS
+            command,
+            cwd=folder,
+            env=environment(block.page, folder),
+            pass_fds=[fork_server().control.fileno()],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
         )
         assert ran.returncode == 0, f"{block.page}:{block.line}: {command[-1]}\n{ran.stdout}{ran.stderr}"
 
 
-def environment() -> dict[str, str]:
-    """Return the environment of somebody who has activated this virtual environment; idle threads leave their core."""
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    return {**of_checkout(), "PATH": path, "OMP_WAIT_POLICY": "passive"}
+def environment(page: str, folder: Path) -> dict[str, str]:
+    """Return the environment of somebody who has activated this virtual environment; idle threads leave their core.
+
+    The `evotune` of all pages but the first is forked from a process that has imported torch and Ray.
+    """
+    first = [] if page == ON_ITS_OWN else [str(write_command(folder / "bin"))]
+    path = os.pathsep.join((*first, str(Path(sys.executable).parent), os.environ["PATH"]))
+    server = {SOCKET_VARIABLE: str(fork_server().control.fileno())}
+    return {**of_checkout(), **server, "PATH": path, "OMP_WAIT_POLICY": "passive"}
+
+
+def write_command(folder: Path) -> Path:
+    """Write an `evotune` that asks the fork server, into this folder; return the folder."""
+    folder.mkdir(exist_ok=True)
+    command = folder / "evotune"
+    # A script that starts `evotune` may hand it no open files.
+    command.write_text(
+        f'#!/bin/sh\n[ -e /proc/self/fd/${SOCKET_VARIABLE} ] || exec "{sys.executable}" -m evotune "$@"\n'
+        f'exec "{sys.executable}" -SE "{request.__file__}" "$@"\n'
+    )
+    command.chmod(0o755)
+    return folder

@@ -7,13 +7,12 @@ import itertools
 import json
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from evotune.cli import run
-from tests.support.command import environment, evotune_here
+from tests.support.command import evotune_here, evotune_started
 from tests.support.record import ask, wait_for_trials
 
 BLOCKS, TILES, UNROLLS = (16, 32, 48, 64, 96, 128), (1, 2, 3, 4, 6, 8, 12, 16), (1, 2, 4, 8)
@@ -46,9 +45,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def replay(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """As on a machine with neither a compiler nor a GPU."""
-    hidden = {**environment(), "PATH": "", "CUDA_HOME": "", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-m", "evotune", "search", "--replay", "saxpy-X1.csv", *arguments]
-    return subprocess.run(command, cwd=folder, env=hidden, capture_output=True, text=True, timeout=120)
+    hidden = {"PATH": "", "CUDA_HOME": "", "CUDA_VISIBLE_DEVICES": ""}
+    with evotune_started("search", "--replay", "saxpy-X1.csv", *arguments, folder=folder, variables=hidden) as process:
+        out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(arguments, process.wait(), out, err)
 
 
 def replay_here(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -122,11 +122,10 @@ def test_an_interrupted_replay_resumes_to_the_proposals_it_would_have_made(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = folder / "saxpy-X1.csv"
-    command = [sys.executable, "-m", "evotune", "search", "--replay", str(path), "--budget", "120"]
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True)
-    wait_for_trials(tmp_path / "evotune.db", 20, process)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    with evotune_started("search", "--replay", str(path), "--budget", "120", folder=tmp_path) as process:
+        wait_for_trials(tmp_path / "evotune.db", 20, process)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "go on:      evotune search --resume 1" in output
     [(done,)] = ask(tmp_path / "evotune.db", "SELECT count(*) FROM trial WHERE finished IS NOT NULL")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +11,9 @@ import pytest
 
 from evotune_db import Database
 from tests.storm.record import FORGIVEN
-from tests.support.command import environment
+from tests.support.command import evotune_started
 from tests.support.db.server import Place, programs_or_skip, running_server
+from tests.support.forked.process import ForkedProcess
 from tests.support.namespaces import DISK, Disk, small_disk
 from tests.support.paths import SAXPY
 from tests.support.record import ask, wait_for_trials
@@ -74,10 +73,10 @@ def test_a_search_on_a_full_disk_ends_in_one_line_and_goes_on_when_there_is_room
 ) -> None:
     disk.fill(room_kib=ROOM_KIB)
     database = ("--db", str(DISK / "evotune.db"))
-    line = refused(end(start(folder, disk.enter, *search, *database)))
+    line = refused(end(start(folder, disk.files, *search, *database)))
     assert "evotune.db on a full one" in line
     disk.free()
-    finished(end(start(folder, disk.enter, *GO_ON, *database)))
+    finished(end(start(folder, disk.files, *GO_ON, *database)))
     disk.copy_out("evotune.db", folder)
     assert ask(folder / "evotune.db", "PRAGMA integrity_check") == [("ok",)]
     assert ask(folder / "evotune.db", STATES) == [(state, BUDGET)]
@@ -104,7 +103,7 @@ def test_a_full_disk_of_the_server_ends_a_search_in_one_line_until_there_is_room
 def test_a_full_temporary_folder_ends_a_search_in_one_line_that_blames_no_configuration(
     folder: Path, disk: Disk
 ) -> None:
-    search = start(folder, disk.enter, *BUILD, TMPDIR=str(DISK), EVOTUNE_CACHE=str(folder / "cache"))
+    search = start(folder, disk.files, *BUILD, TMPDIR=str(DISK), EVOTUNE_CACHE=str(folder / "cache"))
     wait_for_trials(folder / "evotune.db", 2, search)
     disk.fill()
     line = refused(end(search))
@@ -120,19 +119,15 @@ class Ended:
     err: str
 
 
-def start(folder: Path, enter: Sequence[str], *search: str, **variables: str) -> subprocess.Popen[str]:
-    """Start a search in a folder, inside of the namespace that `enter` leads to."""
-    command = [*enter, "env", f"--chdir={folder}", sys.executable, "-m", "evotune", "search", *search]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, env={**environment(), **variables}, stdout=pipe, stderr=pipe, text=True)
+def start(folder: Path, namespaces: Sequence[str], *search: str, **variables: str) -> ForkedProcess:
+    """Start a search in a folder, inside of these namespaces."""
+    return evotune_started("search", *search, folder=folder, namespaces=namespaces, variables=variables)
 
 
-def end(search: subprocess.Popen[str]) -> Ended:
-    try:
+def end(search: ForkedProcess) -> Ended:
+    with search:
         out, err = search.communicate(timeout=200)
-    finally:
-        search.kill()
-    return Ended(search.returncode, out, err)
+    return Ended(search.wait(), out, err)
 
 
 def refused(ended: Ended) -> str:

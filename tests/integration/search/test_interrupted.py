@@ -16,7 +16,7 @@ from evotune.search.study import Study
 from evotune.space import configuration_key, load_space
 from evotune_workers.kernel.device import cpu_device
 from tests.storm.processes import GONE_WITHIN_SECONDS, has_ended
-from tests.support.command import environment, evotune_here
+from tests.support.command import environment, evotune_here, evotune_started
 from tests.support.paths import SAXPY
 from tests.support.record import ENDED, ask, ended, wait_for_trials
 from tests.support.saxpy import SIXTEEN_BUILDS
@@ -24,23 +24,19 @@ from tests.support.saxpy import SIXTEEN_BUILDS
 pytestmark = pytest.mark.usefixtures("empty_cache")
 # All that there are, and stopped after the first: a fast machine builds them in a second or two.
 BUDGET = 16
+SEARCH = (
+    *("search", str(SAXPY), "--space", "space.yaml", "--target", "cpu"),
+    *("--build-only", "--budget", str(BUDGET)),
+)
 
 
 def test_an_interrupted_search_ends_gracefully_and_resumes_to_its_exact_budget_and_proposals(tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(SIXTEEN_BUILDS)
-    command = [sys.executable, "-m", "evotune", "search", str(SAXPY), "--space", "space.yaml", "--target", "cpu"]
-    process = subprocess.Popen(
-        [*command, "--build-only", "--budget", str(BUDGET)],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
     database = tmp_path / "evotune.db"
-    wait_for_trials(database, 1, process)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    with evotune_started(*SEARCH, folder=tmp_path, merged=True) as process:
+        wait_for_trials(database, 1, process)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "--resume 1" in output
     assert 1 <= ended(database) < BUDGET
@@ -53,10 +49,10 @@ def test_an_interrupted_search_ends_gracefully_and_resumes_to_its_exact_budget_a
 def test_a_signal_to_its_process_group_is_an_interrupt_too(tmp_path: Path) -> None:
     """As `timeout` sends it: Ray's daemons are told by the search, and end with it."""
     (tmp_path / "space.yaml").write_text(SIXTEEN_BUILDS)
-    command = [sys.executable, "-m", "evotune", "search", str(SAXPY), "--space", "space.yaml", "--target", "cpu"]
+    command = [sys.executable, "-m", "evotune", *SEARCH]
     with (tmp_path / "output").open("w") as output:
         process = subprocess.Popen(
-            [*command, "--build-only", "--budget", str(BUDGET)],
+            command,
             cwd=tmp_path,
             env=environment(),
             stdout=output,

@@ -207,9 +207,19 @@ def test_an_empty_leaderboard_is_a_hint_as_a_table_and_an_empty_list_as_json(
 
 def test_the_leaderboard_imports_neither_torch_nor_ray_nor_optuna() -> None:
     Database.open(database_url.DEFAULT).close()
+    assert_imports_none_of({"torch", "ray", "optuna"}, "leaderboard")
+
+
+def test_a_replay_imports_no_torch() -> None:
+    Path("recording.csv").write_text("block,time_ms\n1,2\n2,1\n")
+    assert_imports_none_of({"torch"}, "search", "--replay", "recording.csv", "--budget", "2")
+
+
+def assert_imports_none_of(modules: set[str], *arguments: str) -> None:
+    """Assert that a command succeeds in a process of its own without importing any of these."""
     script = (
-        "import sys; from evotune.cli import run; code = run(['leaderboard']);"
-        "print(code, sorted({'torch', 'ray', 'optuna'} & set(sys.modules)))"
+        f"import sys; from evotune.cli import run; code = run({arguments});"
+        f"print(code, sorted({modules} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment())
     assert done.stdout.splitlines()[-1] == "0 []", done.stderr

@@ -14,9 +14,9 @@ from typing import Any
 
 import ray
 from ray._private import ray_constants, services
-from ray._private.node import Node
 from ray.exceptions import RayError
 
+from evotune_workers.cluster.observers import BOTH_AGENTS, without_observers
 from evotune_workers.system.temporary import run_folder
 from evotune_workers.system.warden import warden
 
@@ -90,7 +90,7 @@ def _start(folder: Path) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     # Ray's workers run at nice 15 otherwise, and the child that measures with them: anything would preempt it.
     os.environ.setdefault("RAY_worker_niceness", "0")
-    with _loopback_only(), _sessions_of_their_own(), _without_observers():
+    with _loopback_only(), _sessions_of_their_own(), without_observers(BOTH_AGENTS):
         ray.init(
             # RAY_ADDRESS must not turn "local" into "the cluster that this shell happens to know".
             address="local",
@@ -130,23 +130,6 @@ def _sessions_of_their_own() -> Iterator[None]:
         yield
     finally:
         services.ConsolePopen = started
-
-
-@contextlib.contextmanager
-def _without_observers() -> Iterator[None]:
-    """Start no autoscaler, dashboard or log monitor: nobody asks them in the Ray of one search.
-
-    Each is a Python process that imports Ray; together they cost 3 s of a core at every start.
-    """
-    observers = ("start_monitor", "start_api_server", "start_log_monitor")
-    before = {name: getattr(Node, name) for name in observers}
-    for name in observers:
-        setattr(Node, name, lambda *_, **__: None)
-    try:
-        yield
-    finally:
-        for name, start in before.items():
-            setattr(Node, name, start)
 
 
 def _join(address: str) -> None:

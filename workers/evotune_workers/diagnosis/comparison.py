@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from evotune_workers.kernel.contract import StageValues
+
+if TYPE_CHECKING:
+    import torch
 
 # A map has at most this many characters on a side; in a larger one, a character stands for several tiles.
 MAP_SIDE = 64
@@ -38,7 +41,7 @@ def compare(values: StageValues, tile: tuple[int, int]) -> Comparison:
     """Compare every value; `tile` is the tile of the map."""
     error = (values.found - values.expected).abs()
     # The difference of two infinities is NaN.
-    error = torch.where(values.found == values.expected, torch.zeros_like(error), error)
+    error = error.masked_fill(values.found == values.expected, 0.0)
     limits = values.limits.expand_as(error)
     bad = ~(error <= limits)
     wrong, worst = int(bad.sum()), _worst(error, limits)
@@ -80,11 +83,11 @@ def _shown(maps: dict[str, list[int]], slices: int) -> list[str]:
 
 def _worst(error: torch.Tensor, limits: torch.Tensor) -> int:
     excess = error - limits
-    return int(torch.where(excess.isnan(), math.inf, excess).argmax())
+    return int(excess.masked_fill(excess.isnan(), math.inf).argmax())
 
 
 def _first(bad: torch.Tensor) -> tuple[int, ...]:
-    flat = int(bad.flatten().to(torch.uint8).argmax())
+    flat = int(bad.flatten().byte().argmax())
     return tuple(int(place) for place in np.unravel_index(flat, tuple(bad.shape)))
 
 
