@@ -18,6 +18,8 @@ from types import TracebackType
 from tests.support.forked.request import ask
 from tests.support.paths import IMPORT_PATH
 
+# A test may change variables, such as HOME, that libraries read once, when they are imported.
+BEFORE_ALL_TESTS = dict(os.environ)
 SERVER_ENDED = "the process that forks commands must run, got its end: see what it printed on standard error"
 
 
@@ -130,10 +132,10 @@ class ForkServer:
 
 @functools.cache
 def fork_server() -> ForkServer:
-    """Return this process's server, which is started with this process's variables and ends with it."""
+    """Return this process's server, which is started with the variables of before all tests and ends with it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     # OpenBLAS starts threads when NumPy is imported; a process that forks must have none.
-    variables = {**os.environ, "PYTHONPATH": IMPORT_PATH, "OPENBLAS_NUM_THREADS": "1"}
+    variables = {**BEFORE_ALL_TESTS, "PYTHONPATH": IMPORT_PATH, "OPENBLAS_NUM_THREADS": "1"}
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.support.forked.server", str(theirs.fileno())],
         stdin=subprocess.DEVNULL,
