@@ -32,7 +32,8 @@ from evotune_workers.system.free_memory import free_memory_bytes
 if TYPE_CHECKING:
     from evotune_workers.runtimes.call_loop import Word
 
-CALLS = 5
+# The first calls in a new process take longer: short ones are repeated until they have taken a while.
+CALLS, MOST_CALLS, ENOUGH_US = 5, 50, 2000.0
 CTYPES: dict[np.dtype[Any], type[ctypes._SimpleCData[Any]]] = {
     np.dtype(np.int32): ctypes.c_int32,
     np.dtype(np.int64): ctypes.c_int64,
@@ -62,8 +63,8 @@ class CpuRuntime(Runtime):
 
     def call_times(self, call: Callable[[], torch.Tensor]) -> CallTimes:
         """Time a few calls; a CPU has one clock, so that both means are equal."""
-        times = []
-        for _ in range(CALLS):
+        times: list[float] = []
+        while len(times) < CALLS or (sum(times) < ENOUGH_US and len(times) < MOST_CALLS):
             started = time.perf_counter_ns()
             call()
             times.append((time.perf_counter_ns() - started) / 1e3)

@@ -83,11 +83,12 @@ class Turns:
 
     def take(self, side: str, calls: Calls) -> Turn:
         """Time a sample, with this process's own team of threads, which ends with it."""
-        lost, began = lost_seconds(), time.perf_counter()
+        began = time.perf_counter()
         timed, number = self._sides[side], calls.lead + calls.timed
         timed.prepare(calls.first, number)
         self._evict(calls.first, number)
         form_team()
+        lost = lost_seconds()  # a thread that has just been made may wait for a core until the scheduler moves it
         timed.run(calls.first, calls.lead)
         started = time.perf_counter_ns()
         timed.run(calls.first + calls.lead, calls.timed)
