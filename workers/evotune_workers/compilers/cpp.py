@@ -35,11 +35,11 @@ def compile_cpp(request: BuildRequest) -> Build:
     return cached(key, lambda: make_build(request, key, flags, compiler_version(), partial(_run, request, flags)))
 
 
-def compile_own(source: Path, library: Path) -> None:
+def compile_own(source: Path, library: Path, *flags: str) -> None:
     """Compile a source of evotune's own to a shared library; raise ToolchainError when that fails."""
     compiler_version()  # raises ToolchainError when there is none
     result = run_group(
-        [compiler_name(), *OWN_FLAGS, str(source), "-o", str(library)], source.parent, TIME_LIMIT_SECONDS
+        [compiler_name(), *OWN_FLAGS, *flags, str(source), "-o", str(library)], source.parent, TIME_LIMIT_SECONDS
     )
     if result.returncode != 0:
         raise ToolchainError(f"{compiler_name()} must compile evotune's own {source.name}, got: {result.output[-300:]}")

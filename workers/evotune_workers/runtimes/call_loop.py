@@ -7,13 +7,11 @@ the entry function's arguments, separately from the build, so that a kernel's so
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evotune_workers.compilers.cpp import compile_own
+from evotune_workers.compilers.own_library import own_library
 from evotune_workers.runtimes.runtime import require_success
-from evotune_workers.system.temporary import temporary_folder
 
 if TYPE_CHECKING:
     # The type of an argument as ctypes passes it.
@@ -74,19 +72,14 @@ def _record_of(types: Sequence[type]) -> Any:
     return type("Arguments", (ctypes.Structure,), {"_fields_": fields})
 
 
-@functools.cache
 def _compiled(types: tuple[type, ...]) -> Any:
-    """Return the loop for arguments of these types; compiling takes 0.1 s, once in a process."""
+    """Return the loop for arguments of these types."""
     names = [C_NAMES[each] for each in types]
     source = SOURCE.format(
         fields=" ".join(f"{name} a{place};" for place, name in enumerate(names)),
         types=", ".join(names),
         values=", ".join(f"a.a{place}" for place in range(len(names))),
     )
-    with temporary_folder() as folder:
-        file, library = folder / "call_loop.cpp", folder / "call_loop.so"
-        file.write_text(source)
-        compile_own(file, library)
-        loop = ctypes.CDLL(str(library)).call_in_turn
+    loop = own_library(source).call_in_turn
     loop.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64]
     return loop

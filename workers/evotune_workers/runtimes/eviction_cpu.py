@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 from typing import Any
 
 import torch
 
-from evotune_workers.compilers.cpp import compile_own
-from evotune_workers.system.temporary import temporary_folder
+from evotune_workers.compilers.own_library import own_library
 
 # The loop steps by 64 bytes. Lines of these processors are at least as long, and evicting a line twice does no harm.
 SOURCE = """
@@ -38,12 +36,7 @@ def evict(memory: torch.Tensor) -> None:
     _compiled()(memory.data_ptr(), memory.numel() * memory.element_size())
 
 
-@functools.cache
 def _compiled() -> Any:
-    with temporary_folder() as folder:
-        file, library = folder / "eviction.cpp", folder / "eviction.so"
-        file.write_text(SOURCE)
-        compile_own(file, library)
-        function = ctypes.CDLL(str(library)).evict
+    function = own_library(SOURCE).evict
     function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_int64], None
     return function
