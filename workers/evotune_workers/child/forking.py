@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from evotune_workers.system.import_path import import_path
 
 KEPT_OUTPUT_BYTES = 2000
+# A child that has closed its connection is about to end, with an exit code that tells why.
+ENDING_SECONDS = 1.0
 
 
 class ForkServer:
@@ -80,13 +82,15 @@ class Forked:
 
     def kill(self) -> None:
         """Kill it with its process group, and wait until it has ended."""
-        if self.alive and self._number(0) is not None:
+        if self.alive and (process := self._number(0)) is not None:
+            self._server.kill(process)
             self.end()
         os.close(self._pipe)
 
     def end(self) -> int | None:
-        """End it if it has not ended yet; return its exit code, minus the signal that killed it, None if unknown."""
+        """End it unless it ends by itself; return its exit code, minus the signal that killed it, None if unknown."""
         self._read(wait=self._number(0) is None)
+        select.select([self._pipe], [], [], ENDING_SECONDS)
         if (process := self._number(0)) is not None:
             self._server.kill(process)
         while not self._ended:

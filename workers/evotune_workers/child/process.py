@@ -57,9 +57,9 @@ class ChildProcess:
             self._connection.send(replace(start, environment={**os.environ, **environment}))
 
     @property
-    def alive(self) -> bool:
-        """True while it runs."""
-        return self._process.alive
+    def serves(self) -> bool:
+        """True while it runs and waits for a request: a child that has ended has closed its connection."""
+        return self._process.alive and not self._connection.poll()
 
     def wait_until_ready(self) -> dict[str, Any]:
         """Return the part of its set-up that affects timings; raises ChildDied, ChildTimeout, ChildBroke."""

@@ -45,7 +45,7 @@ class Sandbox:
 
         Raises ChildDied, ChildTimeout, BuildRefused, ChildBroke. The limit does not include starting the child.
         """
-        if self._child is None or not self._child.alive:
+        if self._child is None or not self._child.serves:
             self._replace()
         assert self._child is not None
         try:
@@ -101,6 +101,9 @@ class Sandbox:
         try:
             self.conditions = self._spare.wait_until_ready()
         except (ChildDied, ChildTimeout):
+            self._end_spare()
+            return False
+        if not self._spare.serves:  # it ended after it had been ready
             self._end_spare()
             return False
         self._child, self._spare = self._spare, None
