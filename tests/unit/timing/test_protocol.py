@@ -85,6 +85,13 @@ def test_blocks_that_other_work_disturbed_do_not_count() -> None:
     assert samples.too_disturbed
 
 
+def test_blocks_that_others_disturbed_are_counted_before_the_first_that_counts_too() -> None:
+    quiet = Block({"candidate": (1.0, 1.0)}, ())
+    disturbed = Block({"candidate": (9.0, 9.0)}, (), Conditions(disturbed=0.3))
+    samples = NO_SAMPLES.joined([disturbed] * 5 + [quiet] * 5)
+    assert samples.kept == (quiet,) * 5 and samples.dropped == 5 and samples.too_disturbed
+
+
 def test_blocks_at_another_clock_than_usual_do_not_count() -> None:
     steady = Block({"candidate": (1.0, 1.0)}, (), Conditions(clock_mhz=1980.0))
     slow = Block({"candidate": (9.0, 9.0)}, (), Conditions(clock_mhz=1890.0))
