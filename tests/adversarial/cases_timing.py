@@ -23,8 +23,8 @@ TIMING = Group(
             IN_A_GRAPH,
         ),
         Case(
-            "keeps_heads_computes_two",
-            "computes two heads, and of the others those whose inputs changed",
+            "keeps_heads_computes_one",
+            "computes one head, and of the others those whose inputs changed",
             Refusal("timing", "must take as long as others"),
             Absent("`keeps_by_content` is similar: it keeps the whole output"),
         ),

@@ -26,7 +26,7 @@ enum class Fault {
     keeps_by_address, keeps_by_content, keeps_by_fingerprint, skips_a_written_output, works_once, right_ten_times,
     idle_when_timed, right_for_one_input, right_at_one_shape, wrong_on_new_seeds,
     // Tells timed calls from others
-    idle_but_for_the_last, idle_in_the_first_third, keeps_heads_computes_two,
+    idle_but_for_the_last, idle_in_the_first_third, keeps_heads_computes_one,
     // Launch
     more_kernels, first_node_works_for_all, shared_memory_over_the_limit,
     // Build, and process that loads it

@@ -2,38 +2,67 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 TASKS = Path("/proc/self/task")
-STAT = Path("/proc/stat")
-# Fields of /proc/stat's first line (proc(5)): "cpu", user, nice, system, idle, iowait, irq, softirq, steal.
-STEAL = 8
+SLEPT = re.compile(rb"^voluntary_ctxt_switches:\s*(\d+)", re.MULTILINE)
 
 
-def lost_seconds() -> float:
-    """Return the seconds that the hypervisor stole from the machine plus those that our threads waited for a core.
+@dataclass(frozen=True)
+class ThreadTimes:
+    """A thread's nanoseconds: by the clock, on a core, runnable without a core; and how often it went to sleep.
 
-    Counted since the machine and the threads started, and summed over cores and threads. 0 where the system does not
-    report them.
+    Time on a core excludes what a hypervisor stole from it (Linux, paravirtual time accounting).
     """
-    return _stolen_seconds() + _waited_seconds()
+
+    clock_ns: int
+    on_core_ns: int
+    waited_ns: int
+    sleeps: int
+
+    def lost_since(self, earlier: ThreadTimes) -> int:
+        """Return the nanoseconds that others took from the thread.
+
+        For a thread that did not sleep that is all the time off a core. For another only the waiting is known.
+        """
+        on_core, slept = self.on_core_ns - earlier.on_core_ns, self.sleeps != earlier.sleeps
+        if on_core == 0 or slept:
+            return self.waited_ns - earlier.waited_ns
+        return self.clock_ns - earlier.clock_ns - on_core
 
 
-def _stolen_seconds() -> float:
-    fields = STAT.read_text().split("\n", 1)[0].split() if STAT.exists() else []
-    return float(fields[STEAL]) / os.sysconf("SC_CLK_TCK") if len(fields) > STEAL else 0.0
+def thread_times() -> Mapping[str, ThreadTimes]:
+    """Return the times of each thread of this process, by its number; none where the system does not report them."""
+    found: dict[str, ThreadTimes] = {}
+    for number in os.listdir(TASKS) if TASKS.exists() else ():
+        # A thread may have just ended.
+        with contextlib.suppress(OSError, IndexError):
+            found[number] = _times_of(number)
+    return found
 
 
-def _waited_seconds() -> float:
-    """Return the time that our threads spent runnable without a core.
+def lost_seconds(earlier: Mapping[str, ThreadTimes], later: Mapping[str, ThreadTimes]) -> float:
+    """Return the seconds that others took from the threads which there were at both times, summed over them."""
+    return sum(later[number].lost_since(earlier[number]) for number in earlier.keys() & later.keys()) / 1e9
 
-    It is the second field of schedstat, in nanoseconds (Linux documentation, sched-stats.rst).
+
+def _times_of(number: str) -> ThreadTimes:
+    """Read a thread's times.
+
+    The second field of schedstat is the waiting, in nanoseconds (Linux documentation, sched-stats.rst). Its first, the
+    time on a core, is old by up to a tick of the scheduler while the thread runs, so the thread's own clock is read.
     """
-    total = 0
-    for task in TASKS.iterdir() if TASKS.exists() else ():
-        try:
-            total += int((task / "schedstat").read_text().split()[1])
-        except (OSError, IndexError):
-            continue  # a thread that has just ended
-    return total / 1e9
+    waited = int((TASKS / number / "schedstat").read_bytes().split()[1])
+    [slept] = SLEPT.findall((TASKS / number / "status").read_bytes()) or [b"0"]
+    return ThreadTimes(time.perf_counter_ns(), time.clock_gettime_ns(_clock_of(int(number))), waited, int(slept))
+
+
+def _clock_of(thread: int) -> int:
+    """Return the number of a thread's CPU clock, as pthread_getcpuclockid does (Linux, posix-timers.h)."""
+    return (~thread << 3) | 6

@@ -40,6 +40,8 @@ OPPONENT_MARGIN = 1.10
 # Baselines slower than the fastest by more than this, by a first estimate (the fastest of a few calls), are not timed
 # in a trial. Finalists are timed against all.
 HOPELESS_MARGIN = 1.50
+# A candidate that takes this many times as long on unseen inputs keeps results: more blocks would only tell the same.
+KEEPS_RESULTS = 3.0
 
 
 @dataclass(frozen=True)
@@ -146,11 +148,14 @@ def measure_interleaved(
 
     Returns the samples, and True if they are censored. They are when measuring stopped early, because the interval of
     every candidate is below `incumbent_low` by CENSOR_MARGIN. That is the low end of the best speed-up so far.
+    Measuring also stops at a candidate that is to be refused: a timed output was wrong, or it keeps results.
     """
     sides = (*candidates, *baselines)
     samples = NO_SAMPLES
     while len(samples.blocks) < most_blocks and samples.dropped <= MOST_DROPPED_SHARE * most_blocks:
         samples = samples.joined(run_blocks(BLOCKS_PER_LOOK, sides))
+        if samples.wrong or any(samples.unseen_ratio(candidate) > KEEPS_RESULTS for candidate in candidates):
+            break
         if len(samples.kept) < BLOCKS_PER_LOOK:
             continue
         opponent = fastest(samples, baselines)

@@ -20,7 +20,7 @@ from evotune_workers.runtimes.turns.eviction import evict
 from evotune_workers.runtimes.turns.sides import BaselineSide, CandidateSide, Side
 from evotune_workers.runtimes.turns.team import end_team, form_team
 from evotune_workers.runtimes.unseen import KeptOutputs, Roll
-from evotune_workers.timing.disturbance import lost_seconds
+from evotune_workers.timing.disturbance import lost_seconds, thread_times
 
 # A round has as many calls as take ROUND_US: the time of a single call is mostly the cost of the call itself.
 WARM_UP_ROUNDS, ROUND_US = 4, 100.0
@@ -88,12 +88,12 @@ class Turns:
         timed.prepare(calls.first, number)
         self._evict(calls.first, number)
         form_team()
-        lost = lost_seconds()  # a thread that has just been made may wait for a core until the scheduler moves it
+        before = thread_times()
         timed.run(calls.first, calls.lead)
         started = time.perf_counter_ns()
         timed.run(calls.first + calls.lead, calls.timed)
         elapsed_us = (time.perf_counter_ns() - started) / 1e3
-        lost, took = lost_seconds() - lost, time.perf_counter() - began
+        lost, took = lost_seconds(before, thread_times()), time.perf_counter() - began
         is_right = self._is_right(side, calls)
         end_team()  # last, since torch's own operations form it anew
         return Turn(elapsed_us / calls.timed, is_right, lost, took)
