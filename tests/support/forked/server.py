@@ -115,6 +115,8 @@ def _become(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["variables"])
     tempfile.tempdir = None  # chosen by TMPDIR
+    # Ray read RAY_AUTH_MODE when it was imported; its own `init` sets that variable for good in a process of tests.
+    importlib.import_module("ray._raylet").Config.initialize("")
     sys.argv = [request["module"], *request["arguments"]]
     runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
 
