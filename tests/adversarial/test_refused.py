@@ -41,7 +41,7 @@ def verdicts() -> Iterator[Verdicts]:
 
 @pytest.fixture(scope="module")
 def timed_verdicts() -> Iterator[Verdicts]:
-    """Run the faults that a gate times, and the honest form, one after the other, since they would disturb each other."""
+    """Run the faults that a gate times, and the honest form; one at a time, or they would disturb each other."""
     with verdicts_of([HONEST, *TIMED], 1) as found:
         yield found
 

@@ -33,6 +33,9 @@ MOST_CHANGED = 64
 LEAD_PART = 10
 # A sample has up to this part more calls than it needs, at random: no build can know which call is the last.
 RANDOM_PART = 8
+# A sample of a slow side has a call or two. In the first block, and in a fourth of the others at random, it has four at
+# least: the outputs of calls that follow each other at once must be right, too.
+CONSECUTIVE_CALLS, CONSECUTIVE_PART = 4, 4
 
 
 class CpuStopwatch(Stopwatch):
@@ -40,7 +43,7 @@ class CpuStopwatch(Stopwatch):
 
     Each candidate has a process of its own, and the baselines have one that loads no candidate. A sample begins when
     the process of the one before has ended its threads. Outputs are checked after every sample, as `CandidateTurns`
-    says; a kernel that takes a millisecond has one call a sample.
+    says.
     """
 
     def __init__(self, ask: Ask, candidates: Sequence[str], inputs: TimedInputs, mode: Mode) -> None:
@@ -53,10 +56,8 @@ class CpuStopwatch(Stopwatch):
         self._opened: dict[str, OpenedSide] = {}
         for side in candidates:
             self._opened |= ask(side, OpenCandidate(side, inputs))
-        fastest = min(each.fastest_us for each in (*self._baselines.values(), *self._opened.values()))
-        calls = max(1, math.ceil(SAMPLE_US / fastest))
-        self._calls = calls if self._limited is None else min(calls, _most_timed(self._sets))
-        self._next, self._timed = 0, self._calls
+        self._calls = {side: self._calls_of(each) for side, each in (*self._baselines.items(), *self._opened.items())}
+        self._next, self._timed, self._is_first = 0, dict(self._calls), True
         self._changed: frozenset[int] = frozenset()
         self._roll: Roll | None = None
         self._lost = self._seconds = 0.0
@@ -69,7 +70,7 @@ class CpuStopwatch(Stopwatch):
             (*self._candidates, *self._baselines),
             self._mode,
             self._sets,
-            self._calls,
+            max(self._calls.values()),
             {side: opened.errors for side, opened in self._opened.items()},
             {side: opened.fastest_us for side, opened in self._baselines.items()},
             buffers_limited=self._limited,
@@ -77,18 +78,21 @@ class CpuStopwatch(Stopwatch):
 
     def sample(self, side: str) -> tuple[float, bool]:
         """Return the wall time per call, and False if an output is known to be wrong."""
-        calls = Calls(self._next, self._lead, self._timed, self._changed, self._roll)
+        timed = self._timed[side]
+        calls = Calls(self._next, _lead(timed), timed, self._changed, self._roll)
         turn: Turn = self._ask(None if side in self._baselines else side, TakeTurn(side, calls))
-        self._next += self._lead + self._timed
+        self._next += _lead(timed) + timed
         self._lost, self._seconds = self._lost + turn.lost_seconds, self._seconds + turn.seconds
         return turn.us, turn.right
 
     @contextlib.contextmanager
-    def unseen_inputs(self, samples: int) -> Iterator[None]:
+    def unseen_inputs(self, sides: Sequence[str]) -> Iterator[None]:
         """Change the sets that the last calls of each of the next samples take."""
-        changed, length = min(MOST_CHANGED, self._timed), self._lead + self._timed
-        ends = (self._next + number * length for number in range(1, samples + 1))
-        self._changed = frozenset((end - back) % self._sets for end in ends for back in range(1, changed + 1))
+        changed, end = set[int](), self._next
+        for timed in (self._timed[side] for side in sides):
+            end += _lead(timed) + timed
+            changed |= {(end - back) % self._sets for back in range(1, min(MOST_CHANGED, timed) + 1)}
+        self._changed = frozenset(changed)
         self._roll = self._ask(None, ChangeInputs(self._changed))
         try:
             yield
@@ -107,15 +111,25 @@ class CpuStopwatch(Stopwatch):
         """Draw the number of calls of the block's samples."""
         self._lost = self._seconds = 0.0
         if self._limited is None:
-            self._timed = self._calls + self._random.randrange(self._calls // RANDOM_PART + 1)
+            self._timed = {side: self._drawn(calls) for side, calls in self._calls.items()}
+            self._is_first = False
 
     def end_block(self, begun: None) -> Conditions:
         """Return the share of the samples for which threads waited."""
         return Conditions(disturbed=self._lost / self._seconds)
 
-    @property
-    def _lead(self) -> int:
-        return self._timed // LEAD_PART
+    def _drawn(self, calls: int) -> int:
+        if self._is_first or self._random.randrange(CONSECUTIVE_PART) == 0:
+            calls = max(calls, CONSECUTIVE_CALLS)
+        return calls + self._random.randrange(calls // RANDOM_PART + 1)
+
+    def _calls_of(self, side: OpenedSide) -> int:
+        calls = max(1, math.ceil(SAMPLE_US / side.fastest_us))
+        return calls if self._limited is None else min(calls, _most_timed(self._sets))
+
+
+def _lead(timed: int) -> int:
+    return timed // LEAD_PART
 
 
 def _most_timed(sets: int) -> int:

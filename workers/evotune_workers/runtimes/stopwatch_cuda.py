@@ -142,7 +142,7 @@ class CudaStopwatch(Stopwatch):
             return self._timed(self._baselines.timed[side].graph, None), True
         return self._timed(candidate.graph, candidate.outputs), self._are_right(side, candidate)
 
-    def unseen_inputs(self, samples: int) -> AbstractContextManager[None]:
+    def unseen_inputs(self, sides: Sequence[str]) -> AbstractContextManager[None]:
         """Change all sets, since every sample takes them all."""
         return self._inputs.changed(range(len(self._baselines.sets)))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -40,10 +39,10 @@ class ThreadTimes:
 def thread_times() -> Mapping[str, ThreadTimes]:
     """Return the times of each thread of this process, by its number; none where the system does not report them."""
     found: dict[str, ThreadTimes] = {}
-    for number in os.listdir(TASKS) if TASKS.exists() else ():
+    for task in TASKS.iterdir() if TASKS.exists() else ():
         # A thread may have just ended.
         with contextlib.suppress(OSError, IndexError):
-            found[number] = _times_of(number)
+            found[task.name] = _times_of(task)
     return found
 
 
@@ -52,15 +51,15 @@ def lost_seconds(earlier: Mapping[str, ThreadTimes], later: Mapping[str, ThreadT
     return sum(later[number].lost_since(earlier[number]) for number in earlier.keys() & later.keys()) / 1e9
 
 
-def _times_of(number: str) -> ThreadTimes:
+def _times_of(task: Path) -> ThreadTimes:
     """Read a thread's times.
 
     The second field of schedstat is the waiting, in nanoseconds (Linux documentation, sched-stats.rst). Its first, the
     time on a core, is old by up to a tick of the scheduler while the thread runs, so the thread's own clock is read.
     """
-    waited = int((TASKS / number / "schedstat").read_bytes().split()[1])
-    [slept] = SLEPT.findall((TASKS / number / "status").read_bytes()) or [b"0"]
-    return ThreadTimes(time.perf_counter_ns(), time.clock_gettime_ns(_clock_of(int(number))), waited, int(slept))
+    waited = int((task / "schedstat").read_bytes().split()[1])
+    [slept] = SLEPT.findall((task / "status").read_bytes()) or [b"0"]
+    return ThreadTimes(time.perf_counter_ns(), time.clock_gettime_ns(_clock_of(int(task.name))), waited, int(slept))
 
 
 def _clock_of(thread: int) -> int:

@@ -57,9 +57,10 @@ class Block:
 class StopwatchSetup:
     """Setup of a stopwatch, stored with the timing; `errors` are those of the outputs that timed ones must equal.
 
-    `estimates_us` has first estimates of the baselines' times, `unavailable` the baselines that cannot run here, with
-    the reason. `buffers_limited` is the reason why a cold timing has fewer buffer sets than its rotation needs; its
-    calls are then kept cold by eviction (runtimes/buffer_sets.py).
+    `calls_per_sample` are those of the side that has the most. `estimates_us` has first estimates of the baselines'
+    times, `unavailable` the baselines that cannot run here, with the reason. `buffers_limited` is the reason why a cold
+    timing has fewer buffer sets than its rotation needs; its calls are then kept cold by eviction
+    (runtimes/buffer_sets.py).
     """
 
     sides: tuple[str, ...]
@@ -93,8 +94,8 @@ class Stopwatch(abc.ABC):
         """
 
     @abc.abstractmethod
-    def unseen_inputs(self, samples: int) -> AbstractContextManager[None]:
-        """Change the inputs of the next `samples` samples, and restore them afterwards."""
+    def unseen_inputs(self, sides: Sequence[str]) -> AbstractContextManager[None]:
+        """Change the inputs of the next samples, one of each of these sides in turn, and restore them afterwards."""
 
     @abc.abstractmethod
     def unseen_errors(self) -> Mapping[str, Errors]:
@@ -129,5 +130,5 @@ class Stopwatch(abc.ABC):
         )
 
     def _half(self, sides: Sequence[str], unseen: bool) -> dict[str, tuple[float, bool]]:
-        with self.unseen_inputs(len(sides)) if unseen else nullcontext():
+        with self.unseen_inputs(sides) if unseen else nullcontext():
             return {side: self.sample(side) for side in sides}
