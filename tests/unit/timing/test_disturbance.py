@@ -1,4 +1,4 @@
-"""What others took from the threads of a process: told from their times, and measured on this machine."""
+"""The time that others took from a process's threads: told from their times, and measured on this machine."""
 
 from __future__ import annotations
 
