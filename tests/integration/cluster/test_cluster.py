@@ -18,17 +18,16 @@ from tests.support.paths import SAXPY
 from tests.support.ray_nodes import NodesHere, another_version, nodes_here
 
 BUDGET = 6
-# One that is right, so that it takes little time to confirm, and five that are measured until they fail.
+# One that is right takes little time to confirm. Two that hang until they are killed give nodes time to go and come.
 SIX_BUILDS = """
 kernel: saxpy
 variant: cpu
 parameters:
   unroll: [1, 2, 4, 8, 16, 32]
   threads: [1]
-  fault: {values: [none, wrong], kind: categorical}
+  fault: {values: [none, wrong, hang], kind: categorical}
 constraints:
-  - unroll == 1 or fault == "wrong"
-  - unroll > 1 or fault == "none"
+  - (unroll == 1 and fault == "none") or (2 <= unroll <= 8 and fault == "wrong") or (unroll >= 16 and fault == "hang")
 """
 SEARCH = ("search", str(SAXPY), "--space", "space.yaml", "--target", "cpu", "--sampler", "random")
 
@@ -51,16 +50,16 @@ def ask(folder: Path, query: str) -> list[tuple[object, ...]]:
         return connection.execute(query).fetchall()
 
 
-def await_measuring(folder: Path, wanted: int) -> None:
-    """Wait until so many trials are measured, or have been."""
+def await_measuring(folder: Path) -> None:
+    """Wait until a trial is measured, or has been."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if (folder / "evotune.db").exists() and ask(folder, "SELECT 1 FROM sqlite_master WHERE name = 'health_check'"):
             [(count,)] = ask(folder, "SELECT count(*) FROM trial WHERE state IN ('measuring', 'passed', 'failed')")
-            if int(str(count)) >= wanted:
+            if count:
                 return
         time.sleep(0.05)
-    raise AssertionError(f"fewer than {wanted} trials were measured in two minutes")
+    raise AssertionError("no trial was measured in two minutes")
 
 
 @pytest.mark.quiet
@@ -73,7 +72,7 @@ def test_nodes_that_leave_join_and_cannot_do_everything_cost_a_search_nothing_bu
     cluster.add(env_vars={"CXX": "missing-compiler"})
     arguments = (*SEARCH, "--budget", str(BUDGET), "--ray-address", cluster.address)
     with evotune_started(*arguments, folder=folder, merged=True) as search:
-        await_measuring(folder, 2)
+        await_measuring(folder)
         cluster.kill(leaving)
         cluster.add()
         said, _ = search.communicate(timeout=200)
@@ -82,7 +81,7 @@ def test_nodes_that_leave_join_and_cannot_do_everything_cost_a_search_nothing_bu
         (BUDGET, BUDGET, 1)
     ], said
     failed = "SELECT gate, count(DISTINCT trial_id) FROM gate_result WHERE phase = 'search' AND NOT passed GROUP BY 1"
-    assert ask(folder, failed) == [("numerics", BUDGET - 1)]
+    assert ask(folder, failed) == [("launch", 2), ("numerics", 3)]
     assert "does not measure: torch must be " in said and ", got 1.2.3" in said
     for cannot in ("does not measure", "builds nothing"):
         assert f"{cannot}: the cpu target needs a C++ compiler, got none called missing-compiler" in said
