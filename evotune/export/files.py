@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Mapping, Set
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from evotune.export.evidence import Evidence, ExportError
 from evotune.export.export_target import TEMPLATES, ExportTarget
 from evotune.export.manifest import manifest
 from evotune.export.readme import readme
+from evotune_workers.compilers.sources import hashed_files
 
 MODULES = ("integrity.py", "verification.py", "verify_timing.py")
 # The files that the kernel's author must supply in `export/`, beside a launching module for each variant.
@@ -78,9 +80,18 @@ def _modules(evidence: Evidence, taken: Set[str]) -> dict[str, bytes]:
 def _sources(contents: Contents) -> dict[str, bytes]:
     """Return the files that determine the binaries: the measured sources and the macros of each kernel."""
     evidence = contents.first
-    sources = {f"sources/{name}": (evidence.folder / name).read_bytes() for name in evidence.variant.sources}
+    sources = {f"sources/{name}": (evidence.folder / name).read_bytes() for name in _source_names(evidence)}
     headers = {f"configurations/{name}.h": _header(kernel) for name, kernel in contents.kernels.items()}
     return {**sources, **headers}
+
+
+def _source_names(evidence: Evidence) -> list[str]:
+    """Return the variant's sources with every header that they include; the first is the file to compile."""
+    names = [os.path.relpath(path, evidence.folder) for path in hashed_files(evidence.folder, evidence.variant.sources)]
+    outside = next((name for name in names if name.startswith("..")), None)
+    if outside is not None:
+        raise ExportError(f"the sources of an exported kernel must lie in its folder, got {outside}; move it there")
+    return names
 
 
 def _header(kernel: ExportedKernel) -> bytes:
@@ -114,7 +125,7 @@ def _bucket(row: Row) -> str:
 def _build_script(evidence: Evidence, text: str) -> str:
     """Fill in the flags of the timed build and the sources; the macros are in the configuration's header."""
     flags = shlex.join(flag for flag in evidence.build.flags if not flag.startswith("-D"))
-    sources = [f'"$folder/sources/{name}"' for name in evidence.variant.sources]
+    sources = [f'"$folder/sources/{name}"' for name in _source_names(evidence)]
     return text.replace("@flags@", flags).replace("@sources@", " ".join(sources)).replace("@source@", sources[0])
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from evotune_workers.compilers.sources import hashed_files
 from evotune_workers.kernel.contract import Value
 
 IDENTITY_MARK = b"evotune-configuration:"
@@ -89,9 +91,13 @@ def hash_binary(binary: bytes) -> str:
 
 
 def build_key(request: BuildRequest, flags: tuple[str, ...], compiler: str) -> str:
-    """Return a build's content address: a hash of sources, headers, macros, flags, target and compiler version."""
+    """Return a build's content address: a hash of sources, headers, macros, flags, target and compiler version.
+
+    Headers are those that sources include, whether the variant names them or not.
+    """
     digest = hashlib.sha256()
-    for name in request.program.sources:
-        digest.update(name.encode() + b"\0" + (request.folder / name).read_bytes() + b"\0")
+    for path in hashed_files(request.folder, request.program.sources):
+        name = os.path.relpath(path, request.folder)
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     digest.update("\0".join((*flags, request.target, compiler)).encode())
     return digest.hexdigest()

@@ -12,17 +12,17 @@ from evotune_workers.compilers.build import Build, Resources, hash_binary
 from evotune_workers.system.cache import cache_folder, unfinished
 
 # Part of the path, so that a new format never reads the files of an older one.
-FORMAT = "v1"
+FORMAT = "v2"
 
 
-def cached(key: str, make: Callable[[], Build]) -> Build:
-    """Return the stored build of that key, or else make and store it. Failed builds are not stored."""
+def cached(key: str, make: Callable[[], tuple[Build, bool]]) -> Build:
+    """Return the stored build of that key, or else make it; store it unless it failed or may not be stored."""
     path = cache_folder() / "builds" / FORMAT / key[:2] / key
     found = _read(path)
     if found is not None:
         return found
-    build = make()
-    if build.failure is None:
+    build, lasting = make()
+    if build.failure is None and lasting:
         # A full or read-only cache costs time, never a result.
         with contextlib.suppress(OSError):
             _write(path, build)

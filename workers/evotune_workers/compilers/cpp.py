@@ -10,10 +10,11 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from evotune_workers.compilers.attempt import Attempt, make_build
+from evotune_workers.compilers.attempt import Attempt, make_build, unhashed_failure
 from evotune_workers.compilers.build import Build, BuildRequest, Resources, ToolchainError, build_key, macro_flags
 from evotune_workers.compilers.cache import cached
 from evotune_workers.compilers.run_compiler import run_group
+from evotune_workers.compilers.sources import DEPENDENCIES, dependency_flags, opens_elsewhere
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.system import time_limits
 
@@ -85,14 +86,16 @@ def read_report(assembly: str, stack_usage: str) -> Resources:
 def _run(request: BuildRequest, flags: tuple[str, ...], folder: Path) -> Attempt:
     library = folder / "kernel.so"
     source = str((request.folder / request.program.sources[0]).resolve())
-    command = [compiler_name(), *flags, "-save-temps=obj", "-fstack-usage", source, "-o", str(library)]
+    watching = ("-save-temps=obj", "-fstack-usage", *dependency_flags(folder))
+    command = [compiler_name(), *flags, *watching, source, "-o", str(library)]
     result = run_group(command, folder, TIME_LIMIT_SECONDS)
     log = result.output.replace(f"{request.folder.resolve()}/", "")
 
     def read() -> tuple[Resources, bytes]:
         return read_report(_only(folder, "*.s"), _only(folder, "*.su")), library.read_bytes()
 
-    return Attempt(log, _failure(result.returncode, log), read)
+    failure = _failure(result.returncode, log) or unhashed_failure(folder, folder, request)
+    return Attempt(log, failure, read, not opens_elsewhere(folder / DEPENDENCIES, folder, request.folder, None))
 
 
 def _failure(returncode: int | None, log: str) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from evotune_workers.compilers.attempt import Attempt, make_build
+from evotune_workers.compilers.attempt import Attempt, make_build, unhashed_failure
 from evotune_workers.compilers.build import Build, BuildRequest, Resources, build_key, macro_flags
 from evotune_workers.compilers.cache import cached
 from evotune_workers.compilers.cuda_toolkit import (
@@ -21,6 +21,7 @@ from evotune_workers.compilers.cuda_toolkit import (
 )
 from evotune_workers.compilers.ptxas import read_report
 from evotune_workers.compilers.run_compiler import CommandResult, run_group
+from evotune_workers.compilers.sources import DEPENDENCIES, dependency_flags, opens_elsewhere
 from evotune_workers.kernel.targets import capability
 from evotune_workers.system import time_limits
 
@@ -66,7 +67,7 @@ def _compile(request: BuildRequest, flags: tuple[str, ...], report: Callable[[st
 def _run(
     request: BuildRequest, toolkit: Toolkit, flags: tuple[str, ...], report: Callable[[str], Resources], folder: Path
 ) -> Attempt:
-    command = nvcc_command(toolkit, folder, flags, request.program.sources[0])
+    command = nvcc_command(toolkit, folder, (*flags, *dependency_flags(folder)), request.program.sources[0])
     # In the sources' folder, so that neither the log nor the cubin (`__FILE__`) has a path of this machine. One thing
     # still depends on the path: the names of functions of internal linkage that are not inlined.
     result = run_group(command, request.folder, TIME_LIMIT_SECONDS)
@@ -75,7 +76,15 @@ def _run(
     def read() -> tuple[Resources, bytes]:
         return report(log), (folder / OUTPUT).read_bytes()
 
-    return Attempt(log, _failure(result, log, toolkit, request.target), read)
+    failure = _failure(result, log, toolkit, request.target) or unhashed_failure(folder, request.folder, request)
+    elsewhere = opens_elsewhere(folder / DEPENDENCIES, request.folder, request.folder, _root(toolkit))
+    return Attempt(log, failure, read, not elsewhere)
+
+
+def _root(toolkit: Toolkit) -> Path:
+    """Return the folder of nvcc's headers; PyPI's packages share one named `nvidia`."""
+    nvcc = toolkit.nvcc.resolve()
+    return next((parent for parent in nvcc.parents if parent.name == "nvidia"), nvcc.parents[1])
 
 
 def _failure(result: CommandResult, log: str, toolkit: Toolkit, target: str) -> str | None:
