@@ -23,7 +23,7 @@ from evotune_workers.measuring.jobs import Measurement
 from evotune_workers.timing.protocol import clearly_slower
 
 # Raise this with a change of gates, inputs or timing that changes the meaning of an outcome.
-PROTOCOL = 1
+PROTOCOL = 2
 VERSIONS = ("evotune", "torch")
 # Another run would find the figures of these gates again. A build, a launch or a timing may fail by chance: for lack of
 # time or memory, or on a busy machine.

@@ -18,7 +18,10 @@ from evotune_workers.compilers.sources import DEPENDENCIES, dependency_flags, op
 from evotune_workers.kernel.device import cpu_device
 from evotune_workers.system import time_limits
 
-FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-Wl,--build-id=none")
+# The loader gives all libraries of a process one copy of a GNU unique symbol, such as an inline variable: a build would
+# take the table of another build of the same sources, and would never be unloaded. Clang makes no such symbols.
+NO_UNIQUE_SYMBOLS = "-fno-gnu-unique"
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-Wl,--build-id=none", NO_UNIQUE_SYMBOLS)
 OWN_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared")
 # Builds take seconds: one that takes longer than this counts as hanging, and as failed.
 TIME_LIMIT_SECONDS = 120.0
@@ -31,7 +34,8 @@ SPILL_LOAD = re.compile(r"^\s*v?mov\w+\s+-?\d*\(%r[sb]p\), %([xyz])mm\d+|^\s*ldr
 
 def compile_cpp(request: BuildRequest) -> Build:
     """Build a CPU variant; a compiler error gives a failed Build. Raises ToolchainError without a compiler."""
-    flags = (*FLAGS, *macro_flags(request.macros))
+    clang = "clang" in compiler_version()
+    flags = (*(flag for flag in FLAGS if not (clang and flag == NO_UNIQUE_SYMBOLS)), *macro_flags(request.macros))
     key = build_key(request, flags, compiler_version())
     return cached(key, lambda: make_build(request, key, flags, compiler_version(), partial(_run, request, flags)))
 
