@@ -238,55 +238,6 @@ def test_verify_fails_when_the_kernel_computes_something_else(exported: Path, tm
     assert "accuracy    FAILED" in ran.stdout
 
 
-CALL_AS_USERS_DO = """
-import json
-from pathlib import Path
-
-import torch
-from attention_fwd import attention_fwd, checks, verification, verify_calling
-workload = json.loads(Path("attention_fwd/manifest.json").read_text())["workloads"][0]["workload"]
-factors = torch.tensor([4.0, 1.25], dtype=torch.float64)
-calling = verification._calling(checks, attention_fwd, workload, factors, torch.device("cpu"))
-print("served" if verify_calling.serves_every_caller(calling, quick=True) else "not served")
-"""
-
-
-def test_the_exported_function_serves_every_caller(exported: Path) -> None:
-    ran = _python(exported, CALL_AS_USERS_DO)
-    assert ran.stdout.endswith(": ok\nserved\n") and ran.stdout.count(": ok\n") == 7, ran.stdout + ran.stderr
-
-
-@pytest.mark.parametrize(
-    ("honest", "wrong", "found"),
-    [
-        ("    int64_t next_task = 0;", "    static int64_t next_task; next_task = 0;", "two threads: FAILED"),
-        (
-            "    return 0;\n}\n",
-            "    static int64_t calls; if (++calls % 500 == 0) const_cast<Element*>(problem.out)[0] += 1;\n"
-            "    return 0;\n}\n",
-            "2,000 calls: FAILED",
-        ),
-        (
-            "    const Problem problem{static_cast<const Element*>(q)",
-            "    *const_cast<volatile Element*>(static_cast<const Element*>(q)) = *static_cast<const Element*>(q);\n"
-            "    const Problem problem{static_cast<const Element*>(q)",
-            "read-only inputs: ",
-        ),
-    ],
-    ids=["static counter", "wrong once in 500", "writes its input"],
-)
-def test_a_kernel_that_does_not_serve_every_caller_is_found_in_its_export(
-    tmp_path: Path, honest: str, wrong: str, found: str
-) -> None:
-    folder = _copied(kernel_folder("attention_fwd"), tmp_path)
-    source = (folder / "cpu.cpp").read_text()
-    assert source.count(honest) == 1
-    (folder / "cpu.cpp").write_text(source.replace(honest, wrong))
-    ran = _python(measure(folder, CONFIGURATION).export(tmp_path / "out"), CALL_AS_USERS_DO)
-    assert found in ran.stdout and not ran.stdout.endswith(": ok\nserved\n"), ran.stdout + ran.stderr
-    assert "FAILED" in ran.stdout or ran.returncode == -signal.SIGSEGV
-
-
 def test_verify_fails_when_the_source_is_not_what_was_measured(exported: Path, tmp_path: Path) -> None:
     out = tmp_path / "edited"
     shutil.copytree(exported, out)

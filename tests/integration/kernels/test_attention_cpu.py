@@ -171,6 +171,25 @@ def test_logits_beyond_fp16_and_negative_scales_are_taken(tmp_path: Path) -> Non
     torch.testing.assert_close(output.double(), KERNEL.reference(small, (-q, k, v)), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("workload", [MISSION, FP32], ids=lambda workload: workload.name)
+def test_tensors_may_begin_at_any_multiple_of_16_bytes(tmp_path: Path, workload: Workload) -> None:
+    program = build(tmp_path, PLAIN, workload)
+    small: Any = replace(workload, name="small", heads=2, queries=37, keys=41)  # type: ignore[call-arg]  # the kernel's own type
+    inputs = KERNEL.inputs(small, "normal", 1)
+    *moved, output = (at_16_bytes(tensor) for tensor in (*inputs, KERNEL.empty_output(small)))
+    workspace = torch.empty(KERNEL.variant("cpu").workspace_bytes(PLAIN, small), dtype=torch.uint8)
+    program.program.launch(KERNEL.arguments(small, tuple(moved), output, workspace))
+    assert torch.equal(output, program.run(small, inputs))
+
+
+def at_16_bytes(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a copy whose address is 16 bytes more than a multiple of 64."""
+    count = tensor.numel() * tensor.element_size()
+    memory = torch.empty(count + 128, dtype=torch.uint8)
+    start = 16 + -memory.data_ptr() % 64
+    return memory[start : start + count].view(tensor.dtype).view(tensor.shape).copy_(tensor)
+
+
 @pytest.mark.parametrize("scale", [0.0, -0.0, 1e-45])
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_at_scale_0_every_visible_key_weighs_the_same(tmp_path: Path, dtype: str, scale: float) -> None:

@@ -124,10 +124,10 @@ def test_nothing_is_left_of_a_command_that_ended(tmp_path: Path) -> None:
 @pytest.mark.parametrize("full", ["No space left on device", "Disk quota exceeded"])
 def test_a_full_disk_is_no_failure_of_a_configuration(full: str) -> None:
     request = BuildRequest(SAXPY, load_kernel(SAXPY).variant("cpu"), "cpu", {})
-    attempt = Attempt(f"cc1plus: error writing to /tmp/cc.s: {full}", "error writing", nothing)
+    attempt = Attempt(f"cc1plus: error writing to /tmp/cc.s: {full}", "error writing", nothing, lasting=True)
     with pytest.raises(OSError, match=full):
         make_build(request, "key", (), "g++", lambda folder: attempt)
-    failed = make_build(request, "key", (), "g++", lambda folder: replace(attempt, log="error: no such type"))
+    failed, _ = make_build(request, "key", (), "g++", lambda folder: replace(attempt, log="error: no such type"))
     assert failed.failure == "error writing"
 
 
