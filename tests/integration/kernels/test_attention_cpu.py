@@ -161,7 +161,7 @@ def test_bits_do_not_depend_on_threads_or_schedule(tmp_path: Path) -> None:
 
 def test_logits_beyond_fp16_and_negative_scales_are_taken(tmp_path: Path) -> None:
     program = build(tmp_path, PLAIN, FP32)
-    small: Any = replace(FP32, name="small", heads=2, queries=37, keys=41)  # type: ignore[call-arg]  # the kernel's own type
+    small = small_of(FP32)
     q, k, v = KERNEL.inputs(small, "normal", 1)
     for factor in (1e4, -3.0):
         exact = KERNEL.reference(small, (q * factor, k, v))
@@ -174,12 +174,17 @@ def test_logits_beyond_fp16_and_negative_scales_are_taken(tmp_path: Path) -> Non
 @pytest.mark.parametrize("workload", [MISSION, FP32], ids=lambda workload: workload.name)
 def test_tensors_may_begin_at_any_multiple_of_16_bytes(tmp_path: Path, workload: Workload) -> None:
     program = build(tmp_path, PLAIN, workload)
-    small: Any = replace(workload, name="small", heads=2, queries=37, keys=41)  # type: ignore[call-arg]  # the kernel's own type
+    small = small_of(workload)
     inputs = KERNEL.inputs(small, "normal", 1)
     *moved, output = (at_16_bytes(tensor) for tensor in (*inputs, KERNEL.empty_output(small)))
     workspace = torch.empty(KERNEL.variant("cpu").workspace_bytes(PLAIN, small), dtype=torch.uint8)
     program.program.launch(KERNEL.arguments(small, tuple(moved), output, workspace))
     assert torch.equal(output, program.run(small, inputs))
+
+
+def small_of(workload: Workload) -> Any:
+    """Return a workload of the kernel's own type with sizes that no tile divides."""
+    return replace(workload, name="small", heads=2, queries=37, keys=41)  # type: ignore[call-arg]  # the kernel's own type
 
 
 def at_16_bytes(tensor: torch.Tensor) -> torch.Tensor:

@@ -139,7 +139,7 @@ class Clients:
 def _answers(service: ReferenceService, question: str, arguments: tuple[Any, ...]) -> tuple[Packed | SharedBytes, ...]:
     try:
         return service.answer(question, arguments)
-    except Exception:
+    except Exception:  # whatever the kernel's Python raises: the candidate that asks must get an answer
         return (Packed(Raised(traceback.format_exc())),)
     finally:
         end_team()  # its threads would take cores from the candidate that asks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import random
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -56,6 +57,7 @@ class CpuStopwatch(Stopwatch):
         self._opened: dict[str, OpenedSide] = {}
         for side in candidates:
             self._opened |= ask(side, OpenCandidate(side, inputs))
+        self._most = sys.maxsize if self._limited is None else _most_timed(self._sets)
         self._calls = {side: self._calls_of(each) for side, each in (*self._baselines.items(), *self._opened.items())}
         self._next, self._timed, self._is_first = 0, dict(self._calls), True
         self._changed: frozenset[int] = frozenset()
@@ -110,9 +112,8 @@ class CpuStopwatch(Stopwatch):
     def begin_block(self) -> None:
         """Draw the number of calls of the block's samples."""
         self._lost = self._seconds = 0.0
-        if self._limited is None:
-            self._timed = {side: self._drawn(calls) for side, calls in self._calls.items()}
-            self._is_first = False
+        self._timed = {side: self._drawn(calls) for side, calls in self._calls.items()}
+        self._is_first = False
 
     def end_block(self, begun: None) -> Conditions:
         """Return the share of the samples for which threads waited."""
@@ -121,11 +122,10 @@ class CpuStopwatch(Stopwatch):
     def _drawn(self, calls: int) -> int:
         if self._is_first or self._random.randrange(CONSECUTIVE_PART) == 0:
             calls = max(calls, CONSECUTIVE_CALLS)
-        return calls + self._random.randrange(calls // RANDOM_PART + 1)
+        return min(self._most, calls + self._random.randrange(calls // RANDOM_PART + 1))
 
     def _calls_of(self, side: OpenedSide) -> int:
-        calls = max(1, math.ceil(SAMPLE_US / side.fastest_us))
-        return calls if self._limited is None else min(calls, _most_timed(self._sets))
+        return min(self._most, max(1, math.ceil(SAMPLE_US / side.fastest_us)))
 
 
 def _lead(timed: int) -> int:

@@ -58,7 +58,7 @@ def _times_of(task: Path) -> ThreadTimes:
     time on a core, is old by up to a tick of the scheduler while the thread runs, so the thread's own clock is read.
     """
     waited = int((task / "schedstat").read_bytes().split()[1])
-    [slept] = SLEPT.findall((task / "status").read_bytes()) or [b"0"]
+    slept = SLEPT.findall((task / "status").read_bytes())[0]
     return ThreadTimes(time.perf_counter_ns(), time.clock_gettime_ns(_clock_of(int(task.name))), waited, int(slept))
 
 

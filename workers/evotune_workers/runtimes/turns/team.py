@@ -31,13 +31,14 @@ static void keep_to(int cpu) {
 
 extern "C" void form_team(const int* cpus, int count) {
     cpu_set_t allowed;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+    // Fails where the set is too small for the machine's cores; the system then places the threads.
+    const bool known = sched_getaffinity(0, sizeof allowed, &allowed) == 0;
     #pragma omp parallel num_threads(count + 1)
-    if (omp_get_thread_num() < count) keep_to(cpus[omp_get_thread_num()]);
+    if (known && omp_get_thread_num() < count) keep_to(cpus[omp_get_thread_num()]);
     #pragma omp parallel
     {
         #pragma omp barrier
-        sched_setaffinity(0, sizeof allowed, &allowed);
+        if (known) sched_setaffinity(0, sizeof allowed, &allowed);
     }
 }
 
