@@ -7,7 +7,6 @@ import signal
 import time
 from dataclasses import replace
 
-import psutil
 import pytest
 import torch
 
@@ -17,6 +16,7 @@ from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.kernel.device import Device
 from evotune_workers.runtimes.buffer_sets import MOST_SETS
 from tests.support.paths import SAXPY
+from tests.support.running import running_named
 
 from .conftest import GpuBench
 
@@ -94,9 +94,8 @@ def test_a_block_that_no_multiprocessor_can_hold_is_refused_at_launch(saxpy: Gpu
 
 def test_a_child_killed_from_outside_costs_a_retry_and_no_trial(saxpy: GpuBench) -> None:
     assert saxpy.measure(faulty(saxpy)).failed_gate is None
-    for child in psutil.Process().children(recursive=True):
-        if child.name() == "evotune-child":
-            os.killpg(child.pid, signal.SIGKILL)
+    for child in running_named("evotune-child"):
+        os.killpg(child.pid, signal.SIGKILL)
     assert saxpy.measure(faulty(saxpy)).failed_gate is None
 
 

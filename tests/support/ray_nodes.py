@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 from ray.cluster_utils import Cluster as Raylets
 
 from evotune_workers.cluster.observers import DASHBOARD_AGENT, without_observers
+from tests.support.running import running_named
 
 
 class NodesHere:
@@ -41,9 +41,7 @@ class NodesHere:
     def compiles_on(self, node: Any) -> bool:
         """Return True if a compiler runs there at this moment."""
         [raylet] = node.all_processes["raylet"]
-        with contextlib.suppress(psutil.NoSuchProcess):
-            return any(each.name() == "cc1plus" for each in psutil.Process(raylet.process.pid).children(recursive=True))
-        return False
+        return bool(running_named("cc1plus", raylet.process.pid))
 
     def kill(self, node: Any) -> None:
         """As a spot machine that is taken away."""

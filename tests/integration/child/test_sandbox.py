@@ -14,11 +14,12 @@ import pytest
 from evotune_workers.child.messages import Load, Start
 from evotune_workers.child.sandbox import ChildBroke, Sandbox
 from tests.support.paths import SAXPY
+from tests.support.running import running_named
 
 
 def children() -> set[int]:
     """Process ids of this process's measuring children that run."""
-    return {each.pid for each in psutil.Process().children(recursive=True) if each.name() == "evotune-child"}
+    return {each.pid for each in running_named("evotune-child")}
 
 
 def forked(before: set[int], count: int) -> set[int]:

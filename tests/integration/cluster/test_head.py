@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 
 from evotune.cli import run
@@ -16,6 +15,7 @@ from tests.support.command import evotune_here, evotune_started
 from tests.support.paths import SAXPY
 from tests.support.ray_nodes import NodesHere, nodes_here
 from tests.support.record import ENDED, ask, ended, wait_for_trials
+from tests.support.running import running_named
 from tests.support.saxpy import SIXTEEN_BUILDS
 
 BUDGET = 16
@@ -32,9 +32,8 @@ def wait_until(true: Callable[[], bool]) -> None:
 def kill_the_head(when: Callable[[], bool]) -> None:
     """As a machine that is lost: what others know of it is gone at once, and nothing builds there any more."""
     wait_until(when)
-    running = psutil.Process().children(recursive=True)
     for name in ("gcs_server", "raylet"):
-        [process] = [each for each in running if each.name() == name]
+        [process] = running_named(name)
         process.kill()
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 from dataclasses import replace
 
-import psutil
 import pytest
 
 from evotune.search.reuse import is_lasting
@@ -16,6 +15,7 @@ from evotune_workers.gates.resources import judge_resources
 from evotune_workers.gates.running import RUNNING_GATES
 from evotune_workers.measuring.jobs import ConfirmJob, WarmUpJob
 from tests.integration.child.test_sandbox import children
+from tests.support.running import running_named
 from tests.support.saxpy import Bench
 
 # Found by figures, and by no death of a child: other searches need not look again.
@@ -97,9 +97,8 @@ def test_another_trials_binary_fails_identity(bench: Bench) -> None:
 @pytest.mark.quiet
 def test_a_child_killed_from_outside_costs_a_retry_and_no_trial(bench: Bench) -> None:
     assert bench.measure(bench.build()).failed_gate is None
-    for child in psutil.Process().children(recursive=True):
-        if child.name() == "evotune-child":
-            os.killpg(child.pid, signal.SIGKILL)
+    for child in running_named("evotune-child"):
+        os.killpg(child.pid, signal.SIGKILL)
     assert bench.measure(bench.build()).failed_gate is None
 
 

@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from evotune.search.study import Study
@@ -19,6 +18,7 @@ from tests.storm.processes import GONE_WITHIN_SECONDS, has_ended
 from tests.support.command import environment, evotune_here, evotune_started
 from tests.support.paths import SAXPY
 from tests.support.record import ENDED, ask, ended, wait_for_trials
+from tests.support.running import running_below
 from tests.support.saxpy import SIXTEEN_BUILDS
 
 pytestmark = pytest.mark.usefixtures("empty_cache")
@@ -62,7 +62,7 @@ def test_a_signal_to_its_process_group_is_an_interrupt_too(tmp_path: Path) -> No
         )
         try:
             wait_for_trials(tmp_path / "evotune.db", 1, process)
-            started = {each: each.name() for each in psutil.Process(process.pid).children(recursive=True)}
+            started = running_below(process.pid)
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(60)
         finally:
