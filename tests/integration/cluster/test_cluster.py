@@ -17,24 +17,25 @@ from tests.support.command import evotune, evotune_here, evotune_started
 from tests.support.paths import SAXPY
 from tests.support.ray_nodes import NodesHere, another_version, nodes_here
 
-BUDGET = 6
-# One that is right takes little time to confirm. Two that hang until they are killed give nodes time to go and come.
-SIX_BUILDS = """
+BUDGET = 4
+# None is right, so that none is timed, which a busy machine disturbs. Two that hang until they are killed give nodes
+# time to go and come.
+FOUR_BUILDS = """
 kernel: saxpy
 variant: cpu
 parameters:
-  unroll: [1, 2, 4, 8, 16, 32]
+  unroll: [1, 2, 4, 8]
   threads: [1]
-  fault: {values: [none, wrong, hang], kind: categorical}
+  fault: {values: [wrong, hang], kind: categorical}
 constraints:
-  - (unroll == 1 and fault == "none") or (2 <= unroll <= 8 and fault == "wrong") or (unroll >= 16 and fault == "hang")
+  - (unroll <= 2) == (fault == "hang")
 """
 SEARCH = ("search", str(SAXPY), "--space", "space.yaml", "--target", "cpu", "--sampler", "random")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "space.yaml").write_text(SIX_BUILDS)
+    (tmp_path / "space.yaml").write_text(FOUR_BUILDS)
     return tmp_path
 
 
@@ -62,7 +63,6 @@ def await_measuring(folder: Path) -> None:
     raise AssertionError("no trial was measured in two minutes")
 
 
-@pytest.mark.quiet
 @pytest.mark.usefixtures("empty_cache")
 def test_nodes_that_leave_join_and_cannot_do_everything_cost_a_search_nothing_but_time(
     folder: Path, cluster: NodesHere
@@ -76,12 +76,12 @@ def test_nodes_that_leave_join_and_cannot_do_everything_cost_a_search_nothing_bu
         cluster.kill(leaving)
         cluster.add()
         said, _ = search.communicate(timeout=200)
-    assert search.returncode == 0, said
-    assert ask(folder, "SELECT count(*), count(DISTINCT number), sum(state = 'passed') FROM trial") == [
-        (BUDGET, BUDGET, 1)
+    assert search.returncode == 1, said
+    assert ask(folder, "SELECT count(*), count(DISTINCT number), sum(state = 'failed') FROM trial") == [
+        (BUDGET, BUDGET, BUDGET)
     ], said
     failed = "SELECT gate, count(DISTINCT trial_id) FROM gate_result WHERE phase = 'search' AND NOT passed GROUP BY 1"
-    assert ask(folder, failed) == [("launch", 2), ("numerics", 3)]
+    assert ask(folder, failed) == [("launch", 2), ("numerics", 2)]
     assert "does not measure: torch must be " in said and ", got 1.2.3" in said
     for cannot in ("does not measure", "builds nothing"):
         assert f"{cannot}: the cpu target needs a C++ compiler, got none called missing-compiler" in said
