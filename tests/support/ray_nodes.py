@@ -48,11 +48,14 @@ class NodesHere:
         self._raylets.remove_node(node, allow_graceful=False)
         self._added.remove(node)
 
-    def leave_the_head_alone(self) -> None:
-        """End every added node gracefully: Ray learns later of a node that was killed."""
-        for node in self._added:
+    @contextmanager
+    def more(self) -> Iterator[None]:
+        """End what is added in this context, gracefully: Ray learns later of a node that was killed."""
+        before = list(self._added)
+        yield
+        for node in [each for each in self._added if each not in before]:
             self._raylets.remove_node(node, allow_graceful=True)
-        self._added.clear()
+            self._added.remove(node)
         self._raylets.wait_for_nodes()
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -70,10 +71,18 @@ def joined() -> Iterator[NodesHere]:
 
 @pytest.fixture
 def cluster(joined: NodesHere, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodesHere]:
-    """Leave the head alone, and let actors pose as GPUs'."""
+    """Let actors pose as GPUs', and leave the nodes that were there."""
     monkeypatch.setattr(worker_pool_module, "_NodeWorker", posing_worker())
-    yield joined
-    joined.leave_the_head_alone()
+    with joined.more():
+        yield joined
+
+
+@pytest.fixture(scope="class")
+def two_gpus(joined: NodesHere) -> Iterator[None]:
+    """Join a node with two GPUs for the tests of a class: a node takes seconds to start."""
+    with joined.more():
+        joined.add(**l4(2))
+        yield
 
 
 def l4(count: int = 1) -> dict[str, Any]:
@@ -180,64 +189,12 @@ def test_a_node_that_cannot_be_used_is_passed_over(cluster: NodesHere, pool: Mak
     until(lambda: len(made.workers) == 2, made)
 
 
-def test_gpus_of_another_kind_on_a_node_that_does_not_say_what_it_has_are_found_out(
-    cluster: NodesHere, pool: MakeWorkerPool
-) -> None:
+def test_gpus_of_another_kind_on_a_node_that_does_not_say_what_it_has_are_found_out(cluster: NodesHere) -> None:
     cluster.add(num_gpus=1, env_vars={"POSING": "sm_80"})
-    made = pool()
-    with pytest.raises(ClusterError, match=r"its device must be of target sm_89, got NVIDIA A100 SXM4 80GB \(sm_80\)"):
-        until(lambda: False, made)
-
-
-def test_a_quarantined_gpu_is_given_to_nobody_and_its_neighbour_works_on(
-    cluster: NodesHere, pool: MakeWorkerPool
-) -> None:
-    cluster.add(**l4(2))
-    made = pool(wanted=3)
-    until(lambda: len(made.workers) == 2, made)
-    bad, good = made.workers
-    made.quarantine(bad)
-    for _ in range(30):
-        made.wait(0.1)
-        assert made.workers == (good,) and not made.surplus
-    cluster.add(**l4())
-    until(lambda: len(made.workers) == 2, made)
-    assert good in made.workers
-
-
-def test_a_machine_whose_every_gpu_is_of_another_kind_is_told_at_once(cluster: NodesHere) -> None:
-    cluster.add(num_gpus=1, env_vars={"POSING": "sm_80"})
-    made = WorkerPool(PACKAGE, TARGET, Nodes(grows=False))
-    try:
-        with pytest.raises(ClusterError, match=r"there is none: a host does not measure: its device must be of target"):
+    another = r"its device must be of target sm_89, got NVIDIA A100 SXM4 80GB \(sm_80\)"
+    for grows, told in ((True, another), (False, "there is none: a host does not measure: " + another)):
+        with closing(WorkerPool(PACKAGE, TARGET, Nodes(grows=grows))) as made, pytest.raises(ClusterError, match=told):
             until(lambda: False, made)
-    finally:
-        made.close()
-
-
-def test_a_search_that_goes_on_measures_on_no_other_model(cluster: NodesHere) -> None:
-    cluster.add(**l4())
-    device = known_device(TARGET)
-    same, other = (device.name, device.limits), ("NVIDIA L40S", device.limits)
-    made = WorkerPool(PACKAGE, TARGET, Nodes(grows=False), model=same)
-    until(lambda: len(made.workers) == 1, made)
-    made.close()
-    made = WorkerPool(PACKAGE, TARGET, Nodes(grows=False), model=other)
-    try:
-        with pytest.raises(ClusterError, match=r"its device must be NVIDIA L40S with the limits of what was measured"):
-            until(lambda: False, made)
-    finally:
-        made.close()
-
-
-def test_a_restarted_worker_is_another_process(cluster: NodesHere, pool: MakeWorkerPool) -> None:
-    cluster.add(**l4())
-    made = pool()
-    until(lambda: len(made.workers) == 1, made)
-    [before] = made.workers
-    made.restart(before)
-    assert until(lambda: len(made.workers) == 1, made) == [f"{before.name} has come"]
-    assert made.workers[0] is not before
 
 
 def test_a_cluster_without_such_a_gpu_is_told_what_it_has_and_what_to_do(
@@ -248,26 +205,60 @@ def test_a_cluster_without_such_a_gpu_is_told_what_it_has_and_what_to_do(
         pool()
 
 
-def test_searches_share_gpus_and_take_what_others_leave(cluster: NodesHere, pool: MakeWorkerPool) -> None:
-    cluster.add(**l4(2))
-    first = pool(share=GpuShare(TARGET, "first"))
-    until(lambda: len(first.workers) == 2, first)
-    second = pool(share=GpuShare(TARGET, "second"))
-    until(lambda: len(first.workers) == len(second.workers) == 1, first, second)
-    assert {worker.name for worker in (*first.workers, *second.workers)} == {"gpu 0 of a host", "gpu 1 of a host"}
-    first.close()
-    until(lambda: len(second.workers) == 2, second)
+@pytest.mark.usefixtures("two_gpus", "cluster")
+class TestANodeWithTwoGpus:
+    def test_a_quarantined_gpu_is_given_to_nobody_and_its_neighbour_works_on(
+        self, cluster: NodesHere, pool: MakeWorkerPool
+    ) -> None:
+        made = pool(wanted=3)
+        until(lambda: len(made.workers) == 2, made)
+        bad, good = made.workers
+        made.quarantine(bad)
+        for _ in range(30):
+            made.wait(0.1)
+            assert made.workers == (good,) and not made.surplus
+        cluster.add(**l4())
+        until(lambda: len(made.workers) == 2, made)
+        assert good in made.workers
 
+    def test_a_search_that_goes_on_measures_on_no_other_model(self) -> None:
+        device = known_device(TARGET)
+        same, other = (device.name, device.limits), ("NVIDIA L40S", device.limits)
+        with closing(WorkerPool(PACKAGE, TARGET, Nodes(grows=False), model=same)) as made:
+            until(lambda: len(made.workers) == 2, made)
+        told = r"its device must be NVIDIA L40S with the limits of what was measured"
+        with (
+            closing(WorkerPool(PACKAGE, TARGET, Nodes(grows=False), model=other)) as made,
+            pytest.raises(ClusterError, match=told),
+        ):
+            until(lambda: False, made)
 
-def test_six_searches_hold_two_gpus_in_turn_and_for_the_same_time(
-    cluster: NodesHere, pool: MakeWorkerPool, short_turns: float
-) -> None:
-    cluster.add(**l4(2))
-    pools = [pool(share=GpuShare(TARGET, f"search {place}")) for place in range(6)]
-    had = hold_in_turn(pools, short_turns)
-    # Whoever is given a GPU has had least, and holds it for a turn and the two looks that handing it over takes: two
-    # differ by that at most. Another turn less the looks is for a busy machine: a factor of 3 beside a turn in all.
-    assert max(had) - min(had) <= 2 * short_turns, had
+    def test_a_restarted_worker_is_another_process(self, pool: MakeWorkerPool) -> None:
+        made = pool()
+        until(lambda: len(made.workers) == 2, made)
+        before, other = made.workers
+        made.restart(before)
+        assert until(lambda: len(made.workers) == 2, made) == [f"{before.name} has come"]
+        assert other in made.workers and before not in made.workers
+
+    def test_searches_share_gpus_and_take_what_others_leave(self, pool: MakeWorkerPool) -> None:
+        first = pool(share=GpuShare(TARGET, "first"))
+        until(lambda: len(first.workers) == 2, first)
+        second = pool(share=GpuShare(TARGET, "second"))
+        until(lambda: len(first.workers) == len(second.workers) == 1, first, second)
+        assert {worker.name for worker in (*first.workers, *second.workers)} == {"gpu 0 of a host", "gpu 1 of a host"}
+        first.close()
+        until(lambda: len(second.workers) == 2, second)
+
+    def test_six_searches_hold_two_gpus_in_turn_and_for_the_same_time(
+        self, pool: MakeWorkerPool, short_turns: float
+    ) -> None:
+        pools = [pool(share=GpuShare(TARGET, f"search {place}")) for place in range(6)]
+        had = hold_in_turn(pools, short_turns)
+        # Whoever is given a GPU has had least, and holds it for a turn and the two looks that handing it over takes:
+        # two differ by that at most. Another turn less the looks is for a busy machine: a factor of 3 beside a turn
+        # in all.
+        assert max(had) - min(had) <= 2 * short_turns, had
 
 
 def hold_in_turn(pools: Sequence[WorkerPool], seconds: float) -> list[float]:

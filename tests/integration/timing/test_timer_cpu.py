@@ -26,6 +26,8 @@ pytestmark = [pytest.mark.quiet, pytest.mark.timeout(120)]
 SPIN, SAXPY = KERNELS / "spin", KERNELS / "saxpy"
 SEEDS = (1, 2, 3)
 WITHIN = 0.02
+# A call ends with the first clock reading after its time: this and the call itself are more than 2 percent of 5 us.
+CALL_US = 0.2
 ROUNDS = 10
 REPEATS = 2
 # A core kept busy for some milliseconds, now and then.
@@ -67,9 +69,10 @@ def test_a_known_time_is_measured_within_2_percent(
     """In one of ten rounds: what else the machine does, its hypervisor above all, makes a sample longer."""
     candidate = build(1000 * microseconds, workload)
     rounds: list[float] = []
-    while len(rounds) < ROUNDS and min(rounds, default=0.0) != pytest.approx(microseconds, rel=WITHIN):
+    known = pytest.approx(microseconds, rel=WITHIN, abs=CALL_US)
+    while len(rounds) < ROUNDS and min(rounds, default=0.0) != known:
         rounds.append(measured_us(session, blocks, candidate, workload))
-    assert min(rounds) == pytest.approx(microseconds, rel=WITHIN)
+    assert min(rounds) == known
 
 
 def measured_us(session: Session, blocks: int, candidate: Candidate, workload: str) -> float:

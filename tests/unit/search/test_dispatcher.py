@@ -18,7 +18,7 @@ from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.compilers.builder import BuildJob
 from evotune_workers.kernel.targets import known_device
 from evotune_workers.measuring.jobs import MeasureJob
-from tests.support.simulated_cluster import SimulatedCluster, candidate
+from tests.support.simulated.cluster import SimulatedCluster, candidate
 
 TRIALS = 12
 

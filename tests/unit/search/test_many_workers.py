@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from evotune_db.records import StoredTrial
-from tests.support.simulated_cluster import FAILING, GATE, SimulatedCluster, busy_share
-from tests.support.simulated_search import simulated_search
+from tests.support.simulated.cluster import FAILING, GATE, SimulatedCluster, busy_share
+from tests.support.simulated.search import simulated_search
 
 WORKERS, CORES, TRIALS = 100, 200, 600
 # The rest is the end, where a job waits behind another while other workers have none left.

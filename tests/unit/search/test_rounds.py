@@ -13,8 +13,8 @@ from evotune_workers.cluster.slots import Change
 from evotune_workers.kernel.device import Device
 from evotune_workers.measuring.jobs import MeasureJob, Measurement, WarmUpJob
 from evotune_workers.timing.summary import Timing
-from tests.support.simulated_cluster import BASELINE_US, MEASURE_SECONDS, Future, SimulatedCluster, measurement
-from tests.support.simulated_search import simulated_search
+from tests.support.simulated.cluster import BASELINE_US, MEASURE_SECONDS, Future, SimulatedCluster, measurement
+from tests.support.simulated.search import simulated_search
 
 TRIALS = 110
 SLOWER = 1.5

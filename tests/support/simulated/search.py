@@ -29,7 +29,7 @@ from evotune_workers.cluster.cluster import Cluster
 from evotune_workers.cluster.worker_pool import WorkerPool
 from evotune_workers.kernel.device import Device
 from tests.support.paths import ROOT
-from tests.support.simulated_cluster import SimulatedCluster
+from tests.support.simulated.cluster import SimulatedCluster
 
 SPACE = ROOT / "benchmarks" / "data" / "attention_h200_record.yaml"
 

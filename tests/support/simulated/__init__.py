@@ -1,0 +1,1 @@
+"""A search whose cluster, builds and measurements are simulated in this process."""
