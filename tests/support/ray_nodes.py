@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,9 @@ from tests.support.running import running_named
 class NodesHere:
     """A head and the nodes that are added to it."""
 
-    def __init__(self, watched: bool, **head: Any) -> None:
-        """With the head alone. Unless `watched`, the processes that only watch a cluster are not started."""
-        self._starting: Callable[[], AbstractContextManager[None]] = (
-            contextlib.nullcontext if watched else partial(without_observers, DASHBOARD_AGENT)
-        )
-        with self._starting():
+    def __init__(self, **head: Any) -> None:
+        """With the head alone. Processes that only watch a cluster are not started."""
+        with without_observers(DASHBOARD_AGENT):
             self._raylets = Raylets(initialize_head=True, head_node_args={"include_dashboard": False, **head})
         self._added: list[Any] = []
 
@@ -34,7 +29,7 @@ class NodesHere:
 
     def add(self, **node: Any) -> Any:
         """Add a node, of one core unless told otherwise."""
-        with self._starting():
+        with without_observers(DASHBOARD_AGENT):
             self._added.append(self._raylets.add_node(**{"num_cpus": 1, **node}))
         return self._added[-1]
 
@@ -64,9 +59,9 @@ class NodesHere:
 
 
 @contextmanager
-def nodes_here(*, watched: bool = False, **head: Any) -> Iterator[NodesHere]:
+def nodes_here(**head: Any) -> Iterator[NodesHere]:
     """Run a cluster whose head has these arguments of `ray start`; see NodesHere."""
-    made = NodesHere(watched, **head)
+    made = NodesHere(**head)
     try:
         yield made
     finally:

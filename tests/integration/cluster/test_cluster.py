@@ -16,6 +16,7 @@ from evotune_workers.cluster.connection import ClusterError, connected
 from tests.support.command import evotune, evotune_here, evotune_started
 from tests.support.paths import SAXPY
 from tests.support.ray_nodes import NodesHere, another_version, nodes_here
+from tests.support.running import running_below
 
 BUDGET = 4
 # None is right, so that none is timed, which a busy machine disturbs. Two that hang until they are killed give nodes
@@ -39,11 +40,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def cluster() -> Iterator[NodesHere]:
-    """Start a head of one core, and the processes that watch a cluster."""
-    with nodes_here(watched=True, num_cpus=1) as nodes:
+@pytest.fixture(scope="module")
+def head() -> Iterator[NodesHere]:
+    """Start a head of one core."""
+    with nodes_here(num_cpus=1) as nodes:
         yield nodes
+
+
+@pytest.fixture
+def cluster(head: NodesHere) -> Iterator[NodesHere]:
+    """Leave the head alone."""
+    with head.more():
+        yield head
 
 
 def ask(folder: Path, query: str) -> list[tuple[object, ...]]:
@@ -124,9 +132,10 @@ def test_nodes_run_the_code_that_the_search_has(cluster: NodesHere) -> None:
 
 
 def test_a_local_ray_listens_on_the_loopback_alone_and_has_no_process_that_only_observes() -> None:
+    before = running_below()
     with connected(None):
         ray.get(ray.remote(lambda: None).remote())
-        started = psutil.Process().children(recursive=True)
+        started = [process for process in running_below() if process not in before]
         ours = [psutil.Process(), *started]
         # The raylet's command line has the commands that it starts.
         titles = [" ".join(process.cmdline()) for process in started if process.name() != "raylet"]
