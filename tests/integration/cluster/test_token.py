@@ -2,54 +2,69 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import environment
+from tests.support.command import environment, evotune_started
 from tests.support.paths import SAXPY
 from tests.support.saxpy import SIXTEEN_BUILDS
 
 TOKEN, ANOTHER = "0123456789abcdef" * 3, "f" * 48
-# Ray reads a process's token once: the cluster and each search have processes of their own.
-SCRIPT = """
-import json, os, sys
-from pathlib import Path
-from tests.support.forked.process import start
+# Ray reads a process's token once: the cluster has a process of its own.
+CLUSTER = """
+import sys
 from tests.support.ray_nodes import nodes_here
-def search(token):
-    variables = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"}
-    with_token = variables if token is None else {**variables, "RAY_AUTH_TOKEN": token}
-    arguments = [*sys.argv[2:], "--db", f"{token}.db", "--ray-address", nodes.address]
-    return start("evotune", *arguments, folder=Path.cwd(), variables=with_token)
 with nodes_here(num_cpus=1) as nodes:
-    searches = [search(token) for token in json.loads(sys.argv[1])]
-    said = [each.communicate()[1] for each in searches]
-print(json.dumps([(each.returncode, text) for each, text in zip(searches, said)]))
+    print(nodes.address, flush=True)
+    sys.stdin.read()
 """
 SEARCH = ("search", str(SAXPY), "--space", "space.yaml", "--target", "cpu", "--build-only", "--budget", "1")
 
 
 @pytest.fixture
-def joined(tmp_path: Path) -> list[tuple[int, str]]:
+def variables(tmp_path: Path) -> Mapping[str, str]:
+    """Variables by which Ray asks for a token, and finds none in the user's folder."""
+    return {"RAY_AUTH_MODE": "token", "HOME": str(tmp_path)}
+
+
+@pytest.fixture
+def address(tmp_path: Path, variables: Mapping[str, str]) -> Iterator[str]:
+    """Run a cluster with a token."""
+    own = {**environment(), **variables, "RAY_AUTH_TOKEN": TOKEN}
+    command = [sys.executable, "-c", CLUSTER]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=own, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as cluster:
+        assert cluster.stdin and cluster.stdout
+        yield next(line.strip() for line in cluster.stdout if line.strip()[-1:].isdigit())
+        cluster.stdin.close()
+
+
+def joined(address: str, folder: Path, variables: Mapping[str, str]) -> list[tuple[int, str]]:
     """Exit codes and what was told, with the cluster's token, without any, and with another one."""
-    (tmp_path / "space.yaml").write_text(SIXTEEN_BUILDS)
-    variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "HOME": str(tmp_path)}
-    command = [sys.executable, "-c", SCRIPT, json.dumps([TOKEN, None, ANOTHER]), *SEARCH]
-    ran = subprocess.run(
-        command, cwd=tmp_path, env={**environment(), **variables}, capture_output=True, text=True, timeout=120
-    )
-    assert ran.returncode == 0, ran.stderr
-    found: list[tuple[int, str]] = json.loads(ran.stdout.splitlines()[-1])
-    return found
+    (folder / "space.yaml").write_text(SIXTEEN_BUILDS)
+    with ExitStack() as running:
+        started = [
+            running.enter_context(
+                evotune_started(
+                    *(*SEARCH, "--db", f"{place}.db", "--ray-address", address),
+                    folder=folder,
+                    variables={**variables, **token},
+                )
+            )
+            for place, token in enumerate(({"RAY_AUTH_TOKEN": TOKEN}, {}, {"RAY_AUTH_TOKEN": ANOTHER}))
+        ]
+        return [(process.wait(120), process.communicate()[1]) for process in started]
 
 
-def test_a_cluster_is_joined_with_its_token_alone(joined: list[tuple[int, str]]) -> None:
-    (code, _), *refused = joined
-    assert code == 0
+def test_a_cluster_is_joined_with_its_token_alone(address: str, tmp_path: Path, variables: Mapping[str, str]) -> None:
+    (code, told), *refused = joined(address, tmp_path, variables)
+    assert code == 0, told
     for code, told in refused:
         [error] = [line for line in told.splitlines() if line.startswith("error: ")]
         assert code == 2 and "Traceback" not in told
