@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from evotune.search.study import Study
 from evotune.space import configuration_key, load_space
 from evotune_workers.kernel.device import cpu_device
 from tests.storm.processes import GONE_WITHIN_SECONDS, has_ended
-from tests.support.command import environment, evotune_here, evotune_started
+from tests.support.command import evotune_here, evotune_started
 from tests.support.paths import SAXPY
 from tests.support.record import ENDED, ask, ended, wait_for_trials
 from tests.support.running import running_below
@@ -49,25 +47,11 @@ def test_an_interrupted_search_ends_gracefully_and_resumes_to_its_exact_budget_a
 def test_a_signal_to_its_process_group_is_an_interrupt_too(tmp_path: Path) -> None:
     """As `timeout` sends it: Ray's daemons are told by the search, and end with it."""
     (tmp_path / "space.yaml").write_text(SIXTEEN_BUILDS)
-    command = [sys.executable, "-m", "evotune", *SEARCH]
-    with (tmp_path / "output").open("w") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            env=environment(),
-            stdout=output,
-            stderr=output,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            wait_for_trials(tmp_path / "evotune.db", 1, process)
-            started = running_below(process.pid)
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(60)
-        finally:
-            process.kill()
-    told = (tmp_path / "output").read_text()
+    with evotune_started(*SEARCH, folder=tmp_path, merged=True) as process:
+        wait_for_trials(tmp_path / "evotune.db", 1, process)
+        started = running_below(process.pid)
+        os.killpg(process.pid, signal.SIGTERM)
+        told, _ = process.communicate(timeout=60)
     assert "raylet" in started.values()
     deadline = time.monotonic() + GONE_WITHIN_SECONDS
     while left := [name for each, name in started.items() if not has_ended(each)]:

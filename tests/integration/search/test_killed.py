@@ -11,7 +11,7 @@ from tests.support.db.server import programs_or_skip
 
 # Builds alone, a few kills: `make storm` measures, and kills a hundred times on each database; a measurement whose
 # child is killed is in integration/measuring.
-KILLS_AND_FATAL_EVERY = {"sqlite": (2, 2), "postgresql": (6, 3)}
+KILLS_AND_FATAL_EVERY = {"sqlite": (2, 2), "postgresql": (4, 2)}
 
 
 @pytest.mark.parametrize("database", KILLS_AND_FATAL_EVERY)
