@@ -55,7 +55,8 @@ def _valid(rules: Rules, derived: Derived, drawn: Sequence[Configuration]) -> np
     figures = [{**configuration, **derived(configuration)} for configuration in drawn]
     columns = {name: np.array([each[name] for each in figures]) for name in figures[0]}
     late = [rules.holds(each, columns) for each in rules.constraints if rules.needs_derived(each)]
-    return np.logical_and.reduce([np.ones(len(drawn), dtype=bool), *late])
+    holds: npt.NDArray[np.bool] = np.logical_and.reduce([np.ones(len(drawn), dtype=bool), *late])
+    return holds
 
 
 def _features(table: Table, pairs: Sequence[tuple[int, int]]) -> npt.NDArray[np.uint16]:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.command import environment as of_checkout
 from tests.support.forked import request
-from tests.support.forked.process import fork_server
+from tests.support.forked.process import COMMANDS, fork_server
 from tests.support.forked.request import SOCKET_VARIABLE
 from tests.support.markdown import Block, blocks, documentation
 from tests.support.paths import ROOT
@@ -70,7 +70,7 @@ def run(block: Block, folder: Path) -> None:
             command,
             cwd=folder,
             env=environment(block.page, folder),
-            pass_fds=[fork_server().control.fileno()],
+            pass_fds=[fork_server(COMMANDS).control.fileno()],
             capture_output=True,
             text=True,
             timeout=LIMIT_SECONDS,
@@ -85,7 +85,7 @@ def environment(page: str, folder: Path) -> dict[str, str]:
     """
     first = [] if page == ON_ITS_OWN else [str(write_command(folder / "bin"))]
     path = os.pathsep.join((*first, str(Path(sys.executable).parent), os.environ["PATH"]))
-    server = {SOCKET_VARIABLE: str(fork_server().control.fileno())}
+    server = {SOCKET_VARIABLE: str(fork_server(COMMANDS).control.fileno())}
     return {**of_checkout(), **server, "PATH": path, "OMP_WAIT_POLICY": "passive"}
 
 
