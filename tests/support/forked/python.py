@@ -1,6 +1,6 @@
-"""Run Python as `python` does, forked from a process that has imported torch and nothing of evotune.
+"""Run Python as `python` does, forked from a process that has imported torch and, unless told, nothing of evotune.
 
-That process runs this module, whose arguments are those of `python`: `-c CODE`, or a file and its arguments.
+The new process runs this module, whose arguments are those of `python`: `-c CODE`, or a file and its arguments.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from tests.support.forked.process import start
 from tests.support.paths import IMPORT_PATH
 
 LIMIT_SECONDS = 120.0
+TORCH = ("torch",)
 
 
-def python(*arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def python(
+    *arguments: str, folder: Path, imported: tuple[str, ...] = TORCH, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run in this folder with these variables beside this process's, and return when it has ended."""
     own = {**os.environ, **variables}
-    with start(__name__, *arguments, folder=folder, variables=own, imported=("torch",)) as process:
+    with start(__name__, *arguments, folder=folder, variables=own, imported=imported) as process:
         out, err = process.communicate(timeout=LIMIT_SECONDS)
     return subprocess.CompletedProcess(arguments, process.wait(), out, err)
 
