@@ -75,7 +75,7 @@ def run(block: Block, folder: Path) -> None:
 def run_python(block: Block, folder: Path) -> subprocess.CompletedProcess[str]:
     if block.page == ON_ITS_OWN:
         return run_alone([sys.executable, "-c", block.text], block.page, folder)
-    return python("-c", block.text, folder=folder, imported=COMMANDS, **environment(block.page, folder))
+    return python("-c", block.text, folder=folder, variables=environment(block.page, folder), imported=COMMANDS)
 
 
 def run_alone(command: list[str], page: str, folder: Path) -> subprocess.CompletedProcess[str]:

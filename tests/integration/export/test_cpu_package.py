@@ -357,7 +357,7 @@ def _verify(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def _python(folder: Path, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return python("-c", textwrap.dedent(code), folder=folder, **environment)
+    return python("-c", textwrap.dedent(code), folder=folder, variables=environment)
 
 
 def _run(command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

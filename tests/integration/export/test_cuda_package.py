@@ -334,7 +334,7 @@ def _manifest(out: Path) -> dict[str, Any]:
 
 
 def _verify(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    return python(str(folder / "verify.py"), folder=folder, **variables)
+    return python(str(folder / "verify.py"), folder=folder, variables=variables)
 
 
 def _python(folder: Path, code: str) -> subprocess.CompletedProcess[str]:

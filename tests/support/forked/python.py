@@ -9,6 +9,7 @@ import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -20,10 +21,10 @@ TORCH = ("torch",)
 
 
 def python(
-    *arguments: str, folder: Path, imported: tuple[str, ...] = TORCH, **variables: str
+    *arguments: str, folder: Path, variables: Mapping[str, str] | None = None, imported: tuple[str, ...] = TORCH
 ) -> subprocess.CompletedProcess[str]:
     """Run in this folder with these variables beside this process's, and return when it has ended."""
-    own = {**os.environ, **variables}
+    own = {**os.environ, **(variables or {})}
     with start(__name__, *arguments, folder=folder, variables=own, imported=imported) as process:
         out, err = process.communicate(timeout=LIMIT_SECONDS)
     return subprocess.CompletedProcess(arguments, process.wait(), out, err)
