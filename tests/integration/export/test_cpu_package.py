@@ -123,20 +123,22 @@ def test_tensors_that_the_kernel_cannot_take_are_refused_with_the_rule(exported:
 
 
 def test_the_kernel_runs_on_torchs_own_openmp_threads(exported: Path) -> None:
-    code = """
+    ran = _python(
+        exported,
+        """
         import os, re, torch
         from pathlib import Path
         from attention_fwd import attention_fwd
+        torch.set_num_threads(int(os.environ["THREADS"]))
         q = torch.randn(1, 8, 512, 64).half()
         torch.nn.functional.scaled_dot_product_attention(q, q, q)
         before = len(os.listdir("/proc/self/task"))
         attention_fwd(q, q, q)
         runtimes = set(re.findall(r"\\S*libgomp\\S*", Path("/proc/self/maps").read_text()))
         print(len(os.listdir("/proc/self/task")) - before, len(runtimes))
-    """
-    # A process reads this variable when it imports torch.
-    command = [sys.executable, "-c", textwrap.dedent(code)]
-    ran = _run(command, exported, OMP_NUM_THREADS=str(CONFIGURATION["threads"]))
+        """,
+        THREADS=str(CONFIGURATION["threads"]),
+    )
     assert ran.stdout.split()[0] == "0", ran.stdout + ran.stderr
 
 
