@@ -66,6 +66,12 @@ def session() -> Iterator[Session]:
     made.close()
 
 
+@pytest.fixture(scope="module")
+def containers(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return a library that uses containers, mathematics and OpenMP."""
+    return library(tmp_path_factory.mktemp("containers"), CONTAINERS)
+
+
 def small(fault: str, **tiles: int) -> Candidate:
     return build_fault(KERNEL, fault, "cpu", "cpu", "small", **tiles)
 
@@ -118,8 +124,8 @@ def test_a_library_that_exports_the_clock_serves_only_itself(session: Session, t
     assert met.figures["wall_us"] > 0
 
 
-def test_containers_mathematics_and_openmp_are_nobodys_business(tmp_path: Path) -> None:
-    assert forbidden_import(library(tmp_path, CONTAINERS)) is None
+def test_containers_mathematics_and_openmp_are_nobodys_business(containers: bytes) -> None:
+    assert forbidden_import(containers) is None
 
 
 @pytest.mark.parametrize(
@@ -149,8 +155,8 @@ def test_two_builds_side_by_side_have_tables_of_their_own(tmp_path: Path) -> Non
     assert values == [1, 2]
 
 
-def test_imports_are_read_with_the_library_that_they_come_from(tmp_path: Path) -> None:
-    found = {each.name: each.library for each in read_imports(library(tmp_path, CONTAINERS))}
+def test_imports_are_read_with_the_library_that_they_come_from(containers: bytes) -> None:
+    found = {each.name: each.library for each in read_imports(containers)}
     assert found["tanhf"] == "libm.so.6" and found["GOMP_parallel"] == "libgomp.so.1"
     assert found["_Znwm"] == "libstdc++.so.6" and found["_ITM_registerTMCloneTable"] is None
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import psutil
 
-from tests.support.forked.process import fork_server
+from tests.support.forked.process import COMMANDS, fork_server
 
 PR_SET_CHILD_SUBREAPER = 36
 GONE_WITHIN_SECONDS = 20.0
@@ -29,7 +29,7 @@ _BEFORE: set[int] = set()
 @contextlib.contextmanager
 def orphans_adopted() -> Iterator[None]:
     """Make processes whose parent ends children of this one, in this context; what runs before is no part of it."""
-    fork_server()
+    fork_server(COMMANDS)
     _BEFORE.update(process.pid for process in psutil.Process().children(recursive=True))
     _adopt(True)
     try:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+# The number of a build that has every fault.
+ALL = -1
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -27,7 +30,7 @@ def plant(source: Path, target: Path, faults: Sequence[Fault], record: tuple[str
     file, honest, recorded = record
     _substitute(target / file, honest, recorded)
     for fault in faults:
-        either = f"\n#if FAULT == {fault.number}\n{fault.faulty}\n#else\n{fault.honest}\n#endif\n"
+        either = f"\n#if FAULT == {fault.number} || FAULT == {ALL}\n{fault.faulty}\n#else\n{fault.honest}\n#endif\n"
         _substitute(target / fault.file, fault.honest, either)
     return target
 

@@ -88,13 +88,28 @@ def test_a_build_with_a_header_from_the_environment_is_not_stored(
 
 def test_nvcc_opens_what_the_key_covers(folder: Path) -> None:
     nvcc_or_skip()
-    (folder / "kernel.cpp").rename(folder / "kernel.cu")
-    (folder / "kernel.cu").write_text(
-        '#include "outer.h"\nextern "C" __global__ void answer(int* out) { *out = value; }\n'
-    )
-    request = BuildRequest(folder, Program(("kernel.cu",)), "sm_89", {})
+    request = cuda_request(folder)
     first = compile_nvcc(request)
     assert first.failure is None and compile_nvcc(request) == first
     (folder / "inner" / "value.h").write_text("constexpr int value = 2;\n")
     second = compile_nvcc(request)
     assert first.key != second.key and first.binary_hash != second.binary_hash
+
+
+def test_nvcc_tells_what_it_opens_wherever_temporary_files_lie(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvcc_or_skip()
+    (folder / "outer.h").write_text('%:include "inner/value.h"\n')
+    (tmp_path / "a, b (c)").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "a, b (c)"))
+    failure = compile_nvcc(cuda_request(folder)).failure
+    assert failure is not None and "must be known before, got inner/value.h" in failure
+
+
+def cuda_request(folder: Path) -> BuildRequest:
+    (folder / "kernel.cpp").rename(folder / "kernel.cu")
+    (folder / "kernel.cu").write_text(
+        '#include "outer.h"\nextern "C" __global__ void answer(int* out) { *out = value; }\n'
+    )
+    return BuildRequest(folder, Program(("kernel.cu",)), "sm_89", {})

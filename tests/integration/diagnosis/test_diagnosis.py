@@ -91,7 +91,10 @@ FAULTS = (
         HANG,
         "cpu_task.h",
         "        finish();",
-        "for (volatile bool on = written_stage == WrittenStage::scores; on;) {} finish();",
+        # A lock that is taken twice is waited for in the system: a loop would keep the cores busy until it is killed.
+        "omp_lock_t lock; omp_init_lock(&lock);\n"
+        "for (int i = 0; i < 2 && written_stage == WrittenStage::scores; ++i) omp_set_lock(&lock);\n"
+        "finish();",
     ),
     Fault(
         REFUSED,

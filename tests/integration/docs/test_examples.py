@@ -14,7 +14,8 @@ import pytest
 
 from tests.support.command import environment as of_checkout
 from tests.support.forked import request
-from tests.support.forked.process import fork_server
+from tests.support.forked.process import COMMANDS, fork_server
+from tests.support.forked.python import python
 from tests.support.forked.request import SOCKET_VARIABLE
 from tests.support.markdown import Block, blocks, documentation
 from tests.support.paths import ROOT
@@ -24,7 +25,7 @@ RUN = ("console", "python", "sql")
 # A command that takes a minute or more is marked `slow`; this machine may be busy.
 LIMIT_SECONDS = 120
 DATABASE = "evotune.db"
-# Its commands are processes of their own, from the first line of Python on.
+# Its commands and its Python are processes of their own, from the first line of Python on.
 ON_ITS_OWN = "README.md"
 # Commands read these folders of a clone; docs is copied, since a command draws a picture there.
 READ = ("benchmarks", "kernels", "search_spaces", "tests")
@@ -64,28 +65,43 @@ def run(block: Block, folder: Path) -> None:
         with closing(sqlite3.connect(folder / DATABASE)) as connection:
             connection.execute(block.text)
         return
-    commands = [["bash", "-euo", "pipefail", "-c", each] for each in block.commands]
-    for command in commands if block.language == "console" else [[sys.executable, "-c", block.text]]:
-        ran = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment(block.page, folder),
-            pass_fds=[fork_server().control.fileno()],
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_SECONDS,
-        )
-        assert ran.returncode == 0, f"{block.page}:{block.line}: {command[-1]}\n{ran.stdout}{ran.stderr}"
+    if block.language == "python":
+        check(block, block.text, run_python(block, folder))
+        return
+    for command in [["bash", "-euo", "pipefail", "-c", each] for each in block.commands]:
+        check(block, command[-1], run_alone(command, block.page, folder))
+
+
+def run_python(block: Block, folder: Path) -> subprocess.CompletedProcess[str]:
+    if block.page == ON_ITS_OWN:
+        return run_alone([sys.executable, "-c", block.text], block.page, folder)
+    return python("-c", block.text, folder=folder, variables=environment(block.page, folder), imported=COMMANDS)
+
+
+def run_alone(command: list[str], page: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(page, folder),
+        pass_fds=[fork_server(COMMANDS).control.fileno()],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+    )
+
+
+def check(block: Block, command: str, ran: subprocess.CompletedProcess[str]) -> None:
+    assert ran.returncode == 0, f"{block.page}:{block.line}: {command}\n{ran.stdout}{ran.stderr}"
 
 
 def environment(page: str, folder: Path) -> dict[str, str]:
     """Return the environment of somebody who has activated this virtual environment; idle threads leave their core.
 
-    The `evotune` of all pages but the first is forked from a process that has imported torch and Ray.
+    The `evotune` and the Python of all pages but the first are forked from a process that has imported torch and Ray.
     """
     first = [] if page == ON_ITS_OWN else [str(write_command(folder / "bin"))]
     path = os.pathsep.join((*first, str(Path(sys.executable).parent), os.environ["PATH"]))
-    server = {SOCKET_VARIABLE: str(fork_server().control.fileno())}
+    server = {SOCKET_VARIABLE: str(fork_server(COMMANDS).control.fileno())}
     return {**of_checkout(), **server, "PATH": path, "OMP_WAIT_POLICY": "passive"}
 
 

@@ -23,6 +23,7 @@ from evotune.export import ExportError
 from evotune.planning.locate import kernel_folder
 from evotune_workers.kernel.folder import load_kernel
 from tests.support.export_record import ABSURD_CLAIM, CONFIGURATION, Measured, hide_evotune, measure, reseal
+from tests.support.forked.python import python
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -128,6 +129,7 @@ def test_the_kernel_runs_on_torchs_own_openmp_threads(exported: Path) -> None:
         import os, re, torch
         from pathlib import Path
         from attention_fwd import attention_fwd
+        torch.set_num_threads(int(os.environ["THREADS"]))
         q = torch.randn(1, 8, 512, 64).half()
         torch.nn.functional.scaled_dot_product_attention(q, q, q)
         before = len(os.listdir("/proc/self/task"))
@@ -135,7 +137,7 @@ def test_the_kernel_runs_on_torchs_own_openmp_threads(exported: Path) -> None:
         runtimes = set(re.findall(r"\\S*libgomp\\S*", Path("/proc/self/maps").read_text()))
         print(len(os.listdir("/proc/self/task")) - before, len(runtimes))
         """,
-        OMP_NUM_THREADS=str(CONFIGURATION["threads"]),
+        THREADS=str(CONFIGURATION["threads"]),
     )
     assert ran.stdout.split()[0] == "0", ran.stdout + ran.stderr
 
@@ -213,7 +215,7 @@ def test_a_missing_compiler_is_named(exported: Path, tmp_path: Path) -> None:
 
 @pytest.mark.quiet
 def test_the_rebuilt_code_is_the_code_that_was_measured_and_verify_passes(exported: Path) -> None:
-    ran = _verify(exported)
+    ran = _verify_with_timing(exported)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "is identical to the measured code" in ran.stdout
     assert "speed-up over sdpa_fp32_upcast" in ran.stdout and ran.stdout.endswith("verified\n")
@@ -222,7 +224,7 @@ def test_the_rebuilt_code_is_the_code_that_was_measured_and_verify_passes(export
 @pytest.mark.quiet
 def test_verify_fails_when_the_claim_is_out_of_reach(measured: Measured, tmp_path: Path) -> None:
     out = measured.claiming(ABSURD_CLAIM).export(tmp_path / "absurd")
-    ran = _verify(out)
+    ran = _verify_with_timing(out)
     assert ran.returncode == 1
     assert "more than 10 % below the claim" in ran.stdout and ran.stdout.endswith("NOT verified\n")
 
@@ -233,7 +235,7 @@ def test_verify_fails_when_the_kernel_computes_something_else(exported: Path, tm
     module = out / "attention_fwd" / "function.py"
     module.write_text(module.read_text().replace("1.0 / math.sqrt", "1.01 / math.sqrt"))
     reseal(out / "attention_fwd")
-    ran = _verify(out, "--skip-timing")
+    ran = _verify(out)
     assert ran.returncode == 1
     assert "accuracy    FAILED" in ran.stdout
 
@@ -243,7 +245,7 @@ def test_verify_fails_when_the_source_is_not_what_was_measured(exported: Path, t
     shutil.copytree(exported, out)
     with (out / "attention_fwd" / "sources" / "cpu.cpp").open("a") as source:
         source.write("\n// faster\n")
-    ran = _verify(out, "--skip-timing")
+    ran = _verify(out)
     assert ran.returncode == 1
     assert "sources/cpu.cpp is not the file that was exported" in ran.stdout
 
@@ -348,12 +350,16 @@ def _library_path(folder: Path) -> Path:
     return path
 
 
-def _verify(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return _run([sys.executable, str(folder / "verify.py"), *options], folder)
+def _verify_with_timing(folder: Path) -> subprocess.CompletedProcess[str]:
+    return _run([sys.executable, str(folder / "verify.py")], folder)
+
+
+def _verify(folder: Path) -> subprocess.CompletedProcess[str]:
+    return python(str(folder / "verify.py"), "--skip-timing", folder=folder)
 
 
 def _python(folder: Path, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return _run([sys.executable, "-c", textwrap.dedent(code)], folder, **environment)
+    return python("-c", textwrap.dedent(code), folder=folder, variables=environment)
 
 
 def _run(command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

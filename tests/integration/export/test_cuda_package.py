@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from evotune_workers.compilers import nvcc
 from evotune_workers.compilers.build import hash_binary
 from tests.support.attention_sm80 import PLAIN
 from tests.support.export_record import Measured, hide_evotune, measure, reseal
+from tests.support.forked.python import python
 from tests.support.nvcc_needed import nvcc_or_skip
 
 ARCHITECTURES = ("sm_89", "sm_90")
@@ -333,15 +333,9 @@ def _manifest(out: Path) -> dict[str, Any]:
     return loaded
 
 
-def _verify(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return _run([sys.executable, str(folder / "verify.py")], folder, **environment)
+def _verify(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return python(str(folder / "verify.py"), folder=folder, variables=variables)
 
 
 def _python(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
-    return _run([sys.executable, "-c", textwrap.dedent(code)], folder)
-
-
-def _run(command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120
-    )
+    return python("-c", textwrap.dedent(code), folder=folder)

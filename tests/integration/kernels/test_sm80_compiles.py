@@ -7,68 +7,23 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import cycle, product
+from dataclasses import dataclass
+from itertools import product
 
-import numpy as np
 import pytest
 
-from evotune.planning.locate import kernel_folder, space_file
-from evotune.space import Space, ValidSet, load_space
-from evotune.space.rules import Derived, Rules
+from evotune.planning.locate import space_file
+from evotune.space import load_space
 from evotune_workers.compilers.build import Build, BuildRequest, Resources, macro_text
 from evotune_workers.compilers.nvcc import compile_nvcc
-from evotune_workers.kernel import Configuration, Value, Workload
-from evotune_workers.kernel.folder import load_kernel, named_workload
-from evotune_workers.kernel.targets import known_device
 from evotune_workers.runtimes.runtime import parse_identity
-from tests.support.covering import covering_rows, draw_valid
 from tests.support.cubin import most_threads, variable
 from tests.support.nvcc_needed import nvcc_or_skip
 
-FOLDER = kernel_folder("attention_fwd")
-KERNEL = load_kernel(FOLDER)
-VARIANT = KERNEL.variant("sm80")
-# By head size; each is built in both element types.
-WORKLOADS = (named_workload(KERNEL, "mission"), named_workload(KERNEL, "wide"))
-ELEMENTS = ("float16", "bfloat16")
-# The sample of a space goes to these in turn, its defaults to all. h200 has thread-block clusters, which sm_90 brought.
-TARGETS = {"l4": ("sm_80", "sm_89", "sm_90"), "h200": ("sm_90",)}
-EACH_OF_A_FORM = 6
-# Every value, and every pair below, that a space has is among so many of its configurations.
-DRAWN = 20_000
-HEAD_SIZE = "head size"
-RISKY_PAIRS = (
-    ("prefetch_warps", "stages"),
-    ("prefetch_warps", "persistent"),
-    ("prefetch_warps", "q_in_registers"),
-    ("kv_warps", "split_kv"),
-    ("overlap_scores", "step_n"),
-    (HEAD_SIZE, "prefetch_warps"),
-    (HEAD_SIZE, "q_in_registers"),
-    (HEAD_SIZE, "overlap_scores"),
-)
+from .sm80_cases import ELEMENTS, FOLDER, TARGETS, VARIANT, WORKLOADS, Case, sampled_cases
+
 REGISTERS_OF_A_THREAD, REGISTERS_OF_A_MULTIPROCESSOR, REGISTERS_ALLOCATED_TOGETHER = 255, 65536, 8
-
-
-@dataclass(frozen=True)
-class Case:
-    """One build to make."""
-
-    space: str
-    configuration: Configuration
-    workload: Workload
-    target: str
-    default: bool
-    form: str | None = None
-
-    @property
-    def macros(self) -> dict[str, Value]:
-        changed = VARIANT.forms[self.form] if self.form is not None else {}
-        return {**KERNEL.macros(VARIANT, self.configuration, self.workload), **changed}
 
 
 @dataclass(frozen=True)
@@ -87,10 +42,7 @@ class Built:
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
     nvcc_or_skip()
-    measured = [case for space in TARGETS for case in cases_of(space)]
-    # Forms differ in how tensors are addressed alone.
-    others = [replace(case, form=form, default=False) for form in VARIANT.forms for case in measured[::EACH_OF_A_FORM]]
-    return [*measured, *others]
+    return sampled_cases()
 
 
 @pytest.fixture(scope="module")
@@ -107,37 +59,6 @@ def built(cases: list[Case], builds: list[Build]) -> list[Built]:
         for case, build in zip(cases, builds, strict=True)
         if build.binary is not None and build.resources is not None
     ]
-
-
-def cases_of(name: str) -> Iterator[Case]:
-    """Yield the sample of a space, and its default at each head size, element type and target."""
-    space = load_space(space_file("attention_fwd", name))
-    assert space.target is not None
-    limits = known_device(space.target).limits
-    derived = [partial(VARIANT.derived, workload=workload) for workload in WORKLOADS]
-    sets = [draw_valid(space, limits, each, DRAWN) for each in derived]
-    elements = [cycle(ELEMENTS) for _ in WORKLOADS]
-    for (head, row), target in zip(sample(sets), cycle(TARGETS[name]), strict=False):
-        workload = replace(WORKLOADS[head], dtype=next(elements[head]))
-        yield Case(name, sets[head].configuration(row), workload, target, default=False)
-    defaults = [first_valid_default(space, limits, each) for each in derived]
-    for (default, workload), element, target in product(zip(defaults, WORKLOADS, strict=True), ELEMENTS, TARGETS[name]):
-        yield Case(name, default, replace(workload, dtype=element), target, default=True)
-
-
-def first_valid_default(space: Space, limits: Mapping[str, int], derived: Derived) -> Configuration:
-    rules = Rules(frozenset(each.name for each in space.parameters), space.constraints, limits, derived)
-    return next(each.configuration for each in space.defaults if rules.broken_by(each.configuration) is None)
-
-
-def sample(sets: list[ValidSet]) -> list[tuple[int, int]]:
-    """Return for each chosen row its set, of which there is one a head size, and its number there."""
-    heads = np.repeat(np.arange(len(sets)), [len(valid) for valid in sets])
-    names = [*(parameter.name for parameter in sets[0].parameters), HEAD_SIZE]
-    table = np.column_stack([np.concatenate([valid.codes for valid in sets]), heads])
-    starts = np.cumsum([0, *(len(valid) for valid in sets)])
-    rows = covering_rows(table, [(names.index(one), names.index(other)) for one, other in RISKY_PAIRS])
-    return [(int(heads[row]), int(row - starts[heads[row]])) for row in rows]
 
 
 def compile_case(case: Case) -> Build:

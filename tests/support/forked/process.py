@@ -18,6 +18,22 @@ from types import TracebackType
 from tests.support.forked.request import ask
 from tests.support.paths import IMPORT_PATH
 
+# Commands import these when they need them.
+COMMANDS = (
+    "alembic.command",
+    "evotune.cli",
+    "evotune.export.package",
+    "evotune.replay.replay_search",
+    "evotune.search.run",
+    "evotune.t4.importing",
+    "evotune.trials.certify",
+    "evotune.trials.compare",
+    "evotune.trials.diagnose",
+    "optuna",
+    "psycopg",
+    "ray",
+    "torch",
+)
 # A test may change variables, such as HOME, that libraries read once, when they are imported.
 BEFORE_ALL_TESTS = dict(os.environ)
 SERVER_ENDED = "the process that forks commands must run, got its end: see what it printed on standard error"
@@ -109,16 +125,18 @@ def start(
     log: Path | None = None,
     merged: bool = False,
     namespaces: Sequence[str] = (),
+    imported: tuple[str, ...] = COMMANDS,
 ) -> ForkedProcess:
     """Start `python -m MODULE ARGUMENTS` with these variables, but those that libraries read when they are imported.
 
-    Both streams go to the log if there is one, and both to standard output if they are `merged`.
+    It is forked from a process that has imported `imported`. Both streams go to the log if there is one, and both to
+    standard output if they are `merged`.
     """
     out = Output(log)
     err = out if log or merged else Output()
     with Path(os.devnull).open() as nothing:
         streams = (nothing.fileno(), out.descriptor, err.descriptor)
-        pipe = ask(fork_server().control, module, arguments, str(folder), variables, streams, namespaces)
+        pipe = ask(fork_server(imported).control, module, arguments, str(folder), variables, streams, namespaces)
     return ForkedProcess(module, pipe, out, err)
 
 
@@ -131,13 +149,16 @@ class ForkServer:
 
 
 @functools.cache
-def fork_server() -> ForkServer:
-    """Return this process's server, which is started with the variables of before all tests and ends with it."""
+def fork_server(imported: tuple[str, ...]) -> ForkServer:
+    """Return this process's server with these modules, started with the variables of before all tests.
+
+    It ends with this process.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     # OpenBLAS starts threads when NumPy is imported; a process that forks must have none.
     variables = {**BEFORE_ALL_TESTS, "PYTHONPATH": IMPORT_PATH, "OPENBLAS_NUM_THREADS": "1"}
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.forked.server", str(theirs.fileno())],
+        [sys.executable, "-m", "tests.support.forked.server", str(theirs.fileno()), *imported],
         stdin=subprocess.DEVNULL,
         env=variables,
         pass_fds=[theirs.fileno()],

@@ -1,6 +1,6 @@
 """The process that forks: it has imported all that commands import, and starts no thread.
 
-Started by process.py as `python -m tests.support.forked.server SOCKET`. It ends when the tests' process does.
+Started by process.py as `python -m tests.support.forked.server SOCKET MODULE...`. It ends when the tests' process does.
 """
 
 from __future__ import annotations
@@ -20,22 +20,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-# Commands import these when they need them.
-IMPORTED = (
-    "alembic.command",
-    "evotune.cli",
-    "evotune.export.package",
-    "evotune.replay.replay_search",
-    "evotune.search.run",
-    "evotune.t4.importing",
-    "evotune.trials.certify",
-    "evotune.trials.compare",
-    "evotune.trials.diagnose",
-    "optuna",
-    "psycopg",
-    "ray",
-    "torch",
-)
 # Larger than any request.
 REQUEST_BYTES = 1 << 20
 
@@ -115,8 +99,9 @@ def _become(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["variables"])
     tempfile.tempdir = None  # chosen by TMPDIR
-    # Ray read RAY_AUTH_MODE when it was imported; its own `init` sets that variable for good in a process of tests.
-    importlib.import_module("ray._raylet").Config.initialize("")
+    if "ray" in sys.modules:
+        # Ray read RAY_AUTH_MODE when it was imported; its own `init` sets that variable for good in a process of tests.
+        importlib.import_module("ray._raylet").Config.initialize("")
     sys.argv = [request["module"], *request["arguments"]]
     runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
 
@@ -130,11 +115,12 @@ def _enter(path: str) -> None:
 
 def main() -> None:
     """Import, then serve; what is forked goes on to the end of this module, and ends as Python ends."""
-    for name in IMPORTED:
+    _, control, *imported = sys.argv
+    for name in imported:
         importlib.import_module(name)
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "a process that forks must have one thread"
     gc.freeze()
-    request = Server(socket.socket(fileno=int(sys.argv[1]))).serve()
+    request = Server(socket.socket(fileno=int(control))).serve()
     if request is not None:
         _become(request)
 

@@ -67,7 +67,7 @@ def _compile(request: BuildRequest, flags: tuple[str, ...], report: Callable[[st
 def _run(
     request: BuildRequest, toolkit: Toolkit, flags: tuple[str, ...], report: Callable[[str], Resources], folder: Path
 ) -> Attempt:
-    command = nvcc_command(toolkit, folder, (*flags, *dependency_flags(folder)), request.program.sources[0])
+    command = nvcc_command(toolkit, folder, (*flags, *_watching(folder)), request.program.sources[0])
     # In the sources' folder, so that neither the log nor the cubin (`__FILE__`) has a path of this machine. One thing
     # still depends on the path: the names of functions of internal linkage that are not inlined.
     result = run_group(command, request.folder, TIME_LIMIT_SECONDS)
@@ -79,6 +79,16 @@ def _run(
     failure = _failure(result, log, toolkit, request.target) or unhashed_failure(folder, request.folder, request)
     elsewhere = opens_elsewhere(folder / DEPENDENCIES, request.folder, request.folder, _root(toolkit))
     return Attempt(log, failure, read, not elsewhere)
+
+
+def _watching(folder: Path) -> tuple[str, ...]:
+    """Return the flags by which the one preprocessor of a build for one target writes the files that it opens.
+
+    For its own -MMD, nvcc preprocesses a source twice more, and as a host compiler sees it.
+    """
+    # nvcc splits the option at commas, and a shell splits it at spaces.
+    options = (f'"{option}"'.replace(",", r"\,") for option in dependency_flags(folder))
+    return ("-Xcompiler", ",".join(options))
 
 
 def _root(toolkit: Toolkit) -> Path:

@@ -46,7 +46,7 @@ def hashed_files(folder: Path, sources: Sequence[str]) -> tuple[Path, ...]:
 
 
 def dependency_flags(folder: Path) -> tuple[str, ...]:
-    """Return the flags by which g++, clang++ and nvcc write the files that they open, but for the system's."""
+    """Return the flags by which g++ and clang++ write the files that they open, but for the system's."""
     return ("-MMD", "-MF", str(folder / DEPENDENCIES))
 
 
