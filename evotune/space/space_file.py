@@ -68,10 +68,12 @@ def _parse(path: str, text: str) -> tuple[Any, dict[tuple[Any, ...], int]]:
     """Return the content, and the line of every key and value down to the depth that error messages use."""
     try:
         lines: dict[tuple[Any, ...], int] = {}
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        if root is not None:
-            _find_lines(path, root, (), lines)
-        return yaml.safe_load(text), lines
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
+        if root is None:
+            return None, lines
+        _find_lines(path, root, (), lines)
+        return loader.construct_document(root), lines
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""Migrations build the tables of the schema, and a database that is up to date costs nothing to open.
+"""Migrations lead to the tables of a new database, and a database that is up to date costs nothing to open.
 
 On both databases, but for what an SQLite file is alone in: it is one program's, and the disk may be too small for it.
 """
@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
@@ -25,8 +26,9 @@ from tests.support.paths import ROOT
 
 pytest_plugins = ["tests.support.db.fixtures"]
 OPEN = f"import sys; sys.path.insert(0, {str(ROOT / 'db')!r}); from evotune_db import Database, DatabaseError"
-# The definition of every table, index and view by name; on PostgreSQL a row for each column, constraint and index.
-SQLITE = "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index', 'view') AND sql <> ''"
+# The definition of everything by name, but of indexes that constraints imply; on PostgreSQL a row for each column,
+# constraint and index.
+SQLITE = "SELECT name, sql FROM sqlite_master WHERE sql <> ''"
 POSTGRESQL = """
 SELECT table_name, concat_ws(' ', column_name, data_type, is_nullable, column_default)
 FROM information_schema.columns WHERE table_schema = 'public'
@@ -48,13 +50,12 @@ def connected(url: str) -> Iterator[Connection]:
 
 
 def definitions(url: str) -> dict[str, list[str]]:
-    """Return the sorted clauses of the definition of each table, index and view, by name."""
+    """Return the sorted clauses of the definition of each table, index, view and trigger, by name."""
     found: dict[str, list[str]] = {}
     with connected(url) as connection:
         rows = connection.exec_driver_sql(SQLITE if connection.dialect.name == "sqlite" else POSTGRESQL)
         for name, definition in rows:
-            if name != migrate.VERSION_TABLE:
-                found[name] = sorted([*found.get(name, ()), *clauses(definition)])
+            found[name] = sorted([*found.get(name, ()), *clauses(definition)])
     return found
 
 
@@ -63,14 +64,31 @@ def clauses(sql: str) -> list[str]:
     return [re.sub(r"\s+", " ", line).strip().rstrip(",").replace('"', "") for line in sql.splitlines()]
 
 
-def test_the_migrations_build_what_the_schema_says(url: str) -> None:
-    Database.open(url).close()
+def make_old(url: str, revision: str) -> None:
+    with connected(url) as connection:
+        command.upgrade(migrate.configuration(connection), revision)
+
+
+def test_the_migrations_lead_to_what_a_new_database_has(url: str) -> None:
+    make_old(url, "head")
     migrated = definitions(url)
-    assert migrated.keys() >= metadata.tables.keys()
+    assert migrated.keys() >= {*metadata.tables, migrate.VERSION_TABLE}
     with connected(url) as connection:
         metadata.drop_all(connection)
-        metadata.create_all(connection)
+        migrate.version.drop(connection)
+    assert definitions(url) == {}
+    Database.open(url).close()
     assert definitions(url) == migrated
+    with connected(url) as connection:
+        assert migrate.revision(connection, url) == migrate.HEAD
+
+
+def test_a_database_whose_migrations_were_all_taken_back_counts_as_new(url: str) -> None:
+    make_old(url, "0001")
+    with connected(url) as connection:
+        command.downgrade(migrate.configuration(connection), "base")
+    Database.open(url).close()
+    assert definitions(url).keys() >= metadata.tables.keys()
 
 
 def test_the_revision_that_code_expects_is_the_newest_migration() -> None:
@@ -99,8 +117,14 @@ def test_an_sqlite_file_of_another_program_is_refused_and_left_alone(tmp_path: P
     assert list(definitions(str(file))) == ["photos"]
 
 
-def test_a_migration_of_an_sqlite_file_that_runs_out_of_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("revision", [None, "0001"])
+def test_an_sqlite_file_for_whose_tables_the_disk_is_too_small_stays_as_it_was(
+    tmp_path: Path, revision: str | None
+) -> None:
     file = str(tmp_path / "evotune.db")
+    if revision is not None:
+        make_old(file, revision)
+    before = definitions(file)
     script = f"""
 import resource
 {OPEN}
@@ -112,7 +136,7 @@ except DatabaseError as error:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "free space" in done.stdout or "check the disk for space" in done.stdout
-    assert definitions(file) == {}
+    assert definitions(file) == before
     Database.open(file).close()
 
 

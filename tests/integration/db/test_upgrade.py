@@ -6,7 +6,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -25,6 +27,13 @@ pytest_plugins = ["tests.support.db.fixtures"]
 Rows = dict[str, list[dict[str, Any]]]
 # The names of tables and columns before revision 0009.
 OLD_NAMES = {"health_check": "canary", "unreliable_trial": "suspect", "health_check_id": "canary_id"}
+# All that the tables of a database are read and written by.
+DEFINITION = {
+    "sqlite": "SELECT name, sql FROM sqlite_master ORDER BY name",
+    "postgresql": "SELECT table_name, column_name, udt_name FROM information_schema.columns "
+    "WHERE table_schema = 'public' ORDER BY table_name, ordinal_position",
+}
+REFLECTED: dict[tuple[Any, ...], list[Table]] = {}
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +64,18 @@ def revisions() -> list[str]:
     return [script.revision for script in scripts.walk_revisions()]
 
 
-NEWEST, *OLDER = revisions()
+NEWEST, *OLDER = REVISIONS = revisions()
+OLDEST = OLDER[-1]
 
 
 def tables(connection: Connection) -> list[Table]:
-    """Return the tables that a database has, parents first."""
-    metadata = MetaData()
-    metadata.reflect(connection)
-    return [table for table in metadata.sorted_tables if table.name != migrate.VERSION_TABLE]
+    """Return the tables that a database has, parents first; reflected once for all databases of equal definition."""
+    definition = tuple(map(tuple, connection.exec_driver_sql(DEFINITION[connection.dialect.name])))
+    if definition not in REFLECTED:
+        metadata = MetaData()
+        metadata.reflect(connection)
+        REFLECTED[definition] = [table for table in metadata.sorted_tables if table.name != migrate.VERSION_TABLE]
+    return REFLECTED[definition]
 
 
 def everything(connection: Connection) -> Rows:
@@ -119,6 +132,8 @@ def upgraded(old: Rows, rows: Rows) -> Rows:
 
 def make_old(url: str, revision: str, rows: Rows) -> Rows:
     """Make a database of that revision, fill it with those of the rows that it has room for, and return these."""
+    if address.parse(url).get_backend_name() == "sqlite":
+        Path(url).write_bytes(old_file(revision))
     with connected(url) as connection:
         command.upgrade(migrate.configuration(connection), revision)
         old = held(rows, connection)
@@ -127,6 +142,18 @@ def make_old(url: str, revision: str, rows: Rows) -> Rows:
                 connection.execute(table.insert(), old[table.name])
                 count_on(connection, table)
     return old
+
+
+@cache
+def old_file(revision: str) -> bytes:
+    """Return an SQLite file of that revision without rows, made once: the migrations rebuild its tables."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "old.db"
+        if revision != OLDEST:
+            file.write_bytes(old_file(REVISIONS[REVISIONS.index(revision) + 1]))
+        with connected(str(file)) as connection:
+            command.upgrade(migrate.configuration(connection), revision)
+        return file.read_bytes()
 
 
 def count_on(connection: Connection, table: Table) -> None:

@@ -1,4 +1,4 @@
-"""Databases with tables and without rows, as copies: the migrations take half a second for each."""
+"""Databases with tables and without rows, as copies: that takes a tenth of the time that it takes to create tables."""
 
 from __future__ import annotations
 

@@ -116,10 +116,13 @@ def _enter(path: str) -> None:
 def main() -> None:
     """Import, then serve; what is forked goes on to the end of this module, and ends as Python ends."""
     _, control, *imported = sys.argv
+    # There is no garbage to collect meanwhile; looking for it takes half a second.
+    gc.disable()
     for name in imported:
         importlib.import_module(name)
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "a process that forks must have one thread"
     gc.freeze()
+    gc.enable()
     request = Server(socket.socket(fileno=int(control))).serve()
     if request is not None:
         _become(request)

@@ -73,15 +73,17 @@ def test_ray_and_compute_engine_accept_the_launcher_file() -> None:
 def test_a_misspelt_field_of_the_launcher_file_is_refused(place: list[str | int], wrong: str) -> None:
     config = copy.deepcopy(GCP)
     at(config, place)[wrong] = 1
-    with pytest.raises(jsonschema.ValidationError, match=wrong):
+    with pytest.raises(jsonschema.ValidationError) as refused:
         validate_gcp(config)
+    assert wrong in refused.value.message
 
 
 def test_a_machine_that_compute_engine_does_not_have_is_refused() -> None:
     config = copy.deepcopy(GCP)
     config["available_node_types"]["l4"]["node_config"]["scheduling"]["provisioningModel"] = "CHEAP"
-    with pytest.raises(jsonschema.ValidationError, match="CHEAP"):
+    with pytest.raises(jsonschema.ValidationError) as refused:
         validate_gcp(config)
+    assert "CHEAP" in refused.value.message
 
 
 def test_ray_scales_the_launchers_cluster_from_no_l4_to_eight() -> None:
@@ -212,8 +214,9 @@ def test_kuberay_accepts_the_manifest() -> None:
 def test_a_misspelt_field_of_the_manifest_is_refused(place: list[str | int], wrong: str) -> None:
     manifest = copy.deepcopy(KUBERAY)
     at(manifest, place)[wrong] = "1"
-    with pytest.raises(jsonschema.ValidationError, match=wrong):
+    with pytest.raises(jsonschema.ValidationError) as refused:
         check_ray_cluster(manifest)
+    assert wrong in refused.value.message
 
 
 def test_kubernetes_accepts_the_record_and_the_network_policy() -> None:
