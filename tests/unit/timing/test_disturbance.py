@@ -62,4 +62,4 @@ def test_a_thread_that_shares_its_core_loses_what_it_does_not_run(on_one_core: i
         other.kill()
     asleep.set()
     sleeper.join()
-    assert lost >= 0.1 and lost == pytest.approx(stood, abs=0.02)
+    assert lost >= 0.1 and lost == pytest.approx(stood, abs=0.05)
