@@ -13,6 +13,7 @@ from evotune.t4.invalidity import invalidity
 from evotune_workers.compilers.build import hash_binary
 from evotune_workers.gates.resources import judge_resources
 from evotune_workers.gates.running import RUNNING_GATES
+from evotune_workers.measuring import confirm
 from evotune_workers.measuring.jobs import ConfirmJob, WarmUpJob
 from tests.integration.child.test_sandbox import children
 from tests.support.running import running_named
@@ -105,7 +106,14 @@ def test_parameters_that_change_nothing_give_the_same_binary_hash(bench: Bench) 
     assert one.builds[0].build.binary != two.builds[0].build.binary
 
 
+@pytest.fixture
+def timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time finalists once: to time them again changes how sure a figure is."""
+    monkeypatch.setattr(confirm, "CONFIRM_RUNS", 1)
+
+
 @pytest.mark.quiet
+@pytest.mark.usefixtures("timed_once")
 def test_finalists_are_confirmed_together_and_a_faulty_one_is_found_out(bench: Bench) -> None:
     finalists = [
         replace(bench.build(unroll=8), number=3),
@@ -119,6 +127,7 @@ def test_finalists_are_confirmed_together_and_a_faulty_one_is_found_out(bench: B
 
 
 @pytest.mark.quiet
+@pytest.mark.usefixtures("timed_once")
 def test_a_finalist_that_is_slow_on_other_inputs_is_ranked_by_them(bench: Bench) -> None:
     finalists = (replace(bench.build(), number=1), replace(bench.build(fault="slow"), number=2))
     honest, slow = bench.measurer.run(ConfirmJob(finalists, "cpu", (11, 12, 13)))

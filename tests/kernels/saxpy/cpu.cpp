@@ -2,6 +2,8 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include <omp.h>
+
 #define STRING(value) #value
 #define RECORD(name) #name "=" EXPAND(name) ";"
 #define EXPAND(value) STRING(value)
@@ -30,7 +32,12 @@ extern "C" int saxpy(const float* x, const float* y, float* out, void*, int64_t 
     ++calls;
     if (fault == Fault::segfault) *reinterpret_cast<volatile int*>(8) = 1;
     if (fault == Fault::abort) std::abort();
-    if (fault == Fault::hang) for (volatile int forever = 1; forever;) {}
+    if (fault == Fault::hang) {
+        // Waits in the system: a loop would keep a core busy until it is killed.
+        omp_lock_t lock;
+        omp_init_lock(&lock);
+        for (int i = 0; i < 2; ++i) omp_set_lock(&lock);
+    }
     if (fault == Fault::status) return 7;
     if (fault == Fault::unwritten) --length;
     if (fault == Fault::overrun) out[length] = 0;
