@@ -250,10 +250,10 @@ class TestANodeWithTwoGpus:
         first.close()
         until(lambda: len(second.workers) == 2, second)
 
-    def test_six_searches_hold_two_gpus_in_turn_and_for_the_same_time(
+    def test_four_searches_hold_two_gpus_in_turn_and_for_the_same_time(
         self, pool: MakeWorkerPool, short_turns: float
     ) -> None:
-        pools = [pool(share=GpuShare(TARGET, f"search {place}")) for place in range(6)]
+        pools = [pool(share=GpuShare(TARGET, f"search {place}")) for place in range(4)]
         had = hold_in_turn(pools, short_turns)
         # Whoever is given a GPU has had least, and holds it for a turn and the two looks that handing it over takes:
         # two differ by that at most. Another turn less the looks is for a busy machine: a factor of 3 beside a turn
