@@ -9,16 +9,17 @@ from typing import Any
 
 from ray.cluster_utils import Cluster as Raylets
 
-from evotune_workers.cluster.observers import DASHBOARD_AGENT, without_observers
+from evotune_workers.cluster.observers import BOTH_AGENTS, DASHBOARD_AGENT, without_observers
 from tests.support.running import running_named
 
 
 class NodesHere:
     """A head and the nodes that are added to it."""
 
-    def __init__(self, **head: Any) -> None:
+    def __init__(self, installs_code: bool, **head: Any) -> None:
         """With the head alone. Processes that only watch a cluster are not started."""
-        with without_observers(DASHBOARD_AGENT):
+        self._idle = DASHBOARD_AGENT if installs_code else BOTH_AGENTS
+        with without_observers(self._idle):
             self._raylets = Raylets(initialize_head=True, head_node_args={"include_dashboard": False, **head})
         self._added: list[Any] = []
 
@@ -29,7 +30,7 @@ class NodesHere:
 
     def add(self, **node: Any) -> Any:
         """Add a node, of one core unless told otherwise."""
-        with without_observers(DASHBOARD_AGENT):
+        with without_observers(self._idle):
             self._added.append(self._raylets.add_node(**{"num_cpus": 1, **node}))
         return self._added[-1]
 
@@ -59,9 +60,12 @@ class NodesHere:
 
 
 @contextmanager
-def nodes_here(**head: Any) -> Iterator[NodesHere]:
-    """Run a cluster whose head has these arguments of `ray start`; see NodesHere."""
-    made = NodesHere(**head)
+def nodes_here(*, installs_code: bool = True, **head: Any) -> Iterator[NodesHere]:
+    """Run a cluster whose head has these arguments of `ray start`; see NodesHere.
+
+    Nodes that do not install a driver's code run what this machine has, and start sooner.
+    """
+    made = NodesHere(installs_code, **head)
     try:
         yield made
     finally:

@@ -16,7 +16,7 @@ from ray.exceptions import ActorUnavailableError
 
 from evotune_workers.cluster import gpu_sharing as gpu_sharing_module
 from evotune_workers.cluster import worker_pool as worker_pool_module
-from evotune_workers.cluster.connection import ClusterError, connected
+from evotune_workers.cluster.connection import SILENT, ClusterError, connected
 from evotune_workers.cluster.gpu_sharing import GpuShare, GpuShares
 from evotune_workers.cluster.node_versions import node_versions
 from evotune_workers.cluster.node_worker import WorkerDescription
@@ -65,8 +65,10 @@ def posing_worker() -> Any:
 @pytest.fixture(scope="module")
 def joined() -> Iterator[NodesHere]:
     """Start a head without a GPU and join it."""
-    with nodes_here(num_cpus=1) as nodes, connected(nodes.address):
+    with nodes_here(installs_code=False, num_cpus=1) as nodes:
+        ray.init(address=nodes.address, **SILENT)
         yield nodes
+        ray.shutdown()
 
 
 @pytest.fixture
