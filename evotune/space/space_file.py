@@ -14,6 +14,7 @@ import yaml
 from evotune.space.configuration import misfit
 from evotune.space.expressions import parse_expression
 from evotune.space.parameter import Parameter, infer_kind
+from evotune.space.plain_scalars import ambiguous_scalars
 from evotune.space.rules import Constraint
 from evotune.space.schema import SPACE
 from evotune.space.space import Default, Space
@@ -73,6 +74,7 @@ def _parse(path: str, text: str) -> tuple[Any, dict[tuple[Any, ...], int]]:
         if root is None:
             return None, lines
         _find_lines(path, root, (), lines)
+        _refuse_ambiguous(path, root)
         return loader.construct_document(root), lines
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -104,6 +106,15 @@ def _find_lines(path: str, node: yaml.Node, at: tuple[Any, ...], lines: dict[tup
                 seen.add(key.value)
                 lines[(*at, key.value)] = line
                 _find_lines(path, value, (*at, key.value), lines)
+
+
+def _refuse_ambiguous(path: str, root: yaml.Node) -> None:
+    for scalar, read in ambiguous_scalars(root):
+        at = f"{path}:{scalar.start_mark.line + 1}:{scalar.start_mark.column + 1}"
+        raise SpaceError(
+            f"{at}: a value must mean the same to every reader of YAML, got {scalar.value}, which YAML 1.1 reads as "
+            f"{read}: write a number in plain digits, true or false, or a word in quotes"
+        )
 
 
 @dataclass(frozen=True)

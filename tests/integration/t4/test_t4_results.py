@@ -132,7 +132,7 @@ def test_imported_results_are_told_and_never_enter_the_leaderboard(
         ("{", "must be T4 results"),
         ('{"results": []}', "must have at least one result, got none"),
         ('{"results": [{"configuration": {"a": 1}, "invalidity": "fine"}]}', "must have an invalidity of correct"),
-        ('{"results": [{"configuration": {"a": 1}, "invalidity": "correct"}]}', "must have a measurement 'time'"),
+        ('{"results": [{"configuration": {"a": 1}, "invalidity": "correct"}]}', "got no measurement 'time'"),
         (json.dumps({"results": [{"configuration": {"a": 1}, "invalidity": "compile"}] * 2}), "a=1 twice"),
     ],
 )

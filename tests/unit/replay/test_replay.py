@@ -75,6 +75,68 @@ def test_t4_results_are_read_in_milliseconds_and_broken_constraints_left_out(tmp
     assert math.isnan(read.times[read.valid.index({"block": 32, "unroll": 2})])
 
 
+def t4(tmp_path: Path, result: dict[str, object], **metadata: object) -> Recording:
+    path = tmp_path / "t4.json"
+    path.write_text(json.dumps({"metadata": metadata, "results": [{**t4_result(16, "correct", 0.002), **result}]}))
+    return load_recording(path)
+
+
+def measured(*measurements: tuple[str, object, str | None]) -> list[dict[str, object]]:
+    return [
+        {"name": name, "value": value} | ({} if unit is None else {"unit": unit}) for name, value, unit in measurements
+    ]
+
+
+@pytest.mark.parametrize(
+    ("objective", "measurements", "timeunit", "milliseconds"),
+    [
+        ("GFLOP/s", measured(("time", 4.0, "ms"), ("GFLOP/s", 25.0, "")), "milliseconds", 4.0),
+        ("energy", measured(("energy", 7.0, "J"), ("runtime", [1.0, 3.0], None)), "seconds", 2000.0),
+        ("score", measured(("score", 9.0, None)), "miliseconds", 2.0),
+        ("time", measured(("time", 5.0, "")), "Microseconds", 0.005),
+        ("kernel_time", measured(("kernel_time", 6.0, None), ("time", 8.0, "ms")), None, 6.0),
+        ("compile_time", measured(("time", 8.0, "ms"), ("compile_time", 6.0, "s")), None, 6000.0),
+    ],
+)
+def test_a_t4_result_is_as_fast_as_its_time_says_whatever_was_tuned(
+    tmp_path: Path,
+    objective: str,
+    measurements: list[dict[str, object]],
+    timeunit: str | None,
+    milliseconds: float,
+) -> None:
+    times = {"runtimes": [2.0]} if objective == "score" else {}
+    result = {"objectives": [objective], "measurements": measurements, "times": times}
+    assert t4(tmp_path, result, timeunit=timeunit).optimum == pytest.approx(milliseconds)
+
+
+@pytest.mark.parametrize(
+    ("objective", "measurements", "timeunit", "said"),
+    [
+        ("GFLOP/s", measured(("GFLOP/s", 25.0, "")), None, "got the objective 'GFLOP/s' without a unit of time"),
+        ("energy", measured(("energy", 25.0, "J")), None, "got the objective 'energy' in 'J'"),
+        ("time", measured(("time", 1.0, None)), "fortnights", "a timeunit of s, ms, us, ns, got 'fortnights'"),
+        ("time", measured(("time", [[1.0], [1.0, 2.0]], "ms")), None, "times that are numbers, or lists of numbers"),
+        ("time", measured(("time", "fast", "ms")), None, "times that are numbers, or lists of numbers, got 'fast'"),
+        ("time", measured(("time", [], "ms")), None, "times that are numbers, or lists of numbers, got []"),
+    ],
+)
+def test_t4_results_without_a_time_are_refused(
+    tmp_path: Path, objective: str, measurements: list[dict[str, object]], timeunit: str | None, said: str
+) -> None:
+    with pytest.raises(RecordingError) as refused:
+        t4(tmp_path, {"objectives": [objective], "measurements": measurements, "times": {}}, timeunit=timeunit)
+    assert said in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_cells_of_a_table_mean_what_they_mean_to_pandas(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"\xef\xbb\xbfblock,tile,order,time_ms\r\n16.0,010,a_1,1\r\n1e3,8,1_0,2\r\n")
+    valid = load_recording(path).valid
+    assert [parameter.name for parameter in valid.parameters] == ["block", "tile", "order"]
+    assert [parameter.values for parameter in valid.parameters] == [(16, 1000), (8, 10), ("1_0", "a_1")]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
@@ -87,7 +149,10 @@ def test_t4_results_are_read_in_milliseconds_and_broken_constraints_left_out(tmp
         ("a.csv", "block,time_ms\n16,1\n16,2\n", "hold a configuration once"),
         ("a.csv", "block,time_ms\n16,\n", "a configuration with a time, got none"),
         ("a.json", "{}", "must be T4 results"),
-        ("a.json", '{"results": [{"configuration": {"a": 1}, "invalidity": "correct"}]}', "a measurement 'time'"),
+        ("a.json", '{"results": [{"configuration": {"a": 1}, "invalidity": "correct"}]}', "got no measurement 'time'"),
+        ("a.csv", ",block,time_ms\n0,16,1\n", "must name every column, got none for column 1"),
+        ("a.csv", "block,tile,time_ms\n16,,1\n", "got an empty cell of tile in line 2"),
+        ("a.json", "[" * 100_000, "must be T4 results"),
         ("a.txt", "", "must end in .csv"),
     ],
 )

@@ -149,6 +149,40 @@ def test_a_mistake_is_reported_with_its_line(
     assert says in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "reads"),
+    [
+        ("010", "8"),
+        ("1:30", "90"),
+        ("1_000", "1000"),
+        ("0b11", "3"),
+        ("off", "false"),
+        ("Yes", "true"),
+        ("2001-01-01", "2001-01-01"),
+        ("1e3", "a word"),
+        ("0o17", "a word"),
+    ],
+)
+def test_a_value_that_readers_of_yaml_take_for_different_things_is_refused_with_line_and_column(
+    write: Callable[[str], Path], value: str, reads: str
+) -> None:
+    with pytest.raises(SpaceError) as error:
+        load_space(write(TEXT.replace("  tile_n: [64, 128]", f"  tile_n: [64, {value}]", 1)))
+    assert f"cpu.yaml:5:16: a value must mean the same to every reader of YAML, got {value}, " in str(error.value)
+    assert f"reads as {reads}: write" in str(error.value)
+
+
+def test_a_quoted_word_and_a_hexadecimal_number_are_values(write: Callable[[str], Path]) -> None:
+    space = load_space(write(TEXT.replace("  tile_n: [64, 128]", "  tile_n: [64, 0x80]", 1)))
+    assert space.parameters[1].values == (64, 128)
+    quoted = TEXT.replace(
+        "  tile_n: [64, 128]", "  tile_n: [64, 128]\n  mode: {values: ['off', 'on'], kind: categorical}", 1
+    )
+    assert load_space(write(quoted.replace(DEFAULT, DEFAULT.replace("{", "{mode: 'off', ", 1)))).parameters[
+        2
+    ].values == ("off", "on")
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n", "[]", "{}", "just text", "\x01", "&a [*a]", "x: 2020-99-99"])
 def test_what_is_no_space_at_all_is_refused(write: Callable[[str], Path], text: str) -> None:
     with pytest.raises(SpaceError, match=r"cpu\.yaml:1: "):
