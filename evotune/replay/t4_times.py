@@ -70,9 +70,10 @@ class T4Times:
 
     def _positive(self, value: object, factor: float) -> float:
         values = value if isinstance(value, list) else [value]
-        if not values or not all(isinstance(each, int | float) and not isinstance(each, bool) for each in values):
+        numbers = [each for each in values if isinstance(each, int | float) and not isinstance(each, bool)]
+        if not numbers or len(numbers) < len(values):
             raise RecordingError(f"{self.name} must have times that are numbers, or lists of numbers, got {value!r}")
-        time = math.fsum(values) / len(values) * factor
+        time = math.fsum(numbers) / len(numbers) * factor
         if not 0 < time < math.inf:
             raise RecordingError(f"{self.name} must have times above 0 for correct configurations, got {time}")
         return time
