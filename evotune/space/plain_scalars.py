@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import yaml
 
 _TAG = "tag:yaml.org,2002:"
-# How both versions write the values of a type.
+# The values of a type as both versions write them.
 _ALIKE = {
     "int": re.compile(r"[-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+"),
     "float": re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
