@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,8 +15,8 @@ from evotune.search.study import Study
 from evotune.space import configuration_key, load_space
 from evotune_workers.kernel.device import cpu_device
 from tests.storm.processes import GONE_WITHIN_SECONDS, has_ended
-from tests.support.command import evotune_here, evotune_started
-from tests.support.paths import SAXPY
+from tests.support.command import environment, evotune_here, evotune_started
+from tests.support.paths import ROOT, SAXPY
 from tests.support.record import ENDED, ask, ended, wait_for_trials
 from tests.support.running import running_below
 from tests.support.saxpy import SIXTEEN_BUILDS
@@ -59,6 +61,22 @@ def test_a_signal_to_its_process_group_is_an_interrupt_too(tmp_path: Path) -> No
         time.sleep(0.05)
     assert process.returncode == 130, told
     assert "search 1 interrupted after" in told and "--resume 1" in told and "must stay up" not in told
+
+
+def test_a_lost_terminal_is_an_interrupt_too(tmp_path: Path) -> None:
+    """As when a connection to the machine breaks."""
+    ours, terminal = os.openpty()
+    recorded = ("search", "--replay", str(ROOT / "benchmarks" / "data" / "conv_milo-A4000.csv.gz"), "--budget", "2000")
+    # Makes the process the leader of a session whose terminal is its standard input.
+    command = ["setsid", "--ctty", sys.executable, "-m", "evotune", *recorded]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdin=terminal, stdout=terminal, stderr=terminal
+    ) as process:
+        os.close(terminal)
+        wait_for_trials(tmp_path / "evotune.db", 1, process)
+        os.close(ours)
+        assert process.wait(60) == 130
+    assert ask(tmp_path / "evotune.db", "SELECT state FROM search") == [("interrupted",)]
 
 
 def proposals(space: Path) -> list[tuple[object, ...]]:
