@@ -19,7 +19,7 @@ from evotune.search.study import Study
 from evotune.space import load_space
 from evotune_db import Database
 from evotune_workers.compilers.candidate import Candidate
-from evotune_workers.compilers.cpp import FLAGS, compiler_name
+from evotune_workers.compilers.cpp import FLAGS, compiler_command
 from evotune_workers.compilers.imports import read_imports
 from evotune_workers.gates.allowed_imports import forbidden_import
 from evotune_workers.kernel.device import cpu_device
@@ -168,6 +168,6 @@ def test_what_is_no_whole_library_is_refused(binary: bytes) -> None:
 
 def library(folder: Path, source: str) -> bytes:
     (folder / "source.cpp").write_text(source)
-    command = [compiler_name(), *FLAGS, "source.cpp", "-o", "source.so"]
+    command = [*compiler_command(), *FLAGS, "source.cpp", "-o", "source.so"]
     subprocess.run(command, cwd=folder, check=True)
     return (folder / "source.so").read_bytes()

@@ -23,6 +23,12 @@ parameters:
 """
 
 
+def build(**configuration: int | str) -> Candidate:
+    """Build a configuration of the small kernel, for its small workload."""
+    full = {"unroll": 8, "threads": 1, "fault": "none", **configuration}
+    return build_candidate(SAXPY, BuildJob(0, full, "cpu", "cpu", ("small",)))
+
+
 class Bench:
     """Build and measure configurations of the small kernel in this process."""
 
@@ -30,8 +36,7 @@ class Bench:
         self.measurer = Measurer(SAXPY, cpu_device())
 
     def build(self, **configuration: int | str) -> Candidate:
-        full = {"unroll": 8, "threads": 1, "fault": "none", **configuration}
-        return build_candidate(SAXPY, BuildJob(0, full, "cpu", "cpu", ("small",)))
+        return build(**configuration)
 
     def measure(self, candidate: Candidate) -> Measurement:
         """Measure as a search does: again, when a busy machine spoilt the measurement."""

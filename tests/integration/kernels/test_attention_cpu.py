@@ -18,7 +18,7 @@ import torch
 from evotune.planning.locate import kernel_folder, space_file
 from evotune.space.space_file import load_space
 from evotune_workers.compilers.build import BuildRequest, macro_flags, macro_text
-from evotune_workers.compilers.cpp import FLAGS, compile_cpp, compiler_name
+from evotune_workers.compilers.cpp import FLAGS, compile_cpp, compiler_command
 from evotune_workers.gates.error_limits import judge_errors
 from evotune_workers.gates.gate import GateCriteria, Observation
 from evotune_workers.kernel import Configuration, Inputs, Value, Workload
@@ -273,5 +273,5 @@ def test_machines_with_narrower_vectors_are_served(tmp_path: Path, architecture:
     flags = [flag if flag != "-march=native" else f"-march={architecture}" for flag in FLAGS]
     path = tmp_path / "narrow.so"
     macros = macro_flags(KERNEL.macros(KERNEL.variant("cpu"), PLAIN, workload))
-    subprocess.run([compiler_name(), *flags, *macros, str(FOLDER / "cpu.cpp"), "-o", str(path)], check=True)
+    subprocess.run([*compiler_command(), *flags, *macros, str(FOLDER / "cpu.cpp"), "-o", str(path)], check=True)
     assert Program(PLAIN, path).reason(workload, "normal") is None

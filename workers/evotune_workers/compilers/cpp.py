@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import re
+import shlex
 import shutil
 from functools import partial
 from pathlib import Path
@@ -43,31 +44,41 @@ def compile_cpp(request: BuildRequest) -> Build:
 def compile_own(source: Path, library: Path, *flags: str) -> None:
     """Compile a source of evotune's own to a shared library; raise ToolchainError when that fails."""
     compiler_version()  # raises ToolchainError when there is none
+    command = compiler_command()
     result = run_group(
-        [compiler_name(), *OWN_FLAGS, *flags, str(source), "-o", str(library)], source.parent, TIME_LIMIT_SECONDS
+        [*command, *OWN_FLAGS, *flags, str(source), "-o", str(library)], source.parent, TIME_LIMIT_SECONDS
     )
     if result.returncode != 0:
-        raise ToolchainError(f"{compiler_name()} must compile evotune's own {source.name}, got: {result.output[-300:]}")
+        raise ToolchainError(f"{command[-1]} must compile evotune's own {source.name}, got: {result.output[-300:]}")
 
 
 @functools.cache
 def compiler_version() -> str:
     """Return the first line of `--version` and a digest of the CPU's flags, on which `-march=native` depends."""
-    path = shutil.which(compiler_name())
-    if path is None:
+    command = compiler_command()
+    if shutil.which(command[0]) is None:
         raise ToolchainError(
-            f"the cpu target needs a C++ compiler, got none called {compiler_name()}: install g++ or set CXX"
+            f"the cpu target needs a C++ compiler, got none called {command[0]}: install g++ or set CXX"
         )
-    result = run_group([path, "--version"], Path.cwd(), TIME_LIMIT_SECONDS)
+    result = run_group([*command, "--version"], Path.cwd(), TIME_LIMIT_SECONDS)
     if result.returncode != 0:
-        raise ToolchainError(f"{path} --version must succeed, got: {result.output.strip()[:200]}")
+        raise ToolchainError(f"{' '.join(command)} --version must succeed, got: {result.output.strip()[:200]}")
     flags = hashlib.sha256(str(cpu_device().properties["flags"]).encode()).hexdigest()[:8]
     return f"{result.output.splitlines()[0]} native={flags}"
 
 
-def compiler_name() -> str:
-    """Return `$CXX`, or else g++."""
-    return os.environ.get("CXX") or "g++"
+def compiler_command() -> tuple[str, ...]:
+    """Return the words of `$CXX`, such as `ccache g++`, or else g++; raise ToolchainError where it has none."""
+    named = os.environ.get("CXX") or "g++"
+    if shutil.which(named) is not None:
+        return (named,)  # also a path with spaces
+    try:
+        words = tuple(shlex.split(named))
+    except ValueError as error:
+        raise ToolchainError(f"CXX must be the words of a command, got {named}: {error}") from error
+    if not words:
+        raise ToolchainError(f"CXX must be the words of a command, got {named!r}: unset it for g++")
+    return words
 
 
 def read_report(assembly: str, stack_usage: str) -> Resources:
@@ -91,7 +102,7 @@ def _run(request: BuildRequest, flags: tuple[str, ...], folder: Path) -> Attempt
     library = folder / "kernel.so"
     source = str((request.folder / request.program.sources[0]).resolve())
     watching = ("-save-temps=obj", "-fstack-usage", *dependency_flags(folder))
-    command = [compiler_name(), *flags, *watching, source, "-o", str(library)]
+    command = [*compiler_command(), *flags, *watching, source, "-o", str(library)]
     result = run_group(command, folder, TIME_LIMIT_SECONDS)
     log = result.output.replace(f"{request.folder.resolve()}/", "")
 
