@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -77,6 +79,8 @@ def _sqlite(url: URL) -> Engine:
 def _connect_sqlite(
     dialect: Any, record: Any, arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> sqlite3.Connection:
+    if (file := Path(arguments[0])).exists() and not _is_writable(file):
+        return _connect_to_read(file, *arguments[1:], **options)
     connection: sqlite3.Connection = sqlite3.connect(*arguments, **options)
     try:
         with closing(connection.cursor()) as cursor:
@@ -87,6 +91,23 @@ def _connect_sqlite(
     except BaseException:
         connection.close()
         raise
+    return connection
+
+
+def _is_writable(file: Path) -> bool:
+    """Return True where SQLite can write: it makes files beside the database's."""
+    return os.access(file, os.W_OK) and os.access(file.resolve().parent, os.W_OK)
+
+
+def _connect_to_read(file: Path, *arguments: Any, **options: Any) -> sqlite3.Connection:
+    """Connect to a file that may only be read; every write fails with SQLITE_READONLY.
+
+    Without a write-ahead log beside it the file is complete. SQLite, which would make the log's index, is then told
+    that nobody changes it (https://www.sqlite.org/wal.html#read_only_databases).
+    """
+    complete = "" if file.with_name(f"{file.name}-wal").exists() else "&immutable=1"
+    location = f"{file.resolve().as_uri()}?mode=ro{complete}"
+    connection: sqlite3.Connection = sqlite3.connect(location, *arguments, **options, uri=True)
     return connection
 
 
