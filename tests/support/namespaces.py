@@ -127,11 +127,11 @@ class Network:
 
 
 @contextmanager
-def small_disk(size: str) -> Iterator[Disk]:
-    """Mount an empty disk of that size, as `mount` reads it; skip the test where that is forbidden."""
+def small_disk(size: str, *options: str) -> Iterator[Disk]:
+    """Mount an empty disk of that size, with options of `mount`; skip the test where that is forbidden."""
     rights = _rights_or_skip("mount", f"mount -t tmpfs none {DISK}")
     with _namespace("mount", rights.make, rights.enter) as inside:
-        inside.do(f"mount -t tmpfs -o size={size} none {DISK}")
+        inside.do(f"mount -t tmpfs -o {','.join((f'size={size}', *options))} none {DISK}")
         yield Disk(inside)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from evotune_workers.cluster.node_versions import node_versions
 from evotune_workers.cluster.unusable_node import UnusableNode, node_and_host, this_node_lacks
 from evotune_workers.kernel.device import Device, cpu_device, local_devices
+from evotune_workers.system.library_folders import check_library_folders
 
 if TYPE_CHECKING:
     from evotune_workers.measuring.jobs import Job, Result
@@ -64,10 +65,14 @@ class NodeWorker:
 
 
 def _measurer(cuda: bool, package: bytes) -> Measurer:
-    """Start a GPU's child before this process imports torch, which takes both of them seconds."""
+    """Start a GPU's child before this process imports torch, which takes both of them seconds.
+
+    Raises RuntimeError where the device cannot be used or no library can be loaded.
+    """
     from evotune_workers.child.sandbox import sandboxes_for
     from evotune_workers.cluster.unpack import unpack_kernel
 
+    check_library_folders()
     device = _gpu() if cuda else _cpu()
     folder = unpack_kernel(pickle.loads(package))
     sandboxes = sandboxes_for(folder, device)
