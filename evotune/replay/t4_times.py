@@ -31,18 +31,19 @@ _DEFAULT_UNIT = "ms"
 
 @dataclass(frozen=True)
 class T4Times:
-    """Reads times of a file; its metadata say in which unit they are where a measurement does not."""
+    """Reads times of a file; `factor` is the milliseconds of the unit that its metadata name, for times without one."""
 
     name: str
-    unit: str
+    factor: float
 
     @classmethod
     def of(cls, document: Mapping[str, Any], name: str) -> T4Times:
         """Read the metadata of a file of that name; raises RecordingError at a unit that is none of time."""
         unit = (document.get("metadata") or {}).get("timeunit") or _DEFAULT_UNIT
-        if _factor(unit) is None:
+        factor = _factor(unit)
+        if factor is None:
             raise RecordingError(f"{name} must have a timeunit of {_known()}, got {unit!r}")
-        return cls(name, unit)
+        return cls(name, factor)
 
     def milliseconds(self, result: Mapping[str, Any]) -> float:
         """Return the time of a correct result: its first objective, or else the time beside it.
@@ -56,7 +57,7 @@ class T4Times:
                 return self._positive(measured[name]["value"], factor)
         runtimes = (result.get("times") or {}).get("runtimes")
         if runtimes:
-            return self._positive(runtimes, _MILLISECONDS[_plain(self.unit)])
+            return self._positive(runtimes, self.factor)
         raise RecordingError(
             f"{self.name} must have a time of every correct configuration, got {_told(objective, measured)}"
         )
@@ -66,7 +67,7 @@ class T4Times:
         unit = measurement.get("unit")
         if unit:
             return _factor(unit)
-        return _factor(self.unit) if _names_a_time(str(measurement["name"])) else None
+        return self.factor if _names_a_time(str(measurement["name"])) else None
 
     def _positive(self, value: object, factor: float) -> float:
         values = value if isinstance(value, list) else [value]
@@ -86,11 +87,7 @@ def _first(objectives: str | Sequence[str] | None) -> str:
 
 
 def _factor(unit: object) -> float | None:
-    return _MILLISECONDS.get(_plain(unit))
-
-
-def _plain(unit: object) -> str:
-    return str(unit).strip().lower()
+    return _MILLISECONDS.get(str(unit).strip().lower())
 
 
 def _known() -> str:

@@ -13,10 +13,10 @@ from evotune.errors import UserError
 from evotune.planning.request import IMPORTED
 from evotune.replay.recording import RecordingError
 from evotune.replay.recording_file import read_text
-from evotune.replay.t4_results import T4Result, read_results
+from evotune.replay.t4_results import CORRECT, T4Result, read_results
 from evotune.search.lease import SearchLease
 from evotune.space import configuration_key
-from evotune.t4.invalidity import CORRECT, GATES
+from evotune.t4.invalidity import GATES
 from evotune_db import Database
 from evotune_db.records import GateRecord, KernelRecord, OutcomeRecord, SearchRecord, SpaceRecord
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from evotune.replay.t4_results import CORRECT
 from evotune_workers.system import time_limits
 
-CORRECT = "correct"
 CONSTRAINTS, COMPILE, RUNTIME, CORRECTNESS, TIMEOUT = "constraints", "compile", "runtime", "correctness", "timeout"
 # The gate of an imported failure of each kind. A time-out may be one of the build or of the launch: T4 does not say.
 GATES = {CONSTRAINTS: "legal", COMPILE: "build", RUNTIME: "launch", CORRECTNESS: "numerics", TIMEOUT: "launch"}

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from evotune.errors import UserError
+from evotune.replay.t4_results import CORRECT
 from evotune.suggestions import did_you_mean
 from evotune.t4.importing import IMPORTED_GATE
-from evotune.t4.invalidity import CORRECT, invalidity
+from evotune.t4.invalidity import invalidity
 from evotune_db import Database
 from evotune_db.records import SearchRecord, TimingRecord, TrialDetails
 
